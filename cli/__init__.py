@@ -1,0 +1,1 @@
+"""The `peephole` command line."""

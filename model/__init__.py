@@ -1,0 +1,1 @@
+"""What a predictor is: the layer-list schema, the layer codes, the networks and their artifacts."""

@@ -1,0 +1,114 @@
+"""An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.shapes import Shape
+from model.ulc import CODES, LayerCode
+
+MODEL_FILE = "predictor.onnx"
+CARD_FILE = "card.json"
+ZOO = Path(__file__).parent / "zoo"
+
+
+class ArtifactError(ValueError):
+    """An artifact that cannot be trusted or understood; the message is one line that says where and why."""
+
+
+class Card(BaseModel):
+    """What a predictor predicts, what it was fitted to, and how well it does.
+
+    Attributes:
+        task: the data set and training recipe whose curves it predicts.
+        version: changes with every refit.
+        code: name of the layer code it reads (`model.ulc`).
+        epochs: number of epochs of a curve; epoch 1 is the accuracy after the first pass.
+        in_channels: channels of the task's images.
+        resolution: height and width of the task's images in pixels.
+        training: what it was fitted to: networks, rows, the table's sha256, settings.
+        metrics: measured figures, with how they were measured.
+        interval_level: nominal coverage of `lower` and `upper`.
+        distance_threshold: a network with a larger out-of-distribution score is unfamiliar.
+        layers: smallest and largest number of layers among the networks it was fitted to.
+        sha256: of `predictor.onnx`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    task: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    version: str
+    description: str
+    code: Literal["paper", "extended"]
+    epochs: int = Field(ge=1)
+    in_channels: int = Field(ge=1)
+    resolution: int = Field(ge=1)
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    interval_level: float = Field(gt=0, lt=1)
+    distance_threshold: float
+    layers: tuple[int, int]
+    opset: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: str
+
+    @property
+    def image(self) -> Shape:
+        """Shape of one of the task's images."""
+        return Shape(self.in_channels, self.resolution, self.resolution)
+
+    @property
+    def layer_code(self) -> LayerCode:
+        """The code table that turns layers into the predictor's input."""
+        return CODES[self.code]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A card and the very bytes of the model that the card's sha256 was checked against."""
+
+    card: Card
+    model: bytes
+    folder: Path
+
+
+def digest(model: bytes) -> str:
+    """Return the sha256 of a model's bytes."""
+    return hashlib.sha256(model).hexdigest()
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read an artifact and verify its model against its card.
+
+    Raises:
+        ArtifactError: when a file is missing, the card is malformed or the model is not the card's.
+    """
+    try:
+        card = Card.model_validate_json((folder / CARD_FILE).read_bytes())
+        model = (folder / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(str(part) for part in first["loc"]) or "the file"
+        raise ArtifactError(f"{folder / CARD_FILE}: {where}: {first['msg']}") from error
+    if digest(model) != card.sha256:
+        raise ArtifactError(f"{folder / MODEL_FILE}: its sha256 is not the one in {CARD_FILE}; it was changed or truncated")
+    return Artifact(card, model, folder)
+
+
+def write_artifact(folder: Path, card: Card, model: bytes) -> None:
+    """Write an artifact folder; the card last, so that a half-written folder does not verify."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(model)
+    (folder / CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+
+
+def shipped() -> list[Path]:
+    """Return the folders of the predictors that ship with the package."""
+    return sorted(card.parent for card in ZOO.glob(f"*/{CARD_FILE}"))

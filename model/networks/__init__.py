@@ -1,0 +1,1 @@
+"""The predictors as PyTorch modules; only training and export import them."""

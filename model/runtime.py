@@ -1,0 +1,75 @@
+"""Run a predictor with ONNX Runtime.
+
+The graph reads `codes` int32 [batch, layers, columns] (zero-padded), `lengths` int32 [batch] and 1-based `epochs` int64
+[epochs], and gives `accuracy`, `lower` and `upper` float32 [batch, epochs] and `distance` float32 [batch].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from model.artifact import Artifact, ArtifactError
+
+Provider = Literal["cpu", "cuda"]
+Floats = NDArray[np.float32]
+INPUTS = ("codes", "lengths", "epochs")
+OUTPUTS = ("accuracy", "lower", "upper", "distance")
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Predictions for a batch: accuracy and its interval [batch, epochs], out-of-distribution score [batch]."""
+
+    accuracy: Floats
+    lower: Floats
+    upper: Floats
+    distance: Floats
+
+
+class Predictor:
+    """A loaded artifact. Safe to call from several threads; `run` releases the interpreter lock."""
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu") -> None:
+        """Load the model from the verified bytes.
+
+        Args:
+            artifact: what `read_artifact` returned.
+            threads: cores one call may use.
+            provider: where to run; `cuda` refuses to fall back to the CPU.
+
+        Raises:
+            ArtifactError: when ONNX Runtime cannot load the model or its inputs and outputs are not a predictor's.
+        """
+        self.card = artifact.card
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if provider == "cuda":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            self.session = ort.InferenceSession(artifact.model, options, providers=[_PROVIDERS[provider]])
+        except Exception as error:  # ONNX Runtime raises a different class for each status
+            reason = str(error).splitlines()[0][:300]
+            raise ArtifactError(f"{artifact.folder}: ONNX Runtime cannot load the model: {reason}") from error
+        names = tuple(i.name for i in self.session.get_inputs()), tuple(o.name for o in self.session.get_outputs())
+        if names != (INPUTS, OUTPUTS):
+            raise ArtifactError(f"{artifact.folder}: the model's inputs and outputs are {names}, not a predictor's")
+        if self.session.get_inputs()[0].shape[2] != len(self.card.layer_code.columns):
+            raise ArtifactError(f"{artifact.folder}: the model does not read the {self.card.code} code")
+
+    @property
+    def provider(self) -> str:
+        """Name of the execution provider in use."""
+        return str(self.session.get_providers()[0])
+
+    def run(self, codes: NDArray[np.int32], lengths: NDArray[np.int32], epochs: Sequence[int]) -> Curves:
+        """Predict a padded batch; see the module's docstring for shapes."""
+        feeds = {"codes": codes, "lengths": lengths, "epochs": np.asarray(epochs, dtype=np.int64)}
+        return Curves(*self.session.run(OUTPUTS, feeds))

@@ -1,0 +1,197 @@
+"""The Unified Layer Code (Peephole, section 3.1): a layer as a tuple of integers.
+
+`PAPER` is Table 1 of the paper. `EXTENDED` is the same table with more rows (dropout, linear, global average pool), wider
+kernel and ratio ranges, and more columns: stride, dropout, and what a ratio throws away, the absolute width and resolution
+behind each layer (from which parameters and FLOPs follow). Code 0 is padding in every column.
+"""
+
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.architecture import Architecture, AvgPool, Conv, Dropout, Layer, MaxPool
+from model.shapes import Shape, strides, trace
+
+PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
+WIDE_BINS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, *PAPER_BINS, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
+DROPOUT_UNITS = 10_000
+MAX_STRIDE = 8
+MAX_WIDTH = 1_000_000
+TABLE_1_COLUMNS = ("type", "kernel_width", "kernel_height", "channel_ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the code table: a layer type's id and the kernel sizes it may have (`None`: always 1)."""
+
+    id: int
+    kernels: range | None = None
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """A code table.
+
+    Attributes:
+        name: what an artifact calls it.
+        rows: per layer type, its row.
+        bins: centres of the channel-ratio bins; a convolution's last column of Table 1 is 1 + the index of its bin.
+        columns: what the integers of one layer stand for, in order.
+    """
+
+    name: str
+    rows: dict[str, Row]
+    bins: tuple[float, ...]
+    columns: tuple[str, ...] = TABLE_1_COLUMNS
+    edges: tuple[float, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        middles = tuple((low + high) / 2 for low, high in zip(self.bins, self.bins[1:], strict=False))
+        object.__setattr__(self, "edges", middles)
+
+    @property
+    def unit_bin(self) -> int:
+        """The code of ratio 1, which every layer but a convolution or linear layer has."""
+        return 1 + self.bins.index(1.0)
+
+    @property
+    def largest_kernel(self) -> int:
+        """The largest kernel size of any row."""
+        return max(row.kernels[-1] for row in self.rows.values() if row.kernels)
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the code carries absolute widths and resolutions."""
+        return len(self.columns) > len(TABLE_1_COLUMNS)
+
+
+_TABLE_1 = {
+    "conv": Row(1, range(1, 6)),
+    "max_pool": Row(2, range(2, 6)),
+    "avg_pool": Row(3, range(2, 6)),
+    "relu": Row(4),
+    "sigmoid": Row(5),
+    "tanh": Row(6),
+    "batch_norm": Row(7),
+}
+PAPER = LayerCode("paper", _TABLE_1, PAPER_BINS)
+EXTENDED = LayerCode(
+    "extended",
+    _TABLE_1
+    | {
+        "conv": Row(1, range(1, 12)),
+        "max_pool": Row(2, range(1, 12)),
+        "avg_pool": Row(3, range(1, 12)),
+        "dropout": Row(8),
+        "linear": Row(9),
+        "global_avg_pool": Row(10),
+    },
+    WIDE_BINS,
+    (*TABLE_1_COLUMNS, "stride", "dropout", "width", "map_height", "map_width"),
+)
+CODES = {code.name: code for code in (PAPER, EXTENDED)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one field of one layer."""
+
+    layer: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"/layers/{self.layer}/{self.field}: {self.message}"
+
+
+class CodeError(ValueError):
+    """A layer list that the code cannot express."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = list(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """The codes of a network, int32 [layers, columns], and what had to be clamped to get there."""
+
+    codes: NDArray[np.int32]
+    clamped: list[Fault]
+
+
+def encode(
+    layers: Sequence[Layer], code: LayerCode, image: Shape, *, clamp: bool = False, is_stem: bool = True
+) -> Encoding:
+    """Encode a layer list.
+
+    Args:
+        layers: the network, from the image up to its classifier.
+        code: the code table.
+        image: channels, height and width of the input.
+        clamp: take the outermost bin for a channel ratio outside the table instead of refusing it.
+        is_stem: whether the first convolution is the network's; false to encode the rest of a network.
+
+    Raises:
+        CodeError: with every fault, when a layer is outside the table. The stem is exempt from the ratio's range.
+    """
+    rows: list[tuple[int, ...]] = []
+    faults: list[Fault] = []
+    clamped: list[Fault] = []
+    for index, (layer, before, shape) in enumerate(trace(layers, image)):
+        if shape.channels > MAX_WIDTH:
+            name = "channel_ratio" if isinstance(layer, Conv) and layer.channel_ratio is not None else "type"
+            faults.append(Fault(index, name, f"makes the network wider than {MAX_WIDTH} channels"))
+            break
+        row = code.rows.get(layer.type)
+        if row is None:
+            known = ", ".join(code.rows)
+            faults.append(Fault(index, "type", f"the {code.name} code does not know {layer.type}; it knows {known}"))
+            continue
+        kernel_height, kernel_width = 1, 1
+        stride, dropout, ratio = 1, 0, code.unit_bin
+        match layer:
+            case Conv() | MaxPool() | AvgPool():
+                kernel_height, kernel_width = layer.kernel_size
+                stride = max(strides(layer))
+                assert row.kernels is not None  # noqa: S101 - convolutions and pools have a range in every table
+                if kernel_height not in row.kernels or kernel_width not in row.kernels:
+                    allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
+                    faults.append(Fault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
+                if stride > MAX_STRIDE:
+                    faults.append(Fault(index, "stride", f"must be at most {MAX_STRIDE}"))
+            case Dropout():
+                dropout = round(layer.p * DROPOUT_UNITS)
+        if shape.channels != before.channels:
+            exact = shape.channels / before.channels
+            ratio = 1 + bisect(code.edges, exact)
+            if isinstance(layer, Conv) and not is_stem and not code.bins[0] <= exact <= code.bins[-1]:
+                name = "channel_ratio" if layer.channel_ratio is not None else "out_channels"
+                message = f"channel ratio {exact:.4g} is outside {code.bins[0]:.4g} to {code.bins[-1]:.4g}"
+                (clamped if clamp else faults).append(Fault(index, name, message))
+        is_stem = is_stem and not isinstance(layer, Conv)
+        table_1 = (row.id, kernel_width, kernel_height, ratio)
+        absolute = (stride, dropout, shape.channels, shape.height, shape.width)
+        rows.append(table_1 + absolute if code.is_absolute else table_1)
+    if faults:
+        raise CodeError(faults)
+    return Encoding(np.array(rows, dtype=np.int32).reshape(len(rows), len(code.columns)), clamped)
+
+
+def encode_architecture(architecture: Architecture, code: LayerCode, image: Shape, *, clamp: bool = False) -> Encoding:
+    """Encode an architecture after checking that it starts from the task's image; see `encode`."""
+    if architecture.in_channels not in (None, image.channels):
+        raise CodeError([Fault(0, "in_channels", f"the task's images have {image.channels} channels")])
+    return encode(architecture.layers, code, image, clamp=clamp)
+
+
+def pad(encodings: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Stack code arrays [layers_i, columns] into one [batch, longest, columns], zero-padded, with lengths [batch]."""
+    lengths = np.array([len(codes) for codes in encodings], dtype=np.int32)
+    stacked = np.zeros((len(encodings), int(lengths.max()), encodings[0].shape[1]), dtype=np.int32)
+    for row, codes in zip(stacked, encodings, strict=True):
+        row[: len(codes)] = codes
+    return stacked, lengths

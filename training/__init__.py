@@ -1,0 +1,1 @@
+"""Everything that makes a predictor: sampling networks, training them, fitting, evaluating."""

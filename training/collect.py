@@ -1,0 +1,143 @@
+"""Train many sampled networks and record their learning curves."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.architecture import Layer
+from model.shapes import cost
+from training import datasets
+from training.blocks import sample_block
+from training.observations import Journal, Observation, architecture_id
+from training.protocols import Protocol
+from training.skeleton import assemble
+from training.train import OutOfTimeError, train_network
+
+POPULATION_SEED = 2017
+SECONDS_BETWEEN_FOLDS = 300.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train under one seed."""
+
+    architecture: str
+    layers: list[Layer]
+    seed: int
+
+
+def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
+    """Yield the protocol's endless population of distinct networks, always in the same order, with their hashes."""
+    seen: set[str] = set()
+    index = 0
+    while True:
+        block = sample_block(np.random.default_rng([POPULATION_SEED, index]))
+        index += 1
+        layers = assemble(block, protocol.image, protocol.width)
+        if protocol.max_flops is not None and cost(layers, protocol.image)[1] > protocol.max_flops:
+            continue
+        architecture = architecture_id(layers)
+        if architecture not in seen:
+            seen.add(architecture)
+            yield architecture, layers
+
+
+def plan(protocol: Protocol, networks: int, seeds: int, done: set[tuple[str, int]]) -> list[Job]:
+    """Return what is left to train: `networks` networks under seeds 0 to `seeds` - 1, in a fixed order."""
+    jobs = []
+    for (architecture, layers), _ in zip(population(protocol), range(networks), strict=False):
+        jobs += [Job(architecture, layers, seed) for seed in range(seeds) if (architecture, seed) not in done]
+    return jobs
+
+
+_images: tuple[datasets.Images, datasets.Images]
+
+
+def _start_worker(protocol: Protocol) -> None:
+    global _images  # noqa: PLW0603 - each worker process loads the images once
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # sigmoid stacks are several times slower on denormals
+    train, validation = datasets.load(protocol)
+    _images = tuple(  # type: ignore[assignment]
+        datasets.Images(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+        for part in (train, validation)
+    )
+
+
+def _work(job: Job, protocol: Protocol, deadline: float) -> Observation | None:
+    try:
+        return train_network(job.layers, protocol, _images, seed=job.seed, deadline=deadline)
+    except OutOfTimeError:
+        return None
+
+
+def collect(
+    protocol: Protocol,
+    out: Path,
+    *,
+    networks: int,
+    seeds: int = 1,
+    workers: int | None = None,
+    time_limit: float = float("inf"),
+    on_start: Callable[[int, int], None] = lambda done, total: None,
+    on_row: Callable[[Observation], None] = lambda row: None,
+) -> int:
+    """Train networks until all are measured or the time is up, and return how many rows were added.
+
+    Args:
+        protocol: the training recipe.
+        out: the Parquet table; rows it already has are not measured again.
+        networks: how many networks of the population.
+        seeds: how often each is trained.
+        workers: processes, one thread each; all cores by default.
+        time_limit: seconds after which networks in flight are given up.
+        on_start: called with the number of runs already measured and the total.
+        on_row: called with each new row, after it is on disk.
+
+    Raises:
+        RuntimeError: when a worker process dies; what was measured is kept.
+    """
+    deadline = time.time() + time_limit
+    datasets.load(protocol)  # fail here, in one line, and not in every worker; decoded images are cached
+    journal = Journal(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = {(row.architecture, row.seed) for row in journal.fold() if row.protocol == protocol.key}
+    jobs = plan(protocol, networks, seeds, done)
+    on_start(networks * seeds - len(jobs), networks * seeds)
+    added = 0
+    count = workers or os.cpu_count() or 1
+    queue = iter(jobs)
+    last_fold = time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(protocol,)) as pool:
+        pending: set[Future[Observation | None]] = set()
+        try:
+            while True:
+                while len(pending) < count and time.time() < deadline and (job := next(queue, None)):
+                    pending.add(pool.submit(_work, job, protocol, deadline))
+                if not pending:
+                    break
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    if (row := future.result()) is not None:
+                        journal.append(row)
+                        on_row(row)
+                        added += 1
+                if time.monotonic() - last_fold > SECONDS_BETWEEN_FOLDS:
+                    journal.fold()
+                    last_fold = time.monotonic()
+        except BrokenProcessPool as error:
+            raise RuntimeError("a worker process died; run the same command again to go on where it stopped") from error
+        finally:
+            for future in pending:
+                future.cancel()
+            journal.fold()
+    return added

@@ -1,0 +1,89 @@
+"""How good a prediction is, and how good it could be."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+from sklearn.metrics import mean_squared_error, r2_score
+
+from training.observations import Observation
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The paper's three criteria for the final accuracy, and the mean absolute error over whole curves."""
+
+    tau: float
+    r2: float
+    mse: float
+    curve_mae: float
+
+    def rounded(self) -> dict[str, float]:
+        """Return the figures as a card keeps them."""
+        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+
+
+def tau(measured: Floats, predicted: Floats) -> float:
+    """Kendall's tau-b; 0 when either side does not vary."""
+    statistic = float(kendalltau(measured, predicted).statistic)
+    return 0.0 if np.isnan(statistic) else statistic
+
+
+def score(measured: Floats, predicted: Floats) -> Metrics:
+    """Compare curves [networks, epochs]; epochs that were not measured are NaN, and the last measured one is final."""
+    last = np.array([np.flatnonzero(~np.isnan(row))[-1] for row in measured])
+    rows = np.arange(len(measured))
+    final, predicted_final = measured[rows, last], predicted[rows, last]
+    return Metrics(
+        tau=tau(final, predicted_final),
+        r2=float(r2_score(final, predicted_final)),
+        mse=float(mean_squared_error(final, predicted_final)),
+        curve_mae=float(np.nanmean(np.abs(measured - predicted))),
+    )
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What training noise allows: how well one run of a network foretells others of the same network.
+
+    Attributes:
+        networks: networks that were trained more than once.
+        tau: Kendall's tau between a run and the mean of the network's other runs, averaged over runs.
+        r2: the same for the coefficient of determination.
+        noise: standard deviation of the final accuracy between runs of one network (root mean square).
+        spread: standard deviation of the mean final accuracy between networks.
+    """
+
+    networks: int
+    tau: float
+    r2: float
+    noise: float
+    spread: float
+
+
+def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
+    """Estimate the noise ceiling from networks trained under several seeds; `None` with fewer than three of them."""
+    runs: dict[str, dict[int, float]] = {}
+    for row in observations:
+        runs.setdefault(row.architecture, {})[row.seed] = row.accuracy[-1]
+    repeated = [finals for finals in runs.values() if len(finals) > 1]
+    count = min((len(finals) for finals in repeated), default=0)
+    if len(repeated) < 3:
+        return None
+    finals = np.array([[value for _, value in sorted(one.items())][:count] for one in repeated])
+    taus, r2s = [], []
+    for run in range(count):
+        others = np.delete(finals, run, axis=1).mean(axis=1)
+        taus.append(tau(finals[:, run], others))
+        r2s.append(float(r2_score(finals[:, run], others)))
+    return Ceiling(
+        networks=len(repeated),
+        tau=float(np.mean(taus)),
+        r2=float(np.mean(r2s)),
+        noise=float(np.sqrt(finals.var(axis=1, ddof=1).mean())),
+        spread=float(finals.mean(axis=1).std(ddof=1)),
+    )

@@ -1,0 +1,205 @@
+"""The table of measured networks: one row per trained network, in Parquet or JSON Lines."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from model.architecture import Layer
+
+_LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MAX_ERRORS_SHOWN = 10
+
+
+class ObservationError(ValueError):
+    """A table that cannot be read; the message names each bad row."""
+
+
+def dump_layers(layers: Sequence[Layer]) -> str:
+    """Return the canonical JSON of a layer list."""
+    return _LAYERS.dump_json(list(layers), exclude_none=True).decode()
+
+
+def architecture_id(layers: Sequence[Layer]) -> str:
+    """Hash of a layer list: 16 hexadecimal digits, the same for every spelling of the same network."""
+    return hashlib.sha256(dump_layers(layers).encode()).hexdigest()[:16]
+
+
+class Observation(BaseModel):
+    """One trained network. Only `task`, `layers` and `accuracy` are required of tables from elsewhere.
+
+    Attributes:
+        accuracy: validation accuracy after each epoch, each between 0 and 1.
+        train_loss: mean training loss of each epoch.
+        seconds: processor seconds (CPU) or wall seconds (GPU) that training took.
+        weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.weight_stats`.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str | None = None
+    task: Annotated[str, Field(min_length=1)]
+    protocol: str | None = None
+    in_channels: int | None = None
+    resolution: int | None = None
+    seed: int = 0
+    layers: Annotated[list[Layer], Field(min_length=1)]
+    accuracy: Annotated[list[Fraction], Field(min_length=1)]
+    train_loss: list[float] | None = None
+    status: Literal["ok", "untrainable", "diverged"] = "ok"
+    params: int | None = None
+    flops: int | None = None
+    seconds: float | None = None
+    device: str | None = None
+    weight_stats: dict[str, dict[str, list[float]]] | None = None
+    started_at: str | None = None
+
+    @field_validator("layers", "weight_stats", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @property
+    def architecture(self) -> str:
+        """Hash of the architecture; rows of the same network under different seeds share it."""
+        return architecture_id(self.layers)
+
+
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("protocol", pa.string()),
+        ("in_channels", pa.int32()),
+        ("resolution", pa.int32()),
+        ("seed", pa.int32()),
+        ("layers", pa.string()),
+        ("accuracy", pa.list_(pa.float64())),
+        ("train_loss", pa.list_(pa.float64())),
+        ("status", pa.string()),
+        ("params", pa.int64()),
+        ("flops", pa.int64()),
+        ("seconds", pa.float64()),
+        ("device", pa.string()),
+        ("weight_stats", pa.string()),
+        ("started_at", pa.string()),
+    ]
+)
+
+
+def to_record(observation: Observation) -> dict[str, Any]:
+    """Return the row as it is stored: nested fields as JSON text, `id` the architecture's hash."""
+    record = observation.model_dump()
+    record["id"] = observation.architecture
+    record["layers"] = dump_layers(observation.layers)
+    if observation.weight_stats is not None:
+        record["weight_stats"] = json.dumps(observation.weight_stats, separators=(",", ":"))
+    return record
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield each row of a file with its place, for error messages."""
+    if path.suffix == ".parquet":
+        for number, record in enumerate(pq.read_table(path).to_pylist()):
+            yield f"row {number}", {name: value for name, value in record.items() if value is not None}
+        return
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except json.JSONDecodeError as error:
+                yield f"line {number}", error
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = "/".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"
+
+
+def read(path: Path) -> list[Observation]:
+    """Read a Parquet (`.parquet`) or JSON Lines table.
+
+    Raises:
+        ObservationError: naming the bad rows, when any row is malformed.
+    """
+    if not path.is_file():
+        raise ObservationError(f"{path} does not exist")
+    observations, faults = [], []
+    for place, record in _records(path):
+        if isinstance(record, json.JSONDecodeError):
+            faults.append(f"{place}: not JSON ({record.msg} at column {record.colno})")
+            continue
+        try:
+            observations.append(Observation.model_validate(record))
+        except ValidationError as error:
+            faults.append(f"{place}: {_explain(error)}")
+        except json.JSONDecodeError as error:
+            faults.append(f"{place}: layers is not JSON ({error.msg})")
+    if faults:
+        more = f"\n... and {len(faults) - MAX_ERRORS_SHOWN} more" if len(faults) > MAX_ERRORS_SHOWN else ""
+        raise ObservationError(
+            f"{path}: {len(faults)} malformed row(s)\n" + "\n".join(faults[:MAX_ERRORS_SHOWN]) + more
+        )
+    if not observations:
+        raise ObservationError(f"{path} has no rows")
+    return observations
+
+
+def write_parquet(path: Path, observations: Iterable[Observation]) -> None:
+    """Replace a Parquet table in one step, so that a kill leaves the old one or the new one."""
+    table = pa.Table.from_pylist([to_record(observation) for observation in observations], schema=_SCHEMA)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial, compression="zstd", compression_level=12)
+    partial.replace(path)
+
+
+class Journal:
+    """Rows of a collection in progress, appended as JSON Lines beside the Parquet table and folded into it.
+
+    A kill loses no finished row: an unfinished last line is dropped when the journal is next read.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self.table = table
+        self.path = table.with_suffix(".jsonl")
+
+    def append(self, observation: Observation) -> None:
+        """Append a row and make it durable."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(to_record(observation), separators=(",", ":")) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def fold(self) -> list[Observation]:
+        """Move the journal's rows into the table and return all rows."""
+        rows = read(self.table) if self.table.is_file() else []
+        if not self.path.is_file():
+            return rows
+        seen = {(row.architecture, row.seed, row.protocol) for row in rows}
+        for line in self.path.read_text().splitlines():
+            try:
+                row = Observation.model_validate_json(line)
+            except ValidationError:
+                continue  # the line in flight when the process was killed
+            key = (row.architecture, row.seed, row.protocol)
+            if key not in seen:
+                seen.add(key)
+                rows.append(row)
+        if rows:
+            write_parquet(self.table, rows)
+        self.path.unlink()
+        return rows
+
+
+def held_out(architecture: str, share: float = 1 / 3) -> bool:
+    """Whether an architecture (its hash) belongs to the test split; seeds of one network stay together."""
+    return int(hashlib.sha256(f"split:{architecture}".encode()).hexdigest()[:8], 16) / 16**8 < share
