@@ -1,0 +1,72 @@
+"""Curves as the JSON that answers a request."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.artifact import Card
+from model.runtime import Curves, Floats
+from service.population import Population
+
+DECIMALS = 6
+
+
+def ranks(final: NDArray[np.float64]) -> list[int]:
+    """Rank final accuracies [networks]: 1 is the best, equals share the better rank."""
+    ordered = np.sort(-final)
+    return [int(rank) for rank in np.searchsorted(ordered, -final, side="left") + 1]
+
+
+def _rounded(curves: Floats) -> NDArray[np.float64]:
+    exact: NDArray[np.float64] = curves.astype(np.float64)
+    return exact.round(DECIMALS)
+
+
+def render(request_id: str, card: Card, epochs: Sequence[int], population: Population, curves: Curves) -> bytes:
+    """Return the body of the answer; curves are [networks, epochs] in the order of the request."""
+    accuracy = _rounded(curves.accuracy)
+    final = accuracy[:, int(np.argmax(epochs))]
+    familiar = curves.distance <= card.distance_threshold
+    predictions = [
+        {
+            "id": name,
+            "accuracy": middle,
+            "lower": low,
+            "upper": high,
+            "final_accuracy": last,
+            "rank": rank,
+            "in_distribution": near,
+            "notes": notes,
+        }
+        for name, middle, low, high, last, rank, near, notes in zip(
+            population.ids,
+            accuracy.tolist(),
+            _rounded(curves.lower).tolist(),
+            _rounded(curves.upper).tolist(),
+            final.tolist(),
+            ranks(final),
+            familiar.tolist(),
+            _notes(population, card, familiar),
+            strict=True,
+        )
+    ]
+    model = {"task": card.task, "version": card.version, "sha256": card.sha256}
+    return msgspec.json.encode(
+        {"request_id": request_id, "model": model, "epochs": list(epochs), "predictions": predictions}
+    )
+
+
+def _notes(population: Population, card: Card, familiar: NDArray[np.bool_]) -> list[list[str]]:
+    """Add to what was clamped what makes a prediction doubtful."""
+    shortest, longest = card.layers
+    notes = []
+    for codes, clamped, near in zip(population.codes, population.notes, familiar.tolist(), strict=True):
+        found = list(clamped)
+        if not shortest <= len(codes) <= longest:
+            found.append(f"{len(codes)} layers; the predictor was fitted to networks of {shortest} to {longest}")
+        if not near:
+            found.append("unlike the networks the predictor was fitted to; trust the interval less")
+        notes.append(found)
+    return notes

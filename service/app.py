@@ -1,0 +1,70 @@
+"""The application: `create_app(settings)` returns it, its lifespan loads the predictors."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import onnxruntime
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from service import models
+from service.cores import available
+from service.edge import Edge
+from service.logs import log
+from service.metrics import Metrics
+from service.openapi import describe
+from service.problems import Problem, on_http_exception, on_problem
+from service.routes import health, info, metrics, predict
+from service.service import Service
+from service.settings import Settings
+
+ROUTES = (predict, info, health, metrics)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    settings = service.settings
+    service.models = await asyncio.to_thread(
+        models.load, settings.models, with_shipped=settings.shipped, threads=service.threads, provider="cpu"
+    )
+    for model in service.models.values():
+        card = model.card
+        service.metrics.model_info.labels(
+            card.task, card.version, card.sha256, model.predictor.provider, onnxruntime.__version__
+        ).set(1)
+    log.info("ready", tasks=list(service.models), threads=service.threads)
+    yield
+    service.engine.close()
+    log.info("stopped")
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.path_format.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "root"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return a new application; nothing is shared between two of them."""
+    settings = settings or Settings()
+    service = Service(settings, Metrics(), threads=settings.threads or available())
+    handlers: dict[Any, Any] = {Problem: on_problem, HTTPException: on_http_exception}
+    app = FastAPI(
+        title="Peephole",
+        summary="Predicts the learning curves of convolutional networks before they are trained.",
+        version=info.package_version(),
+        lifespan=_lifespan,
+        exception_handlers=handlers,
+        middleware=[Middleware(Edge, metrics=service.metrics)],
+        generate_unique_id_function=_operation_id,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for module in ROUTES:
+        app.include_router(module.router)
+    describe(app)
+    return app

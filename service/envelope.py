@@ -1,0 +1,97 @@
+"""Take a request's JSON apart without building its layers: fields, then architectures, then layers, as raw text."""
+
+from collections.abc import Sequence
+from typing import Annotated, NoReturn, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from service import faults
+from service.problems import Fault, Problem, invalid
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+Options = TypeVar("Options", bound=BaseModel)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class CandidateText(msgspec.Struct, forbid_unknown_fields=True):
+    """One architecture of a request, its layers or codes still text; mirrors `schemas.Candidate`."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    in_channels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    layers: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
+    codes: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
+
+
+def malformed(error: Exception) -> NoReturn:
+    """Raise the 400 for a body that is not JSON."""
+    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if not isinstance(error, RecursionError | msgspec.DecodeError):
+        reason = "not valid JSON"
+    raise Problem("malformed-json", reason) from None
+
+
+def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the fields of the JSON object that a body holds.
+
+    Raises:
+        Problem: 400 when it is not JSON, 422 when it is not an object.
+    """
+    try:
+        return _FIELDS.decode(body)
+    except msgspec.ValidationError:
+        raise invalid([Fault("", "object-type", "must be a JSON object")]) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        malformed(error)
+
+
+def read_options(kind: type[Options], fields: dict[str, msgspec.Raw]) -> Options:
+    """Validate the small fields of a request; unknown fields are refused unread.
+
+    Raises:
+        Problem: 422 with a pointer to each fault.
+    """
+    try:
+        values = {
+            name: from_json(bytes(raw), allow_inf_nan=False) if name in kind.model_fields else None
+            for name, raw in fields.items()
+        }
+    except ValueError as error:
+        malformed(error)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise invalid(faults.of(error)) from None
+
+
+def read_list(raw: msgspec.Raw | None, name: str, *, most: int) -> list[msgspec.Raw]:
+    """Return the elements of the list field `name`, at least one and at most `most`.
+
+    Raises:
+        Problem: 422.
+    """
+    if raw is None:
+        raise invalid([Fault(f"/{name}", "missing", "required")])
+    try:
+        items = _LIST.decode(raw)
+    except msgspec.ValidationError:
+        raise invalid([Fault(f"/{name}", "list-type", "must be a list")]) from None
+    if not items:
+        raise invalid([Fault(f"/{name}", "too-short", "must hold at least one")])
+    if len(items) > most:
+        raise invalid([Fault(f"/{name}", "too-long", f"{len(items)} are more than the limit of {most}")])
+    return items
+
+
+def duplicates(names: Sequence[str | None]) -> list[int]:
+    """Return the indices of names that an earlier element already has."""
+    seen: set[str] = set()
+    repeated = []
+    for index, name in enumerate(names):
+        if name is None:
+            continue
+        if name in seen:
+            repeated.append(index)
+        seen.add(name)
+    return repeated

@@ -1,0 +1,41 @@
+"""Worked examples for `/docs`; the tests send each of them."""
+
+LAYERS = [
+    {"type": "conv", "kernel_size": 3, "out_channels": 16},
+    {"type": "batch_norm"},
+    {"type": "relu"},
+    {"type": "conv", "kernel_size": [3, 5], "channel_ratio": 2.0},
+    {"type": "relu"},
+    {"type": "max_pool", "kernel_size": 2, "stride": 2},
+]
+CODES = [[1, 3, 3, 8, 1, 0, 16, 32, 32], [4, 1, 1, 8, 1, 0, 16, 32, 32]]
+
+
+def predict_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return request bodies for a task that reads the extended code, in OpenAPI's form."""
+    return {
+        "one": {
+            "summary": "One network, every epoch",
+            "value": {"task": task, "architectures": [{"id": "cand-17", "layers": LAYERS}]},
+        },
+        "ranking": {
+            "summary": "Rank two candidates by their final accuracy",
+            "value": {
+                "task": task,
+                "epochs": [1],
+                "architectures": [{"id": "deep", "layers": LAYERS}, {"id": "shallow", "layers": LAYERS[:3]}],
+            },
+        },
+        "clamp": {
+            "summary": "A channel ratio outside the table takes its outermost bin",
+            "value": {
+                "task": task,
+                "out_of_range": "clamp",
+                "architectures": [{"layers": [*LAYERS, {"type": "conv", "kernel_size": 1, "channel_ratio": 100}]}],
+            },
+        },
+        "codes": {
+            "summary": "Codes instead of layers (extended code)",
+            "value": {"task": task, "architectures": [{"id": "coded", "codes": CODES}]},
+        },
+    }

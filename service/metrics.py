@@ -1,0 +1,74 @@
+"""Prometheus metrics; each application has its own registry, so that several can live in a process."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (*(0.0005 * 2**k for k in range(11)), 1.0, 2.5, 5.0, 10.0)
+POWERS = tuple(float(2**k) for k in range(0, 17))
+REASONS = (
+    "queue_full",
+    "deadline",
+    "client_gone",
+    "invalid",
+    "unauthorized",
+    "too_large",
+    "unavailable",
+    "engine_error",
+)
+
+
+class Metrics:
+    """Every metric, with its labels at zero from the start, so that `rate()` sees the first event."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "http_requests_total", "Requests answered.", ["route", "method", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "http_request_duration_seconds",
+            "Time from the request's first byte to the answer's last.",
+            ["route", "method"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.validate_seconds = Histogram(
+            "predictor_validate_seconds", "Reading and validating a request.", buckets=SECONDS, registry=registry
+        )
+        self.queue_seconds = Histogram(
+            "predictor_queue_wait_seconds", "From admission to the first batch.", buckets=SECONDS, registry=registry
+        )
+        self.inference_seconds = Histogram(
+            "predictor_inference_seconds", "One call of the predictor.", ["task"], buckets=SECONDS, registry=registry
+        )
+        self.encode_seconds = Histogram(
+            "predictor_encode_seconds", "Writing an answer.", buckets=SECONDS, registry=registry
+        )
+        self.batch_architectures = Histogram(
+            "predictor_batch_architectures", "Networks in a batch.", buckets=POWERS, registry=registry
+        )
+        self.architectures = Counter(
+            "predictor_architectures_total", "Networks answered, repeats included.", ["task"], registry=registry
+        )
+        self.batches = Counter("predictor_batches_total", "Calls of a predictor.", ["task"], registry=registry)
+        self.inflight = Gauge("predictor_inflight_requests", "Predictions being answered.", registry=registry)
+        self.rejected = Counter(
+            "predictor_rejected_total", "Prediction requests not answered with curves.", ["reason"], registry=registry
+        )
+        for reason in REASONS:
+            self.rejected.labels(reason)
+        self.input_layers = Histogram(
+            "predictor_input_layers", "Layers of a network that was asked about.", buckets=POWERS, registry=registry
+        )
+        self.unfamiliar = Counter(
+            "predictor_unfamiliar_inputs_total",
+            "Networks unlike those the predictor was fitted to.",
+            ["task"],
+            registry=registry,
+        )
+        self.model_info = Gauge(
+            "predictor_model_info",
+            "1 for each loaded predictor.",
+            ["task", "version", "sha256", "provider", "onnxruntime"],
+            registry=registry,
+        )
+        self.ready = Gauge("predictor_ready", "1 while /readyz says so.", registry=registry)

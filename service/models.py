@@ -1,0 +1,128 @@
+"""The predictors a service answers with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from model.architecture import ReLU
+from model.artifact import CARD_FILE, ArtifactError, Card, read_artifact, shipped
+from model.runtime import Predictor, Provider
+from model.ulc import encode
+from service.problems import Fault, invalid
+from service.vocabulary import MAX_ENTRIES, Vocabulary
+
+
+@dataclass(slots=True)
+class Model:
+    """A loaded predictor and what was learnt about the layers it is asked about."""
+
+    predictor: Predictor
+    folder: Path
+    _vocabulary: Vocabulary = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._vocabulary = Vocabulary(self.card.layer_code, self.card.image)
+
+    @property
+    def card(self) -> Card:
+        """What the predictor is."""
+        return self.predictor.card
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The layers met so far; started afresh when hostile variety has filled it."""
+        if self._vocabulary.entries > MAX_ENTRIES:
+            self._vocabulary = Vocabulary(self.card.layer_code, self.card.image)
+        return self._vocabulary
+
+    def epochs(self, asked: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the epochs to predict.
+
+        Raises:
+            Problem: 422 when one is beyond the curve or repeated.
+        """
+        last = self.card.epochs
+        if asked is None:
+            return tuple(range(1, last + 1))
+        found = [
+            Fault(f"/epochs/{i}", "out-of-range", f"must be 1 to {last} for task {self.card.task}")
+            for i, epoch in enumerate(asked)
+            if epoch > last
+        ]
+        seen: set[int] = set()
+        for i, epoch in enumerate(asked):
+            if epoch in seen:
+                found.append(Fault(f"/epochs/{i}", "duplicate", "an epoch is asked for once"))
+            seen.add(epoch)
+        if found:
+            raise invalid(found)
+        return tuple(asked)
+
+
+def folders(paths: Sequence[Path]) -> list[Path]:
+    """Return the artifact folders that the setting names: each itself an artifact, or a folder of artifacts.
+
+    Raises:
+        ArtifactError: when one holds no artifact.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = [path] if (path / CARD_FILE).exists() else sorted(card.parent for card in path.glob(f"*/{CARD_FILE}"))
+        if not inside:
+            raise ArtifactError(f"{path}: no artifact here; expected {CARD_FILE} or folders that hold one")
+        found += inside
+    return found
+
+
+def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: Provider) -> dict[str, Model]:
+    """Load every predictor, each run once so that a broken one is noticed now; own artifacts win over shipped ones.
+
+    Raises:
+        ArtifactError: one line that says where and why.
+    """
+    own = [(folder, read_artifact(folder)) for folder in folders(paths)]
+    seen: dict[str, Path] = {}
+    for folder, artifact in own:
+        task = artifact.card.task
+        if task in seen:
+            raise ArtifactError(f"{folder}: task {task} is already in {seen[task]}")
+        seen[task] = folder
+    rest = [(folder, read_artifact(folder)) for folder in shipped()] if with_shipped else []
+    chosen = own + [(folder, artifact) for folder, artifact in rest if artifact.card.task not in seen]
+    if not chosen:
+        raise ArtifactError("no predictor to serve: none ships with this installation and PEEPHOLE_MODELS names none")
+    models = {}
+    for folder, artifact in sorted(chosen, key=lambda pair: pair[1].card.task):
+        model = Model(Predictor(artifact, threads=threads, provider=provider), folder)
+        _warm_up(model)
+        models[model.card.task] = model
+    return models
+
+
+def _warm_up(model: Model) -> None:
+    card = model.card
+    codes = encode([ReLU()], card.layer_code, card.image).codes
+    try:
+        curves = model.predictor.run(codes[None], np.ones(1, dtype=np.int32), range(1, card.epochs + 1))
+    except Exception as error:  # ONNX Runtime raises a different class for each status
+        raise ArtifactError(f"{model.folder}: the model fails: {str(error).splitlines()[0][:300]}") from error
+    if curves.accuracy.shape != (1, card.epochs):
+        raise ArtifactError(f"{model.folder}: accuracy has shape {curves.accuracy.shape}, not one curve")
+
+
+def choose(models: dict[str, Model], task: str | None) -> Model:
+    """Return the predictor of a task; the only one when none is named.
+
+    Raises:
+        Problem: 422 that lists the tasks.
+    """
+    known = ", ".join(models)
+    if task is None and len(models) == 1:
+        return next(iter(models.values()))
+    if task is None:
+        raise invalid([Fault("/task", "missing", f"several predictors are loaded; name one of: {known}")])
+    if task not in models:
+        raise invalid([Fault("/task", "unknown-task", f"must be one of: {known}")])
+    return models[task]

@@ -1,0 +1,104 @@
+"""The networks of a request, read against one predictor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from model.ulc import Fault as CodeFault
+from service import diagnosis, faults
+from service.envelope import CandidateText, duplicates
+from service.problems import MAX_FAULTS, Fault, invalid
+from service.vocabulary import Ints, Reading, UnknownTextError, Vocabulary
+
+_CANDIDATE = msgspec.json.Decoder(CandidateText)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Networks in the order of the request: names, codes int32 [layers, columns] each, notes each."""
+
+    ids: list[str | None]
+    codes: list[Ints]
+    notes: list[list[str]]
+
+
+def _notes(clamped: Sequence[CodeFault]) -> list[str]:
+    return [f"/layers/{fault.layer}/{fault.field}: {fault.message}; took the nearest bin" for fault in clamped]
+
+
+class _Reader:
+    def __init__(self, vocabulary: Vocabulary, *, clamp: bool, max_layers: int) -> None:
+        self.vocabulary = vocabulary
+        self.clamp = clamp
+        self.max_layers = max_layers
+        self.found: list[Fault] = []
+
+    def read(self, text: msgspec.Raw, index: int) -> tuple[str | None, Reading] | None:
+        """Read one architecture, or record what is wrong with it."""
+        path = ("architectures", index)
+        try:
+            candidate = _CANDIDATE.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.found += diagnosis.of_candidate(text, path)
+            return None
+        rows = candidate.codes if candidate.layers is None else candidate.layers
+        if rows is None or (candidate.codes is not None and candidate.layers is not None):
+            self.found += diagnosis.of_candidate(text, path)
+            return None
+        if len(rows) > self.max_layers:
+            where = faults.pointer(*path, "codes" if candidate.layers is None else "layers")
+            self.found.append(Fault(where, "too-long", f"{len(rows)} are more than the limit of {self.max_layers}"))
+            return None
+        channels = self.vocabulary.image.channels
+        if candidate.in_channels not in (None, channels):
+            where = faults.pointer(*path, "in_channels")
+            self.found.append(Fault(where, "outside-code", f"the task's images have {channels} channels"))
+        reading = self._read_codes(candidate, path) if candidate.layers is None else self._read_layers(candidate, path)
+        return None if reading is None else (candidate.id, reading)
+
+    def _read_layers(self, candidate: CandidateText, path: tuple[str, int]) -> Reading | None:
+        try:
+            reading = self.vocabulary.read_layers(candidate.layers or ())
+        except UnknownTextError:
+            self.found += diagnosis.of_layers(candidate, self.vocabulary, path, clamp=self.clamp)
+            return None
+        if reading.clamped and not self.clamp:
+            self.found += diagnosis.of_layers(candidate, self.vocabulary, path, clamp=False)
+        return reading
+
+    def _read_codes(self, candidate: CandidateText, path: tuple[str, int]) -> Reading | None:
+        try:
+            return self.vocabulary.read_codes(candidate.codes or ())
+        except UnknownTextError:
+            self.found += diagnosis.of_codes(candidate, self.vocabulary, path)
+            return None
+
+
+def read_population(
+    texts: Sequence[msgspec.Raw], vocabulary: Vocabulary, *, clamp: bool, max_layers: int
+) -> Population:
+    """Read the architectures of a request.
+
+    Raises:
+        Problem: 422 with a pointer to each fault; reading stops when there are more than will be listed.
+    """
+    reader = _Reader(vocabulary, clamp=clamp, max_layers=max_layers)
+    read = []
+    for index, text in enumerate(texts):
+        one = reader.read(text, index)
+        if one is not None:
+            read.append(one)
+        if len(reader.found) > MAX_FAULTS:
+            break
+    else:
+        ids = [name for name, _ in read]
+        if not reader.found:
+            reader.found += [
+                Fault(f"/architectures/{i}/id", "duplicate", "another architecture of the request has this id")
+                for i in duplicates(ids)
+            ]
+    if reader.found:
+        raise invalid(reader.found)
+    readings = [reading for _, reading in read]
+    return Population(ids, vocabulary.gather(readings), [_notes(reading.clamped) for reading in readings])

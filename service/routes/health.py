@@ -1,0 +1,27 @@
+"""Probes: is the process alive, does it answer predictions."""
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from service.problems import Problem
+from service.service import ServiceDep
+
+router = APIRouter(tags=["health"])
+RETRY_SECONDS = 2
+
+
+@router.get("/livez", summary="Is the process alive")
+@router.get("/healthz", summary="The same as /livez")
+async def livez() -> JSONResponse:
+    """Answer 200 while the process works; a supervisor restarts it otherwise."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz", summary="Will a prediction be answered")
+async def readyz(service: ServiceDep) -> JSONResponse:
+    """Answer 200 when predictions are answered, 503 with the reasons while they are not."""
+    reasons = service.reasons()
+    service.metrics.ready.set(not reasons)
+    if reasons:
+        raise Problem("unavailable", "; ".join(reasons), headers={"Retry-After": str(RETRY_SECONDS)}, reasons=reasons)
+    return JSONResponse({"status": "ready"})

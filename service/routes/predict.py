@@ -1,0 +1,77 @@
+"""`POST /predict`: learning curves of networks that were not trained."""
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.answer import render
+from service.body import read_body
+from service.edge import stages
+from service.envelope import read_fields, read_list, read_options
+from service.models import Model, choose
+from service.population import Population, read_population
+from service.problems import Problem, request_id
+from service.schemas import PredictOptions, PredictResponse
+from service.service import Service, ServiceDep
+
+router = APIRouter(tags=["prediction"])
+INLINE_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A prediction request that was read: which predictor, which epochs, which networks."""
+
+    model: Model
+    epochs: tuple[int, ...]
+    population: Population
+
+
+def read_call(body: bytes, service: Service) -> Call:
+    """Read and validate a prediction request.
+
+    Raises:
+        Problem: 400 or 422, with a pointer to each fault.
+    """
+    fields = read_fields(body)
+    architectures = fields.pop("architectures", None)
+    options = read_options(PredictOptions, fields)
+    model = choose(service.models, options.task)
+    epochs = model.epochs(options.epochs)
+    texts = read_list(architectures, "architectures", most=service.settings.max_architectures)
+    clamp = options.out_of_range == "clamp"
+    population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=service.settings.max_layers)
+    return Call(model, epochs, population)
+
+
+@router.post(
+    "/predict",
+    summary="Predict learning curves",
+    response_model=PredictResponse,
+)
+async def predict(request: Request, service: ServiceDep) -> Response:
+    """Predict the validation accuracy after each epoch of networks that were not trained.
+
+    Architectures are answered in the order of the request. Every error is an `application/problem+json` document whose
+    `errors` point at the faults.
+    """
+    if reasons := service.reasons():
+        raise Problem("unavailable", "; ".join(reasons), headers={"Retry-After": "2"})
+    body = await read_body(request, service.settings.max_body_bytes)
+    times = stages(request.scope)
+    large = len(body) > INLINE_BYTES
+    started = perf_counter()
+    call = await asyncio.to_thread(read_call, body, service) if large else read_call(body, service)
+    times["validate"] = perf_counter() - started
+    started = perf_counter()
+    curves = await service.engine.predict(call.model, call.population.codes, call.epochs)
+    times["infer"] = perf_counter() - started
+    started = perf_counter()
+    arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
+    answer = await asyncio.to_thread(render, *arguments) if large else render(*arguments)
+    times["encode"] = perf_counter() - started
+    request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(call.population.codes)}
+    return Response(answer, media_type="application/json")

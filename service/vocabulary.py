@@ -1,0 +1,147 @@
+"""Layer lists to codes at the speed of a look-up.
+
+The candidates of a search are made of few distinct layers. A vocabulary remembers what each layer's JSON text meant at
+each shape of the feature map: reading a network is one dictionary look-up a layer, and only text never seen before is
+parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two alone decide what is valid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import get_args
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from model.architecture import Conv, Layer, LayerType
+from model.shapes import Shape, after
+from model.ulc import CodeError, Fault, LayerCode, encode
+from service.codes import check_row
+
+Ints = NDArray[np.int32]
+LAYER: TypeAdapter[Layer] = TypeAdapter(Layer)
+LAYER_TYPES = frozenset(get_args(LayerType))
+ROW: TypeAdapter[list[int]] = TypeAdapter(list[int])
+MAX_ENTRIES = 100_000
+
+
+class UnknownTextError(Exception):
+    """A layer or row that is not valid here; `faults.py` and `diagnose` find out why."""
+
+
+class _State(dict[bytes, tuple[int, "_State"]]):
+    """A place in a network: from the text of the next layer to its row and the next place."""
+
+    __slots__ = ("is_stem", "shape", "vocabulary")
+
+    def __init__(self, vocabulary: "Vocabulary", shape: Shape, is_stem: bool) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.shape = shape
+        self.is_stem = is_stem
+
+    def __missing__(self, text: bytes) -> tuple[int, "_State"]:
+        return self.vocabulary.learn(self, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A network as indices into the vocabulary's rows [layers], and what was clamped."""
+
+    rows: list[int]
+    clamped: Sequence[Fault] = ()
+
+
+class Vocabulary:
+    """What was learnt about layer texts for one code and image shape. Safe to use from several threads."""
+
+    def __init__(self, code: LayerCode, image: Shape) -> None:
+        self.code = code
+        self.image = image
+        self.entries = 0
+        self._lock = Lock()
+        self._states: dict[tuple[Shape, bool], _State] = {}
+        self._row_ids: dict[tuple[int, ...], int] = {}
+        self._table: Ints = np.zeros((256, len(code.columns)), dtype=np.int32)
+        self._clamps: list[tuple[int, Fault]] = []
+        self._code_texts: dict[bytes, int] = {}
+        self._start = self._state(image, True)
+
+    def read_layers(self, layers: Sequence[msgspec.Raw]) -> Reading:
+        """Read a network given as layer objects.
+
+        Raises:
+            UnknownTextError: when a layer is invalid or outside the code.
+        """
+        state = self._start
+        rows: list[int] = []
+        for layer in layers:
+            row, state = state[bytes(layer)]
+            rows.append(row)
+        if min(rows) >= 0:
+            return Reading(rows)
+        clamped = []
+        for index, row in enumerate(rows):
+            if row < 0:
+                rows[index], fault = self._clamps[-row - 1]
+                clamped.append(Fault(index, fault.field, fault.message))
+        return Reading(rows, clamped)
+
+    def read_codes(self, codes: Sequence[msgspec.Raw]) -> Reading:
+        """Read a network given as rows of its code.
+
+        Raises:
+            UnknownTextError: when a row is outside the code's table.
+        """
+        known = self._code_texts
+        try:
+            return Reading([known[bytes(row)] for row in codes])
+        except KeyError:
+            return Reading([known.get(bytes(row)) or self._learn_row(bytes(row)) for row in codes])
+
+    def gather(self, readings: Sequence[Reading]) -> list[Ints]:
+        """Return the codes [layers, columns] of each reading."""
+        lengths = [len(reading.rows) for reading in readings]
+        flat = np.fromiter((row for reading in readings for row in reading.rows), dtype=np.intp, count=sum(lengths))
+        return np.split(self._table[flat], np.cumsum(lengths)[:-1])
+
+    def learn(self, state: _State, text: bytes) -> tuple[int, _State]:
+        """Validate and encode a layer's text at a place where it was not seen before."""
+        try:
+            layer = LAYER.validate_json(text)
+            encoding = encode([layer], self.code, state.shape, clamp=True, is_stem=state.is_stem)
+        except (ValidationError, CodeError) as error:
+            raise UnknownTextError from error
+        is_stem = state.is_stem and not isinstance(layer, Conv)
+        with self._lock:
+            row = self._row_id(tuple(encoding.codes[0].tolist()))
+            if encoding.clamped:
+                self._clamps.append((row, encoding.clamped[0]))
+                row = -len(self._clamps)
+            self.entries += 1
+            state[text] = row, self._state(after(layer, state.shape), is_stem)
+            return state[text]
+
+    def _learn_row(self, text: bytes) -> int:
+        try:
+            row = ROW.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise UnknownTextError from error
+        if check_row(row, self.code, self.image):
+            raise UnknownTextError
+        with self._lock:
+            self.entries += 1
+            return self._code_texts.setdefault(text, self._row_id(tuple(row)))
+
+    def _state(self, shape: Shape, is_stem: bool) -> _State:
+        return self._states.setdefault((shape, is_stem), _State(self, shape, is_stem))
+
+    def _row_id(self, row: tuple[int, ...]) -> int:
+        """Return the index of a row of the table, adding it when new; 0 stays the padding."""
+        index = self._row_ids.setdefault(row, len(self._row_ids) + 1)
+        if index == len(self._table):
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+        self._table[index] = row
+        return index

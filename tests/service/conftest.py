@@ -1,0 +1,46 @@
+"""Fixtures: a tiny artifact, an application that serves it, a client in the same process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service import graphs
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of task `tiny` in the extended code."""
+    return graphs.artifact(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of task `tiny-paper` in the paper's code."""
+    return graphs.artifact(tmp_path_factory.mktemp("paper"), "tiny-paper", code="paper")
+
+
+@pytest.fixture
+def serve(tiny: Path) -> Iterator[Serve]:
+    """Start applications with the settings given; `tiny` alone by default."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> TestClient:
+            values: dict[str, Any] = {"models": (tiny,), "shipped": False, "threads": 1}
+            app = create_app(Settings(**values | settings))
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield start
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    """A client of a service with the tiny predictor."""
+    return serve()
