@@ -1,0 +1,104 @@
+"""`peephole sample` and `peephole collect`."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from model.architecture import Architecture
+from training.collect import collect as collect_networks
+from training.collect import population
+from training.durations import parse_duration
+from training.observations import Observation
+from training.protocols import PROTOCOLS, Protocol
+
+_NAMES = ", ".join(PROTOCOLS)
+
+
+def _protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        raise typer.BadParameter(f"{name!r} is not a protocol; there are {_NAMES}")
+    return PROTOCOLS[name]
+
+
+ProtocolOption = Annotated[Protocol, typer.Option(parser=_protocol, metavar="NAME", help=f"One of {_NAMES}.")]
+
+
+def _summary(row: Observation) -> str:
+    return f"{row.accuracy[-1]:.3f} after {len(row.accuracy)} epochs, {row.seconds:.0f} s ({row.status})"
+
+
+def sample(
+    protocol: ProtocolOption,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many networks.")] = 5,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out this many of the population first.")] = 0,
+) -> None:
+    """Print networks of a protocol's population as JSON, ready for `peephole predict` and `POST /predict`."""
+    architectures = [
+        Architecture(id=identity, in_channels=protocol.in_channels, layers=layers).model_dump(
+            mode="json", exclude_none=True
+        )
+        for identity, layers in islice(population(protocol), skip, skip + count)
+    ]
+    typer.echo(json.dumps({"architectures": architectures}))
+
+
+def collect(
+    protocol: ProtocolOption,
+    networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
+    out: Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")] = None,
+    time_limit: Annotated[
+        float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
+    ] = float("inf"),  # type: ignore[assignment]
+) -> None:
+    """Train sampled networks and record their learning curves.
+
+    Finished networks are on disk at once (JSON Lines beside the table, folded into it now and then and at the end), so
+    that a kill loses at most the networks in flight. Run the same command again to go on.
+
+    Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, speed_estimate_period=600) as progress:
+        bar = progress.add_task(protocol.name, total=networks * seeds, rate="")
+
+        def on_start(done: int, total: int) -> None:
+            progress.reset(bar, total=total, completed=done)
+            if done:
+                progress.console.print(f"{done} of {total} runs are already in {out}")
+
+        def on_row(row: Observation) -> None:
+            progress.advance(bar)
+            speed = progress.tasks[0].speed
+            progress.update(bar, rate=f"{3600 * speed:.0f} networks/h" if speed else "")
+            progress.console.print(_summary(row), style="dim", highlight=False)
+
+        added = collect_networks(
+            protocol,
+            out,
+            networks=networks,
+            seeds=seeds,
+            workers=workers,
+            time_limit=time_limit,
+            on_start=on_start,
+            on_row=on_row,
+        )
+    typer.echo(f"{added} rows added to {out}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(sample)
+    app.command()(collect)

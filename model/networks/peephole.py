@@ -1,0 +1,78 @@
+"""The predictor of the paper (Peephole, sections 3.1, 3.2 and 5.1)."""
+
+import torch
+from torch import nn
+
+from model.networks.lstm import LSTM
+from model.ulc import LayerCode
+
+LAYER_EMBEDDING = 40
+EPOCH_EMBEDDING = 40
+HIDDEN = 160
+MLP_WIDTH = 200
+MLP_DEPTH = 3
+
+
+class LayerEmbedding(nn.Module):
+    """Table lookups for Table 1's four columns, concatenated; kernel width and height share one table (Figure 3).
+
+    Maps codes int [batch, layers, columns] to float32 [batch, layers, 40]; columns beyond the fourth are not read.
+    """
+
+    def __init__(self, code: LayerCode, width: int = LAYER_EMBEDDING) -> None:
+        super().__init__()
+        each = width // 4
+        self.kind = nn.Embedding(len(code.rows) + 1, each)
+        self.kernel = nn.Embedding(code.largest_kernel + 1, each)
+        self.ratio = nn.Embedding(len(code.bins) + 1, each)
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        kind, kernel_width, kernel_height, ratio = codes[:, :, :4].unbind(-1)
+        return torch.cat(
+            [self.kind(kind), self.kernel(kernel_width), self.kernel(kernel_height), self.ratio(ratio)], dim=-1
+        )
+
+
+class Peephole(nn.Module):
+    """Layer embedding, LSTM, epoch embedding and MLP, with the paper's sizes.
+
+    Args:
+        code: the layer code it reads.
+        epochs: number of epochs of a curve.
+    """
+
+    def __init__(self, code: LayerCode, epochs: int) -> None:
+        super().__init__()
+        self.layers = LayerEmbedding(code)
+        self.lstm = LSTM(LAYER_EMBEDDING, HIDDEN)
+        self.epochs = nn.Embedding(epochs + 1, EPOCH_EMBEDDING)
+        # The first linear layer of the MLP in two parts: one is computed per network, the other per epoch.
+        self.from_structure = nn.Linear(HIDDEN, MLP_WIDTH)
+        self.from_epoch = nn.Linear(EPOCH_EMBEDDING, MLP_WIDTH, bias=False)
+        hidden: list[nn.Module] = [nn.BatchNorm1d(MLP_WIDTH), nn.ReLU()]
+        for _ in range(MLP_DEPTH - 1):
+            hidden += [nn.Linear(MLP_WIDTH, MLP_WIDTH), nn.BatchNorm1d(MLP_WIDTH), nn.ReLU()]
+        self.mlp = nn.Sequential(*hidden, nn.Linear(MLP_WIDTH, 1))
+
+    def structure(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return the structural feature, the LSTM's last hidden state, float32 [batch, 160]."""
+        return self.lstm(self.layers(codes), lengths)[1]
+
+    def curve(self, structure: torch.Tensor, epochs: torch.Tensor) -> torch.Tensor:
+        """Return accuracies float32 [batch, epochs] from structural features and 1-based epochs."""
+        per_network = self.from_structure(structure).unsqueeze(1)
+        per_epoch = self.from_epoch(self.epochs(epochs)).unsqueeze(0)
+        return self.mlp((per_network + per_epoch).flatten(0, 1)).reshape(structure.shape[0], epochs.shape[0])
+
+    def forward(self, codes: torch.Tensor, lengths: torch.Tensor, epochs: torch.Tensor) -> torch.Tensor:
+        """Predict accuracies.
+
+        Args:
+            codes: int [batch, layers, columns], zero-padded.
+            lengths: int [batch], layers of each network.
+            epochs: int [epochs], counted from 1.
+
+        Returns:
+            float32 [batch, epochs].
+        """
+        return self.curve(self.structure(codes, lengths), epochs)

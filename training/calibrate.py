@@ -1,0 +1,111 @@
+"""Cross-validation of a whole fit, and the conformal intervals that follow from it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold
+
+from model.networks.predictor import CurvePredictor
+from training.metrics import Floats, Metrics, score
+from training.table import Table
+
+LEVEL = 0.9
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of networks by predictors that were not fitted to them.
+
+    Attributes:
+        predicted: accuracies [networks, epochs].
+        residuals: measured minus predicted on the predictor's own scale, NaN where not measured [networks, epochs].
+        variance: disagreement of the members, same scale [networks, epochs].
+        fold: which fold predicted each network [networks].
+        per_fold: metrics of each fold.
+    """
+
+    predicted: Floats
+    residuals: Floats
+    variance: Floats
+    fold: NDArray[np.intp]
+    per_fold: list[Metrics]
+
+    @property
+    def metrics(self) -> Metrics:
+        """The mean of the folds' metrics."""
+        columns = zip(*((m.tau, m.r2, m.mse, m.curve_mae) for m in self.per_fold), strict=True)
+        return Metrics(*(float(np.mean(column)) for column in columns))
+
+
+@torch.no_grad()
+def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Floats, Floats]:
+    """Return accuracies [networks, epochs], and on the predictor's own scale the curves and the members' variance."""
+    predictor.eval()
+    index = torch.arange(table.epochs)
+    raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
+    accuracy = predictor.scale.accuracy(raw.curve, index)
+    return accuracy.double().numpy(), raw.curve.double().numpy(), raw.variance.double().numpy()
+
+
+def cross_validate(table: Table, fit: Callable[[Table, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0) -> OutOfFold:
+    """Fit to all folds but one and predict that one, in turn.
+
+    Args:
+        table: distinct networks, so that none stands on both sides.
+        fit: from a table and the number of the fold to a predictor.
+        folds: how many parts.
+        seed: of the split.
+    """
+    predicted, residuals, variance = (np.empty_like(table.curves) for _ in range(3))
+    fold_of = np.empty(len(table), dtype=np.intp)
+    per_fold = []
+    split = KFold(min(folds, len(table)), shuffle=True, random_state=seed).split(table.curves)
+    for number, (training, held_out) in enumerate(split):
+        predictor = fit(table.rows(training), number)
+        part = table.rows(held_out)
+        predicted[held_out], curves, variance[held_out] = predict_table(predictor, part)
+        residuals[held_out] = predictor.scale.standardise(part.curves) - curves
+        fold_of[held_out] = number
+        per_fold.append(score(part.curves, predicted[held_out]))
+    return OutOfFold(predicted, residuals, variance, fold_of, per_fold)
+
+
+def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
+    """Return, per epoch, the factor on `uncertainty` that covers `level` of the residuals (split conformal)."""
+    ratios = np.abs(residuals) / uncertainty
+    margins = []
+    for column in ratios.T:
+        measured = np.sort(column[~np.isnan(column)])
+        rank = math.ceil((len(measured) + 1) * level)
+        margins.append(measured[min(rank, len(measured)) - 1] if len(measured) else math.inf)
+    known = [margin for margin in margins if math.isfinite(margin)]
+    return np.array([margin if math.isfinite(margin) else max(known) for margin in margins])
+
+
+def base_uncertainty(result: OutOfFold) -> float:
+    """Root mean square residual: what a network's uncertainty is when its members agree."""
+    return float(np.sqrt(np.nanmean(result.residuals**2)))
+
+
+def calibrate(predictor: CurvePredictor, result: OutOfFold) -> None:
+    """Set an predictor's interval from out-of-fold residuals."""
+    predictor.base_uncertainty = base_uncertainty(result)
+    uncertainty = np.sqrt(result.variance + predictor.base_uncertainty**2)
+    predictor.margins = torch.from_numpy(conformal_margins(result.residuals, uncertainty).astype(np.float32))
+
+
+def coverage(result: OutOfFold) -> float:
+    """Share of measured accuracies inside intervals whose margins come from the other folds alone."""
+    uncertainty = np.sqrt(result.variance + base_uncertainty(result) ** 2)
+    inside: list[NDArray[np.bool_]] = []
+    for number in np.unique(result.fold):
+        others, held_out = result.fold != number, result.fold == number
+        margins = conformal_margins(result.residuals[others], uncertainty[others])
+        ratios = np.abs(result.residuals[held_out]) / uncertainty[held_out]
+        inside.append((ratios <= margins)[~np.isnan(ratios)])
+    return float(np.concatenate(inside).mean())

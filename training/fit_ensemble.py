@@ -1,0 +1,145 @@
+"""Fit the shipped predictor: neural members and a Gaussian process on the same features."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from torch import nn
+from torch.nn import functional as F
+
+from model.networks.ensemble import Ensemble, Inputs
+from model.networks.gaussian_process import GaussianProcess
+from model.networks.layer_conv import LayerConv
+from model.networks.layer_features import LayerQuantities
+from model.networks.network_features import network_features
+from model.networks.predictor import LogitScale
+from model.shapes import Shape
+from training.metrics import tau
+from training.table import Table, carry_forward
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How members are trained and blended."""
+
+    members: int = 3
+    passes: int = 60
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    final_epoch_weight: float = 4.0
+    inner_validation: float = 0.1
+    collapsed_tau: float = 0.3
+    attempts: int = 3
+    process_weight: float = 0.5
+    gradient_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    codes: torch.Tensor
+    lengths: torch.Tensor
+    per_layer: torch.Tensor
+    whole: torch.Tensor
+    targets: torch.Tensor  # standardised logits, NaN where not measured
+
+    def batch(self, chosen: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        longest = int(self.lengths[chosen].max())
+        inputs = self.codes[chosen, :longest], self.lengths[chosen], self.per_layer[chosen, :longest], self.whole[chosen]
+        return inputs, self.targets[chosen]
+
+
+def _loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Smooth L1 (the paper's loss) over the measured epochs."""
+    measured = ~torch.isnan(targets)
+    each = F.smooth_l1_loss(predicted, torch.nan_to_num(targets), reduction="none") * weights * measured
+    return each.sum() / (weights * measured).sum()
+
+
+def _train_member(data: _Tensors, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConv:
+    torch.manual_seed(seed)
+    member = LayerConv(data.targets.shape[1], data.whole.shape[1])
+    optimizer = torch.optim.AdamW(member.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = recipe.passes * -(-len(chosen) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
+    weights = torch.ones(data.targets.shape[1])
+    weights[-1] = recipe.final_epoch_weight
+    for _ in range(recipe.passes):
+        for indices in chosen[torch.randperm(len(chosen))].split(recipe.batch_size):
+            inputs, targets = data.batch(indices)
+            loss = _loss(member(*inputs), targets, weights)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
+            optimizer.step()
+            schedule.step()
+    return member.eval()
+
+
+@torch.no_grad()
+def _validation_tau(member: LayerConv, data: _Tensors, chosen: torch.Tensor) -> float:
+    inputs, targets = data.batch(chosen)
+    return tau(carry_forward(targets.double().numpy())[:, -1], member(*inputs)[:, -1].numpy())
+
+
+def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
+    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted."""
+    count = len(data.lengths)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    cut = max(2, round(count * recipe.inner_validation))
+    best: tuple[float, LayerConv] | None = None
+    for attempt in range(recipe.attempts):
+        member = _train_member(data, order[cut:], recipe, seed + 1000 * attempt)
+        reached = _validation_tau(member, data, order[:cut])
+        if best is None or reached > best[0]:
+            best = reached, member
+        if reached >= recipe.collapsed_tau:
+            break
+        log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
+    assert best is not None  # noqa: S101 - there is at least one attempt
+    return best[1]
+
+
+def _fit_process(features: NDArray[np.floating], targets: NDArray[np.floating]) -> GaussianProcess:
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + WhiteKernel(0.2, (1e-3, 10.0))
+    fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
+    smooth = fitted.kernel_.k1
+    weights = fitted.alpha_.reshape(len(features), -1)
+    return GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
+
+
+def fit_ensemble(
+    table: Table, image: Shape, recipe: Recipe, *, seed: int = 0, on_member: Callable[[], None] = lambda: None
+) -> Ensemble:
+    """Fit an ensemble to every network of a table; its intervals still need `calibrate`.
+
+    Args:
+        table: networks in the extended code.
+        image: shape of the task's images.
+        recipe: sizes and schedules.
+        seed: fixes everything random.
+        on_member: called after each member.
+    """
+    codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
+    with torch.no_grad():
+        raw = network_features(LayerQuantities(image)(codes), image).numpy()
+    spread = raw.std(axis=0)
+    inputs = Inputs(image, raw.mean(axis=0), np.where(spread > 1e-4, spread, 1.0))
+    scale = LogitScale(table.curves)
+    standardised = scale.standardise(table.curves)
+    with torch.no_grad():
+        per_layer, whole = inputs(codes)
+    data = _Tensors(codes, lengths, per_layer, whole, torch.from_numpy(standardised.astype(np.float32)))
+    process = _fit_process(whole.numpy().astype(np.float64), carry_forward(standardised))
+    members = []
+    for number in range(recipe.members):
+        members.append(_fit_member(data, recipe, seed + number))
+        on_member()
+    return Ensemble(inputs, scale, members, process, process_weight=recipe.process_weight)
