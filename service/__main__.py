@@ -1,13 +1,30 @@
 """`python -m service`: start the service on HOST and PORT."""
 
 import sys
+from ipaddress import ip_address
 
-import uvicorn
 from pydantic import ValidationError
 
 from service.app import create_app
 from service.logs import configure, log
+from service.server import Server
 from service.settings import Settings
+
+USAGE = 2
+SWITCH_SECONDS = 0.0005
+
+
+def is_public(host: str) -> bool:
+    """Whether others than this machine can reach the address."""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _refuse(line: str) -> int:
+    print(f"peephole: {line}", file=sys.stderr)
+    return USAGE
 
 
 def main() -> int:
@@ -15,27 +32,24 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        for fault in error.errors(include_input=False):
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            print(f"setting {name}: {fault['msg']}", file=sys.stderr)
-        return 2
+        fault = error.errors(include_input=False)[0]
+        name = "_".join(str(part) for part in fault["loc"][:1]).upper()
+        return _refuse(f"setting {name if name in {'HOST', 'PORT'} else 'PEEPHOLE_' + name}: {fault['msg']}")
+    try:
+        has_keys = bool(settings.keys())
+    except OSError as error:
+        return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}")
+    if is_public(settings.host) and not has_keys and not settings.public_without_key:
+        return _refuse(
+            f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "
+            "PEEPHOLE_PUBLIC_WITHOUT_KEY=true to let everybody in"
+        )
     configure(settings.log_level)
-    config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=65,
-        timeout_graceful_shutdown=30,
-    )
+    sys.setswitchinterval(
+        SWITCH_SECONDS
+    )  # so that reading a large body delays the event loop by less than a millisecond
     log.info("starting", host=settings.host, port=settings.port)
-    uvicorn.Server(config).run()
-    return 0
+    return Server(create_app(settings)).run_to_exit()
 
 
 if __name__ == "__main__":

@@ -1,21 +1,15 @@
 """The application: `create_app(settings)` returns it, its lifespan loads the predictors."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import onnxruntime
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from service import models
-from service.cores import available
 from service.edge import Edge
-from service.logs import log
-from service.metrics import Metrics
 from service.openapi import describe
 from service.problems import Problem, on_http_exception, on_problem
 from service.routes import health, info, metrics, predict
@@ -28,19 +22,9 @@ ROUTES = (predict, info, health, metrics)
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    settings = service.settings
-    service.models = await asyncio.to_thread(
-        models.load, settings.models, with_shipped=settings.shipped, threads=service.threads, provider="cpu"
-    )
-    for model in service.models.values():
-        card = model.card
-        service.metrics.model_info.labels(
-            card.task, card.version, card.sha256, model.predictor.provider, onnxruntime.__version__
-        ).set(1)
-    log.info("ready", tasks=list(service.models), threads=service.threads)
+    service.start()
     yield
-    service.engine.close()
-    log.info("stopped")
+    await service.stop()
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -50,7 +34,7 @@ def _operation_id(route: APIRoute) -> str:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return a new application; nothing is shared between two of them."""
     settings = settings or Settings()
-    service = Service(settings, Metrics(), threads=settings.threads or available())
+    service = Service(settings)
     handlers: dict[Any, Any] = {Problem: on_problem, HTTPException: on_http_exception}
     app = FastAPI(
         title="Peephole",

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.logs import log
 from service.metrics import Metrics
-from service.problems import KINDS, Problem
+from service.problems import KINDS, ClientGoneError, Problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
 _QUIET = {"/livez", "/readyz", "/healthz", "/metrics"}
@@ -65,6 +65,9 @@ class Edge:
 
         try:
             await self.app(scope, receive, edged_send)
+        except ClientGoneError:
+            status = 499
+            scope["state"]["gone"] = True
         except Exception:
             log.exception("request_failed", request_id=request_id)
             if not sent:
@@ -79,8 +82,9 @@ class Edge:
         self.metrics.requests.labels(route, method, f"{status // 100}xx").inc()
         self.metrics.request_seconds.labels(route, method).observe(seconds)
         problem = scope["state"].get("problem")
-        if problem is not None and method == "POST":
-            self.metrics.rejected.labels(KINDS[problem].reason).inc()
+        gone = scope["state"].get("gone", False)
+        if method == "POST" and (gone or problem is not None):
+            self.metrics.rejected.labels("client_gone" if gone else KINDS[problem].reason).inc()
         if route in _QUIET and status < 400:
             return
         times = {f"{name}_ms": round(1000 * value, 3) for name, value in scope["state"].get("stages", {}).items()}

@@ -1,39 +1,188 @@
-"""Run predictors on a thread of their own."""
+"""Inference threads: they take batches from the backlog, run the predictor, and hand each caller its own answer.
+
+Inference threads never touch a future: results reach the event loop by `call_soon_threadsafe`, and only there is a
+future resolved, once. A thread that dies or stalls is noticed by `supervise`, which answers everybody who waits.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from threading import Thread
+from time import monotonic
 
 import numpy as np
 
-from model.runtime import Curves
+from model.runtime import Floats
 from model.ulc import pad
-from service.models import Model
-from service.vocabulary import Ints
+from service.backlog import Backlog, ClosedError
+from service.jobs import Chunk, Job, columns
+from service.logs import log
+from service.metrics import Metrics
 
-BATCH = 256
+PATIENCE = 0.25
+TICK = 0.1
+
+
+class PredictionError(Exception):
+    """The predictor failed on a network of the job."""
+
+
+class EngineDownError(Exception):
+    """The inference threads do not work any more."""
+
+
+class _Worker(Thread):
+    """One inference thread and its heartbeat."""
+
+    def __init__(self, engine: "Engine", index: int) -> None:
+        super().__init__(name=f"inference-{index}", daemon=True)
+        self.engine = engine
+        self.beat = monotonic()
+        self.finished = False
+
+    def run(self) -> None:
+        """Take and run batches until the backlog is closed and empty."""
+        while True:
+            self.beat = monotonic()
+            try:
+                batch = self.engine.backlog.take(PATIENCE)
+            except ClosedError:
+                self.finished = True
+                return
+            if batch:
+                self.beat = monotonic()
+                self.engine.execute(batch)
 
 
 class Engine:
-    """One inference thread; batches of similar length."""
+    """The inference threads of an application. Its methods are for the event loop, but for `execute`."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "inference")
+    def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int) -> None:
+        self.metrics = metrics
+        self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch)
+        self.rate = 100_000.0  # padded layers a second; measured as it goes
+        self.failure: str | None = None
+        self._jobs: set[Job] = set()
+        self._workers = [_Worker(self, index) for index in range(workers)]
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def predict(self, model: Model, codes: Sequence[Ints], epochs: Sequence[int]) -> Curves:
-        """Return the curves of networks, in their order."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _run, model, codes, epochs)
+    def start(self) -> None:
+        """Start the threads."""
+        self._loop = asyncio.get_running_loop()
+        for worker in self._workers:
+            worker.start()
+
+    def submit(self, job: Job) -> None:
+        """Let the inference threads work on a job; its future gets the result [networks, 3 * epochs + 1].
+
+        The future may also get a `PredictionError` or an `EngineDownError`. Whoever submits a job must `forget` it.
+
+        Raises:
+            FullError: when there is no room for it now.
+            EngineDownError: when the inference threads died, stalled or were closed.
+        """
+        if self.failure is not None:
+            raise EngineDownError(self.failure)
+        try:
+            self.backlog.put(job)
+        except ClosedError:
+            raise EngineDownError("the service is stopping") from None
+        self._jobs.add(job)
+
+    def forget(self, job: Job) -> None:
+        """Let go of a job: nobody waits for it any more."""
+        if job in self._jobs:
+            self._jobs.discard(job)
+            self.backlog.discard(job)
+        job.future.cancel()
+
+    def execute(self, batch: Sequence[Chunk]) -> None:
+        """Run a batch on an inference thread and pass its results to the event loop."""
+        assert self._loop is not None  # noqa: S101 - `start` set it
+        job = batch[0].job
+        began = monotonic()
+        for chunk in batch:
+            chunk.job.started = chunk.job.started or began
+        rows = [(chunk.job, row) for chunk in batch for row in chunk.rows]
+        result, failed = self._predict(rows)
+        seconds = monotonic() - began
+        for index, (owner, row) in enumerate(rows):
+            owner.result[row] = result[index]
+        self.backlog.release(batch)
+        self._loop.call_soon_threadsafe(self._deliver, batch, {rows[index][0] for index in failed})
+        cost = sum(chunk.cost for chunk in batch)
+        self.rate += 0.1 * (len(self._workers) * cost / max(seconds, 1e-6) - self.rate)
+        task = job.model.card.task
+        self.metrics.inference_seconds.labels(task).observe(seconds)
+        self.metrics.batches.labels(task).inc()
+        self.metrics.batch_architectures.observe(len(rows))
+        self.metrics.batch_cost.observe(cost)
+        self.metrics.batch_padding.observe(1 - sum(len(j.codes[row]) for j, row in rows) / cost)
+
+    def _predict(self, rows: Sequence[tuple[Job, int]]) -> tuple[Floats, list[int]]:
+        """Return the rows' results and the indices of rows that failed; a failing batch is halved to find them."""
+        job = rows[0][0]
+        codes, lengths = pad([owner.codes[row] for owner, row in rows])
+        try:
+            result = columns(job.model.predictor.run(codes, lengths, job.epochs))
+        except Exception as error:  # ONNX Runtime raises a different class for each status
+            if len(rows) == 1:
+                log.warning("network_failed", task=job.model.card.task, error=type(error).__name__)
+                return np.full((1, job.result.shape[1]), np.nan, dtype=np.float32), [0]
+            middle = len(rows) // 2
+            left, left_failed = self._predict(rows[:middle])
+            right, right_failed = self._predict(rows[middle:])
+            return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
+        return result, np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist()
+
+    def _deliver(self, batch: Sequence[Chunk], failed: set[Job]) -> None:
+        for chunk in batch:
+            job = chunk.job
+            job.left -= len(chunk.rows)
+            if job.future.done():
+                continue
+            if job in failed:
+                job.future.set_exception(PredictionError())
+            elif job.left == 0:
+                job.future.set_result(job.result)
+
+    def retry_after(self) -> int:
+        """Seconds until the backlog of now is done, at the rate measured."""
+        return max(1, min(60, round(self.backlog.cost / self.rate)))
+
+    def heartbeat_age(self) -> float:
+        """Seconds since the most silent inference thread was last heard of."""
+        now = monotonic()
+        return max((now - worker.beat for worker in self._workers if not worker.finished), default=0.0)
+
+    def has_dead_thread(self) -> bool:
+        """Whether an inference thread ended though nobody asked it to."""
+        return any(
+            worker.ident is not None and not worker.is_alive() and not worker.finished for worker in self._workers
+        )
+
+    def fail(self, reason: str) -> None:
+        """Answer everybody who waits; take nothing more."""
+        self.failure = reason
+        self.backlog.close()
+        for job in list(self._jobs):
+            if not job.future.done():
+                job.future.set_exception(EngineDownError(reason))
 
     def close(self) -> None:
-        """Stop the thread after the batch in hand."""
-        self._thread.shutdown(cancel_futures=True)
+        """Take nothing more; the threads end when the backlog is empty."""
+        self.backlog.close()
 
 
-def _run(model: Model, codes: Sequence[Ints], epochs: Sequence[int]) -> Curves:
-    order = np.argsort([len(one) for one in codes], kind="stable")
-    parts = []
-    for start in range(0, len(order), BATCH):
-        padded, lengths = pad([codes[i] for i in order[start : start + BATCH]])
-        parts.append(model.predictor.run(padded, lengths, epochs))
-    back = np.argsort(order, kind="stable")
-    return Curves(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in Curves.__slots__))
+async def supervise(engine: Engine, *, stall_seconds: float, on_failure: Callable[[str], None]) -> None:
+    """Watch the inference threads; fail the engine when one died, or was silent for `stall_seconds`."""
+    while True:
+        await asyncio.sleep(TICK)
+        reason = None
+        if engine.has_dead_thread():
+            reason = "an inference thread died"
+        elif engine.heartbeat_age() > stall_seconds:
+            reason = f"an inference thread is stalled for more than {stall_seconds:g} s"
+        if reason is not None:
+            engine.fail(reason)
+            on_failure(reason)
+            return

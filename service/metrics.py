@@ -46,6 +46,30 @@ class Metrics:
         self.batch_architectures = Histogram(
             "predictor_batch_architectures", "Networks in a batch.", buckets=POWERS, registry=registry
         )
+        self.batch_cost = Histogram(
+            "predictor_batch_cost", "Padded layers of a batch.", buckets=POWERS, registry=registry
+        )
+        self.batch_padding = Histogram(
+            "predictor_batch_padding_ratio",
+            "Share of a batch that is padding.",
+            buckets=[k / 10 for k in range(11)],
+            registry=registry,
+        )
+        self.queue_cost = Gauge("predictor_queue_cost", "Padded layers admitted and not done.", registry=registry)
+        self.queue_requests = Gauge("predictor_queue_requests", "Requests with work waiting.", registry=registry)
+        self.heartbeat = Gauge(
+            "predictor_worker_heartbeat_timestamp_seconds",
+            "When the most silent thread was heard of.",
+            registry=registry,
+        )
+        self.cache = Counter(
+            "predictor_cache_requests_total",
+            "Networks looked up; repeats within a request are hits.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("hit", "miss"):
+            self.cache.labels(result)
         self.architectures = Counter(
             "predictor_architectures_total", "Networks answered, repeats included.", ["task"], registry=registry
         )

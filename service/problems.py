@@ -26,18 +26,26 @@ class Kind:
 KINDS = {
     "malformed-json": Kind(400, "The body is not JSON", "Send one JSON object, UTF-8; NaN and Infinity are not JSON."),
     "bad-request": Kind(400, "The request is malformed", "See the detail."),
+    "malformed-http": Kind(400, "This is not HTTP/1.1", "Use an HTTP client."),
+    "unauthorized": Kind(401, "A key is needed", "Send Authorization: Bearer KEY, or X-API-Key: KEY.", "unauthorized"),
     "not-found": Kind(404, "No such resource", "GET /docs lists what there is."),
     "method-not-allowed": Kind(405, "The resource has no such method", "The Allow header lists its methods."),
     "body-timeout": Kind(408, "The body did not arrive in time", "Send the body without pauses."),
+    "headers-timeout": Kind(408, "The headers did not arrive in time", "Send the headers without pauses."),
     "too-large": Kind(413, "The request is too large", "Split it; GET /info publishes the limits.", "too_large"),
     "unsupported-media-type": Kind(415, "The body's type is not supported", "Send Content-Type: application/json."),
     "invalid-request": Kind(422, "The request is invalid", "Correct the fields that `errors` points at."),
+    "headers-too-large": Kind(431, "The headers are too large", "Send fewer or shorter headers.", "too_large"),
+    "queue-full": Kind(429, "Too much is waiting", "Retry after the seconds in Retry-After.", "queue_full"),
     "internal-error": Kind(500, "The service failed", "Report it with the request_id.", "engine_error"),
     "prediction-failed": Kind(
         500, "The predictor failed", "Report it with the request_id; retry without the network.", "engine_error"
     ),
     "unavailable": Kind(
         503, "The service cannot answer now", "Retry after the seconds in Retry-After, or elsewhere.", "unavailable"
+    ),
+    "deadline-exceeded": Kind(
+        504, "The deadline passed", "Ask with a later X-Request-Timeout-Ms, or for less at once.", "deadline"
     ),
 }
 
@@ -95,6 +103,10 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
     def response(self, request_id: str) -> Response:
         """Return the problem as a response."""
         return Response(self.body(request_id), self.status, self.headers, media_type="application/problem+json")
+
+
+class ClientGoneError(Exception):
+    """The caller hung up; nobody is there to answer."""
 
 
 def invalid(faults: Sequence[Fault]) -> Problem:

@@ -1,29 +1,120 @@
 """What the routes share: settings, predictors, the engine, metrics. One object an application; no globals."""
 
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import time
 from typing import Annotated
 
+import onnxruntime
 from fastapi import Depends, Request
 
-from service.engine import Engine
+from model.artifact import ArtifactError
+from service import models
+from service.auth import Keys
+from service.cache import CurveCache
+from service.cores import available
+from service.engine import Engine, supervise
+from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
 from service.settings import Settings
 
 
-@dataclass(slots=True)
-class Service:
-    """The state of one running application."""
+def _nothing(_: str) -> None:
+    """Do nothing about a failure: whoever embeds the application reads /livez."""
 
-    settings: Settings
-    metrics: Metrics
-    threads: int
-    models: dict[str, Model] = field(default_factory=dict)
-    engine: Engine = field(default_factory=Engine)
+
+class Service:
+    """The state of one running application.
+
+    Attributes:
+        models: by task; replaced as a whole, never changed.
+        readers: threads that read large bodies, so that the event loop goes on meanwhile.
+        inflight: requests for predictions being handled.
+        buffered: bytes of their bodies.
+        on_failure: told the reason when the service can never answer again; the process should end.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.keys = Keys(settings.keys())
+        self.threads = settings.threads or available()
+        self.models: dict[str, Model] = {}
+        self.cache = CurveCache(settings.cache_entries)
+        self.engine = Engine(self.metrics, workers=1, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost)
+        self.readers = ThreadPoolExecutor(2, "reader")
+        self.inflight = 0
+        self.buffered = 0
+        self.draining = False
+        self.failure: str | None = None
+        self.on_failure: Callable[[str], None] = _nothing
+        self._tasks: list[asyncio.Task[None]] = []
 
     def reasons(self) -> list[str]:
         """Return why the service is not ready; nothing when it is."""
-        return [] if self.models else ["loading"]
+        found = []
+        if self.failure is not None:
+            found.append(self.failure)
+        elif self.engine.heartbeat_age() > self.settings.stall_seconds:
+            found.append("an inference thread is stalled")
+        elif not self.models:
+            found.append("the predictors are loading")
+        if self.draining:
+            found.append("the service is stopping")
+        return found
+
+    def start(self) -> None:
+        """Start the inference threads and load the predictors, while the event loop goes on."""
+        self.engine.start()
+        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._supervise())]
+
+    async def stop(self) -> None:
+        """End every thread and task."""
+        for task in self._tasks:
+            task.cancel()
+        self.engine.close()
+        self.readers.shutdown(wait=False, cancel_futures=True)
+        log.info("stopped")
+
+    def fail(self, reason: str) -> None:
+        """Say for good that the service cannot answer."""
+        self.failure = reason
+        log.critical("failed", reason=reason)
+        self.on_failure(reason)
+
+    async def _load(self) -> None:
+        settings = self.settings
+        try:
+            self.models = await asyncio.to_thread(
+                models.load, settings.models, with_shipped=settings.shipped, threads=self.threads, provider="cpu"
+            )
+        except ArtifactError as error:
+            self.fail(str(error))
+            return
+        self.describe_models()
+        log.info("ready", tasks=list(self.models), threads=self.threads)
+
+    async def _supervise(self) -> None:
+        await supervise(self.engine, stall_seconds=self.settings.hang_seconds, on_failure=self.fail)
+
+    def describe_models(self) -> None:
+        """Publish the loaded predictors as a metric."""
+        self.metrics.model_info.clear()
+        for model in self.models.values():
+            card = model.card
+            self.metrics.model_info.labels(
+                card.task, card.version, card.sha256, model.predictor.provider, onnxruntime.__version__
+            ).set(1)
+
+    def refresh_gauges(self) -> None:
+        """Bring the metrics up to date that are read rather than counted."""
+        self.metrics.ready.set(not self.reasons())
+        self.metrics.queue_cost.set(self.engine.backlog.cost)
+        self.metrics.queue_requests.set(len(self.engine.backlog))
+        self.metrics.inflight.set(self.inflight)
+        self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 
 
 def _service(request: Request) -> Service:

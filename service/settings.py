@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KIB = 1024
@@ -33,12 +33,38 @@ class Settings(BaseSettings):
     max_architectures: int = Field(4096, ge=1, description="Most architectures in one request.")
     max_layers: int = Field(1024, ge=1, description="Most layers in one architecture.")
 
+    max_queue_cost: int = Field(1_000_000, ge=1, description="Most work waiting at once, in padded layers.")
+    max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
+    max_buffered_bytes: int = Field(256 * MIB, ge=KIB, description="Most bytes of bodies held at once.")
+    batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")
+    cache_entries: int = Field(20_000, ge=0, description="Curves remembered.")
+
+    api_keys: SecretStr = Field(SecretStr(""), description="Keys that let callers in, separated by commas.")
+    api_keys_file: Path | None = Field(None, description="A file with one key a line, beside PEEPHOLE_API_KEYS.")
+    public_without_key: bool = Field(False, description="Allow a public address without any key.")
+
+    stall_seconds: float = Field(1.5, gt=0, description="Silence of an inference thread after which we are not ready.")
+    hang_seconds: float = Field(5.0, gt=0, description="Silence after which everybody is answered and we exit.")
+    drain_seconds: float = Field(30.0, ge=0, description="Longest wait for requests in flight after SIGTERM.")
+    reload_seconds: float = Field(2.0, ge=0, description="How often artifact folders are looked at; 0: on SIGHUP only.")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    def keys(self) -> list[str]:
+        """Return the API keys of the environment and of the file.
+
+        Raises:
+            OSError: when the file cannot be read.
+        """
+        listed = self.api_keys.get_secret_value().split(",")
+        if self.api_keys_file is not None:
+            listed += self.api_keys_file.read_text().splitlines()
+        return [key.strip() for key in listed if key.strip()]
 
     def limits(self) -> dict[str, int]:
         """Return the limits that every request is held to, as `/info` publishes them."""

@@ -12,8 +12,10 @@ RETRY_SECONDS = 2
 
 @router.get("/livez", summary="Is the process alive")
 @router.get("/healthz", summary="The same as /livez")
-async def livez() -> JSONResponse:
-    """Answer 200 while the process works; a supervisor restarts it otherwise."""
+async def livez(service: ServiceDep) -> JSONResponse:
+    """Answer 200 while the process can answer or will; 503 when only a restart helps."""
+    if service.failure is not None:
+        raise Problem("unavailable", service.failure)
     return JSONResponse({"status": "alive"})
 
 
@@ -21,7 +23,6 @@ async def livez() -> JSONResponse:
 async def readyz(service: ServiceDep) -> JSONResponse:
     """Answer 200 when predictions are answered, 503 with the reasons while they are not."""
     reasons = service.reasons()
-    service.metrics.ready.set(not reasons)
     if reasons:
         raise Problem("unavailable", "; ".join(reasons), headers={"Retry-After": str(RETRY_SECONDS)}, reasons=reasons)
     return JSONResponse({"status": "ready"})

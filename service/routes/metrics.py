@@ -12,6 +12,6 @@ router = APIRouter(tags=["health"])
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request, service: ServiceDep) -> Response:
     """Return every metric in the form the scraper asks for."""
-    service.metrics.ready.set(not service.reasons())
+    service.refresh_gauges()
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(service.metrics.registry), headers={"Content-Type": kind})

@@ -7,13 +7,16 @@ from time import perf_counter
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from model.runtime import Curves
+from service.admission import admitted
 from service.answer import render
 from service.body import read_body
 from service.edge import stages
 from service.envelope import read_fields, read_list, read_options
 from service.models import Model, choose
 from service.population import Population, read_population
-from service.problems import Problem, request_id
+from service.predicting import predict_curves
+from service.problems import request_id
 from service.schemas import PredictOptions, PredictResponse
 from service.service import Service, ServiceDep
 
@@ -58,20 +61,35 @@ async def predict(request: Request, service: ServiceDep) -> Response:
     Architectures are answered in the order of the request. Every error is an `application/problem+json` document whose
     `errors` point at the faults.
     """
-    if reasons := service.reasons():
-        raise Problem("unavailable", "; ".join(reasons), headers={"Retry-After": "2"})
-    body = await read_body(request, service.settings.max_body_bytes)
+    with admitted(request, service):
+        body = await read_body(request, service)
+        answer, call = await _answer(request, service, body)
+    request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(call.population.codes)}
+    return Response(answer, media_type="application/json")
+
+
+async def _answer(request: Request, service: Service, body: bytes) -> tuple[bytes, Call]:
+    """Read, predict, write; a large request is read and written on a thread, for the sake of the others."""
+    loop = asyncio.get_running_loop()
     times = stages(request.scope)
     large = len(body) > INLINE_BYTES
     started = perf_counter()
-    call = await asyncio.to_thread(read_call, body, service) if large else read_call(body, service)
+    call = await loop.run_in_executor(service.readers, read_call, body, service) if large else read_call(body, service)
     times["validate"] = perf_counter() - started
-    started = perf_counter()
-    curves = await service.engine.predict(call.model, call.population.codes, call.epochs)
-    times["infer"] = perf_counter() - started
+    curves = await predict_curves(service, request, call.model, call.population.codes, call.epochs)
     started = perf_counter()
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
-    answer = await asyncio.to_thread(render, *arguments) if large else render(*arguments)
+    answer = await loop.run_in_executor(service.readers, render, *arguments) if large else render(*arguments)
     times["encode"] = perf_counter() - started
-    request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(call.population.codes)}
-    return Response(answer, media_type="application/json")
+    _count(service, times, call, curves)
+    return answer, call
+
+
+def _count(service: Service, times: dict[str, float], call: Call, curves: Curves) -> None:
+    metrics, task = service.metrics, call.model.card.task
+    metrics.validate_seconds.observe(times["validate"])
+    metrics.encode_seconds.observe(times["encode"])
+    metrics.architectures.labels(task).inc(len(call.population.codes))
+    for codes in call.population.codes:
+        metrics.input_layers.observe(len(codes))
+    metrics.unfamiliar.labels(task).inc(int((curves.distance > call.model.card.distance_threshold).sum()))

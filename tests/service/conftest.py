@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -35,7 +36,10 @@ def serve(tiny: Path) -> Iterator[Serve]:
         def start(**settings: Any) -> TestClient:
             values: dict[str, Any] = {"models": (tiny,), "shipped": False, "threads": 1}
             app = create_app(Settings(**values | settings))
-            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
+                sleep(0.01)
+            return client
 
         yield start
 

@@ -1,0 +1,38 @@
+"""API keys: optional, several at once for rotation, compared in constant time."""
+
+import hmac
+from collections.abc import Sequence
+from hashlib import sha256
+
+from starlette.requests import Request
+
+from service.problems import Problem
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="peephole"'}
+
+
+class Keys:
+    """The keys that are accepted, kept as digests; without any, everybody is let in."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._digests = [sha256(key.encode()).digest() for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def check(self, request: Request) -> None:
+        """Let a request with a key pass: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+
+        Raises:
+            Problem: 401.
+        """
+        if not self._digests:
+            return
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        offered = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        digest = sha256(offered.encode()).digest()
+        matches = [
+            hmac.compare_digest(digest, known) for known in self._digests
+        ]  # all of them, so that time tells nothing
+        if not any(matches):
+            raise Problem("unauthorized", "A valid key is needed.", headers=CHALLENGE)

@@ -1,0 +1,42 @@
+"""Remember curves: the same predictor, epochs and codes always give the same ones."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from threading import Lock
+
+from cachetools import LRUCache
+
+from model.runtime import Floats
+from service.vocabulary import Ints
+
+
+class CurveCache:
+    """The least recently used results are forgotten first. Safe to use from several threads."""
+
+    def __init__(self, entries: int) -> None:
+        self._lock = Lock()
+        self._results: LRUCache[bytes, Floats] = LRUCache(entries)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def get(self, keys: Sequence[bytes]) -> list[Floats | None]:
+        """Return what is known for each key."""
+        with self._lock:
+            return [self._results.get(key) for key in keys]
+
+    def put(self, keys: Sequence[bytes], results: Sequence[Floats]) -> None:
+        """Remember results."""
+        with self._lock:
+            self._results.update(zip(keys, results, strict=True))
+
+
+def keys(sha256: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
+    """Return a key for each network: a digest of the predictor, the epochs and the codes."""
+    base = blake2b(f"{sha256} {epochs}".encode(), digest_size=16)
+    found = []
+    for one in codes:
+        digest = base.copy()
+        digest.update(one.tobytes())
+        found.append(digest.digest())
+    return found

@@ -1,0 +1,129 @@
+"""From codes to curves: each distinct network once, known ones from the cache, the rest through the engine."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from model.runtime import Curves, Floats
+from service.backlog import FullError
+from service.cache import keys
+from service.edge import stages
+from service.engine import EngineDownError, PredictionError
+from service.jobs import Job, split
+from service.models import Model
+from service.problems import ClientGoneError, Problem
+from service.service import Service
+from service.vocabulary import Ints
+
+GLANCE_SECONDS = 0.02
+UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which networks of a request are the same, and which distinct ones are known already."""
+
+    keys: list[bytes]
+    place: list[int]
+    first: list[int]
+    known: list[Floats | None]
+
+
+def _plan(service: Service, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> _Plan:
+    found: dict[bytes, int] = {}
+    place = [found.setdefault(key, len(found)) for key in keys(model.card.sha256, epochs, codes)]
+    first = [0] * len(found)
+    for index in range(len(place) - 1, -1, -1):
+        first[place[index]] = index
+    distinct = list(found)
+    return _Plan(distinct, place, first, service.cache.get(distinct))
+
+
+async def predict_curves(
+    service: Service, request: Request, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]
+) -> Curves:
+    """Return the curves of networks, in their order; fills in the request's stage times.
+
+    Raises:
+        Problem: 413, 429, 500, 503 or 504; never another exception for what callers or the predictor may do.
+        ClientGoneError: when the caller hung up meanwhile.
+    """
+    plan = _plan(service, model, codes, epochs)
+    missing = [index for index, result in enumerate(plan.known) if result is None]
+    service.metrics.cache.labels("hit").inc(len(plan.place) - len(missing))
+    service.metrics.cache.labels("miss").inc(len(missing))
+    results: list[Floats | None] = list(plan.known)
+    if missing:
+        computed = await _compute(service, request, model, [codes[plan.first[index]] for index in missing], epochs)
+        service.cache.put([plan.keys[index] for index in missing], list(computed))
+        for index, result in zip(missing, computed, strict=True):
+            results[index] = result
+    distinct = np.stack([result for result in results if result is not None])
+    return split(distinct[plan.place])
+
+
+async def _compute(
+    service: Service, request: Request, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]
+) -> Floats:
+    deadline = request.scope["state"]["deadline"]
+    engine = service.engine
+    job = Job(model, codes, epochs, deadline, max_chunk=service.settings.batch_cost)
+    if job.cost > engine.backlog.max_cost:
+        limit = engine.backlog.max_cost
+        raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
+    try:
+        engine.submit(job)
+        result = await _settled(request, job)
+    except FullError:
+        raise queue_full(service) from None
+    except TimeoutError:
+        raise Problem("deadline-exceeded", "The deadline passed before the prediction was done.") from None
+    except PredictionError:
+        raise Problem("prediction-failed", "The predictor failed on a network of this request.") from None
+    except EngineDownError as error:
+        raise Problem("unavailable", str(error), headers=UNAVAILABLE_RETRY) from None
+    finally:
+        engine.forget(job)
+    times = stages(request.scope)
+    started = job.started or job.submitted
+    times["queue"] = started - job.submitted
+    times["infer"] = monotonic() - started
+    service.metrics.queue_seconds.observe(times["queue"])
+    return result
+
+
+def queue_full(service: Service) -> Problem:
+    """Return the 429 for a full backlog, with the seconds until it is done."""
+    seconds = service.engine.retry_after()
+    detail = f"The queue is full; it will be done in about {seconds} s."
+    return Problem("queue-full", detail, headers={"Retry-After": str(seconds)})
+
+
+async def _settled(request: Request, job: Job) -> Floats:
+    """Wait for a job's result, its deadline, or the caller hanging up, whichever is first.
+
+    Most answers are there within `GLANCE_SECONDS`; only then is it worth a task to listen for the hang-up.
+    """
+    await asyncio.wait({job.future}, timeout=min(GLANCE_SECONDS, job.deadline - monotonic()))
+    if job.future.done():
+        return job.future.result()
+    gone = asyncio.ensure_future(_hang_up(request))
+    try:
+        patience = job.deadline - monotonic()
+        waited: list[asyncio.Future[Any]] = [job.future, gone]
+        await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if job.future.done():
+            return job.future.result()
+        raise ClientGoneError if gone.done() else TimeoutError
+    finally:
+        gone.cancel()
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,92 @@
+"""uvicorn's HTTP/1.1 protocol with the limits it leaves to a proxy: header size, header time, bodies nobody reads."""
+
+import asyncio
+import secrets
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.problems import KINDS, Problem
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
+HEADER_SECONDS = 20.0
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Closes connections whose headers are endless or never end; answers malformed HTTP with a problem document."""
+
+    _heading = True
+    _header_bytes = 0
+    _unread_bytes = 0
+    _header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first request's headers."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; refuse headers that go on for too long."""
+        super().data_received(data)
+        if not self._heading:
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+            self._refuse("headers-too-large")
+
+    def on_message_begin(self) -> None:
+        """Start counting a request's headers."""
+        super().on_message_begin()
+        self._heading = True
+        self._header_bytes = 0
+        self._unread_bytes = 0
+        if self._header_timer is None:
+            self._start_clock()
+
+    def on_headers_complete(self) -> None:
+        """Stop counting: the application takes over."""
+        self._heading = False
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of the body on; hang up on a caller who sends for ever what was refused already."""
+        if self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > MAX_UNREAD_BYTES:
+                self.transport.close()
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Answer what is not HTTP."""
+        self._refuse("malformed-http")
+
+    def _start_clock(self) -> None:
+        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._on_late_headers)
+
+    def _stop_clock(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _on_late_headers(self) -> None:
+        self._header_timer = None
+        if not self.transport.is_closing():
+            self._refuse("headers-timeout")
+
+    def _refuse(self, slug: str) -> None:
+        self._stop_clock()
+        kind = KINDS[slug]
+        request_id = secrets.token_hex(8)
+        body = Problem(slug, kind.advice).body(request_id)
+        head = (
+            f"HTTP/1.1 {kind.status} {kind.title}\r\ncontent-type: application/problem+json\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()

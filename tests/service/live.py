@@ -1,0 +1,99 @@
+"""A real service process for the tests, with or without a sabotaged predictor."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+START_SECONDS = 60.0
+SABOTAGE = """
+import sys, time
+import model.runtime
+plain = model.runtime.Predictor.run
+def run(self, codes, lengths, epochs):
+    trigger = (codes[:, :, 1] == 9).any()
+    {action}
+    return plain(self, codes, lengths, epochs)
+model.runtime.Predictor.run = run
+from service.__main__ import main
+sys.exit(main())
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Live:
+    """A started process: its address, its output, its exit code."""
+
+    def __init__(self, models: Path | None, action: str | None = None, **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = ["-m", "service"] if action is None else ["-c", SABOTAGE.format(action=action)]
+        values = {"PORT": str(self.port), "PEEPHOLE_SHIPPED": "false", "PEEPHOLE_THREADS": "1"}
+        if models is not None:
+            values["PEEPHOLE_MODELS"] = str(models)
+        self.log = tempfile.NamedTemporaryFile()  # a pipe that nobody empties would stop the process
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            env=os.environ | values | env,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+
+    def wait_ready(self) -> None:
+        limit = time.monotonic() + START_SECONDS
+        while time.monotonic() < limit and self.process.poll() is None:
+            try:
+                if httpx2.get(self.url + "/readyz").status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError(f"not ready: {self.output()}")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 60.0) -> tuple[int, str]:
+        """Wait for the end; return the exit code and everything printed."""
+        self.process.wait(seconds)
+        return self.process.returncode, self.output()
+
+    def output(self) -> str:
+        """Return what was printed so far."""
+        return Path(self.log.name).read_text()
+
+    def rss_kib(self) -> int:
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+@contextmanager
+def running(models: Path | None, action: str | None = None, **env: str) -> Iterator[Live]:
+    """Start a process, wait until it is ready, end it afterwards however the test ended."""
+    live = Live(models, action, **env)
+    try:
+        live.wait_ready()
+        yield live
+    finally:
+        if live.process.poll() is None:
+            live.process.kill()
+        live.process.wait()
+        live.log.close()
