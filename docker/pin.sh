@@ -1,0 +1,13 @@
+#!/bin/sh
+# Pin what the images install, with the hashes of the wheels: docker/pin.sh [build|cpu|gpu ...]
+# Needs pip-tools and Python 3.11, the Python of the images.
+set -eu
+cd "$(dirname "$0")/.."
+export CUSTOM_COMPILE_COMMAND="docker/pin.sh"
+for target in ${*:-build cpu gpu}; do
+  if [ "$target" = build ]; then from="--allow-unsafe docker/requirements-build.in"; else from="--extra=$target pyproject.toml"; fi
+  # shellcheck disable=SC2086 # two words are meant
+  pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
+    --no-emit-trusted-host --no-emit-find-links --unsafe-package=peephole-nas \
+    --output-file="docker/requirements-$target.txt" $from
+done
