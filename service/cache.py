@@ -26,7 +26,9 @@ class CurveCache:
             return [self._results.get(key) for key in keys]
 
     def put(self, keys: Sequence[bytes], results: Sequence[Floats]) -> None:
-        """Remember results."""
+        """Remember results, unless the cache has no room at all."""
+        if not self._results.maxsize:
+            return
         with self._lock:
             self._results.update(zip(keys, results, strict=True))
 

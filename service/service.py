@@ -117,7 +117,7 @@ class Service:
         self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # async, or FastAPI would hop to a thread for it
     service: Service = request.app.state.service
     return service
 

@@ -7,6 +7,7 @@ parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 from typing import get_args
 
@@ -104,7 +105,7 @@ class Vocabulary:
     def gather(self, readings: Sequence[Reading]) -> list[Ints]:
         """Return the codes [layers, columns] of each reading."""
         lengths = [len(reading.rows) for reading in readings]
-        flat = np.fromiter((row for reading in readings for row in reading.rows), dtype=np.intp, count=sum(lengths))
+        flat = np.fromiter(chain.from_iterable(reading.rows for reading in readings), dtype=np.intp, count=sum(lengths))
         return np.split(self._table[flat], np.cumsum(lengths)[:-1])
 
     def learn(self, state: _State, text: bytes) -> tuple[int, _State]:

@@ -44,7 +44,7 @@ class Live:
         values = {"PORT": str(self.port), "PEEPHOLE_SHIPPED": "false", "PEEPHOLE_THREADS": "1"}
         if models is not None:
             values["PEEPHOLE_MODELS"] = str(models)
-        self.log = tempfile.NamedTemporaryFile()  # a pipe that nobody empties would stop the process
+        self.log = tempfile.NamedTemporaryFile()  # noqa: SIM115 - a pipe that nobody empties would stop the process
         self.process = subprocess.Popen(
             [sys.executable, *command],
             env=os.environ | values | env,
