@@ -1,0 +1,76 @@
+"""The continuation of a curve as a PyTorch module, for export: a linear model for each number of epochs seen.
+
+On the logit scale, epoch t is predicted from the k accuracies seen and from what was predicted before training for the
+epochs k and t: the last accuracy seen plus a ridge regression of the rest. Staying where it is, or following the curve
+predicted before training, are special cases.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model.continuation import Continued
+from model.networks.predictor import LARGEST, SMALLEST
+
+Floats = NDArray[np.float64]
+
+
+def _logit(accuracy: torch.Tensor) -> torch.Tensor:
+    clipped = torch.clamp(accuracy, SMALLEST, LARGEST)
+    return torch.log(clipped) - torch.log1p(-clipped)
+
+
+class CurveContinuation(nn.Module):
+    """Linear models, intervals and residuals, by whether there is a prior (0, 1) and by epochs seen (0 to epochs).
+
+    Args:
+        weights: float [2, epochs + 1, epochs, epochs + 3]; per predicted epoch, the weights of the logits seen, of the
+            prior at the last epoch seen, of the prior at the predicted epoch, and the constant.
+        margins: half widths of the intervals, in logits, float [2, epochs + 1, epochs].
+        residuals: quantiles, at equal steps, of measured minus predicted final logits, float [2, epochs + 1, quantiles].
+    """
+
+    weights: torch.Tensor
+    margins: torch.Tensor
+    residuals: torch.Tensor
+
+    def __init__(self, weights: Floats, margins: Floats, residuals: Floats) -> None:
+        super().__init__()
+        self.epochs = margins.shape[2]
+        for name, values in (("weights", weights), ("margins", margins), ("residuals", residuals)):
+            self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
+
+    def forward(
+        self, observed: torch.Tensor, seen: torch.Tensor, prior: torch.Tensor, best: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Continue curves; see `model.continuation` for inputs and outputs."""
+        seen = seen.long()
+        was_seen = torch.arange(self.epochs) < seen.unsqueeze(1)
+        has_prior = prior[:, :1] >= 0
+        row = has_prior.squeeze(1).long() * (self.epochs + 1) + seen
+        logits = torch.where(was_seen, _logit(observed), 0.0)
+        before = torch.where(has_prior, _logit(prior), 0.0)
+        at_last = torch.clamp(seen - 1, min=0).unsqueeze(1)
+        last = torch.gather(logits, 1, at_last)
+        weights = self.weights[row]
+        change = (weights[:, :, : self.epochs] * logits.unsqueeze(1)).sum(2)
+        change = change + weights[:, :, self.epochs] * torch.gather(before, 1, at_last)
+        change = change + weights[:, :, self.epochs + 1] * before + weights[:, :, self.epochs + 2]
+        middle = last + change
+        margin = self.margins[row]
+        accuracy, lower, upper = (
+            torch.where(was_seen, observed, torch.sigmoid(value))
+            for value in (middle, middle - margin, middle + margin)
+        )
+        residuals = self.residuals[row]
+        room = (_logit(best) - middle[:, -1]).unsqueeze(1)
+        estimated = (residuals <= room).float().sum(1) / (residuals.shape[1] + 1)
+        ended = (observed[:, -1] <= best).float()
+        return accuracy, lower, upper, torch.where(was_seen[:, -1], ended, estimated)
+
+    @torch.no_grad()
+    def run(self, observed: Floats, seen: NDArray[np.int32], prior: Floats, best: Floats) -> Continued:
+        """Continue curves given as arrays."""
+        floats = [torch.from_numpy(np.asarray(values, dtype=np.float32)) for values in (observed, prior, best)]
+        return Continued(*(o.numpy() for o in self(floats[0], torch.from_numpy(seen), floats[1], floats[2])))

@@ -1,0 +1,1 @@
+"""Predictors that see the first epochs of training, or the weights."""

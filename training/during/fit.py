@@ -1,0 +1,117 @@
+"""Measured curves and out-of-fold predictions to `continuation.onnx`: fit, gate, calibrate, export, prove parity."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.artifact import Card, digest
+from model.continuation import (
+    CONTINUATION_INPUTS,
+    CONTINUATION_OUTPUTS,
+    NO_PRIOR,
+    Continuation,
+    ContinuationCard,
+    write_continuation,
+)
+from model.export import OPSET, TOLERANCE
+from model.networks.curve_continuation import CurveContinuation
+from training.calibrate import LEVEL
+from training.during.figures import figures
+from training.during.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, logit, margins
+
+Floats = NDArray[np.float64]
+
+
+def to_onnx(module: CurveContinuation) -> bytes:
+    """Export a continuation; the batch stays dynamic."""
+    epochs = module.epochs
+    example = (torch.full((2, epochs), 0.5), torch.tensor([1, 2], dtype=torch.int32), torch.full((2, epochs), 0.5))
+    program = torch.onnx.export(
+        module.eval(),
+        (*example, torch.tensor([0.5, 0.6])),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=CONTINUATION_INPUTS,
+        output_names=CONTINUATION_OUTPUTS,
+        dynamic_shapes=tuple({0: torch.export.Dim("batch", min=1)} for _ in CONTINUATION_INPUTS),
+        optimize=True,
+        verbose=False,
+    )
+    assert program is not None  # noqa: S101 - it is None only for the legacy exporter
+    return bytes(program.model_proto.SerializeToString())
+
+
+def largest_difference(module: CurveContinuation, continuation: Continuation, curves: Floats, prior: Floats) -> float:
+    """Return the largest difference between PyTorch and ONNX Runtime over all prefixes, with the prior and without."""
+    worst = 0.0
+    filled = np.nan_to_num(curves, nan=0.5)
+    best = np.full(len(curves), float(np.median(filled[:, -1])))
+    for seen in range(1, curves.shape[1] + 1):
+        cut = np.where(np.arange(curves.shape[1]) < seen, filled, 0.0)
+        for known in (prior, np.full_like(prior, NO_PRIOR)):
+            expected = module.run(cut, np.full(len(cut), seen, dtype=np.int32), known, best)
+            given = np.where(known < 0, np.nan, known)
+            got = continuation.run([row[:seen].tolist() for row in cut], prior=given, best=best.tolist())
+            for name in ("accuracy", "lower", "upper"):
+                worst = max(worst, float(np.abs(getattr(expected, name) - getattr(got, name)).max()))
+    return worst
+
+
+def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
+    """Fit the regressions without and with the prior; return them as a module, and their out-of-fold continuations.
+
+    Args:
+        curves: measured accuracies [networks, epochs], NaN where not measured.
+        prior: predicted before training by predictors not fitted to the network, same shape.
+        fold: of the cross-validation that `prior` comes from [networks].
+    """
+    logits, before = logit(curves), logit(prior)
+    everyone = np.ones(len(curves), dtype=bool)
+    weights, widths, quantiles, crossings = [], [], [], []
+    for known in (None, before):
+        crossed = cross_fit(logits, known, fold)
+        ridges = fit_ridges(logits, known)
+        gate(ridges, crossed, logits, known)
+        weights.append(ridges.weights)
+        widths.append(margins(crossed, everyone))
+        quantiles.append(final_quantiles(crossed, everyone))
+        crossings.append(crossed)
+    return CurveContinuation(np.stack(weights), np.stack(widths), np.stack(quantiles)), crossings
+
+
+def fit_continuation(
+    folder: Path, predictor: Card, curves: Floats, prior: Floats, fold: NDArray[np.intp]
+) -> ContinuationCard:
+    """Fit a continuation and write it beside the predictor that it continues.
+
+    Args:
+        folder: the artifact's.
+        predictor: the artifact's card.
+        curves: measured accuracies [networks, epochs], NaN where not measured.
+        prior: out-of-fold predictions of the same networks (`training.calibrate.OutOfFold.predicted`).
+        fold: which fold predicted each network.
+
+    Raises:
+        RuntimeError: when ONNX and PyTorch disagree; nothing is written.
+    """
+    module, crossings = fit_module(curves, prior, fold)
+    model = to_onnx(module)
+    card = ContinuationCard(
+        task=predictor.task,
+        epochs=curves.shape[1],
+        predictor_sha256=predictor.sha256,
+        interval_level=LEVEL,
+        training={"networks": len(curves), "folds": len(np.unique(fold))},
+        metrics=figures(curves, prior, crossings),
+        sha256=digest(model),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    difference = largest_difference(module, Continuation(card, model), curves, prior)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    card = card.model_copy(update={"metrics": {**card.metrics, "onnx_difference": float(f"{difference:.2g}")}})
+    write_continuation(folder, card, model)
+    return card
