@@ -19,7 +19,7 @@ def _json_text(line: object, **_: object) -> str:
 
 
 def configure(level: str) -> None:
-    """Write every log line of the process as one JSON object; our own take the direct way, as requests wait for them."""
+    """Write every log line of the process as one JSON object; our own go the direct way, as requests wait for them."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -95,4 +95,12 @@ class Metrics:
             ["task", "version", "sha256", "provider", "onnxruntime"],
             registry=registry,
         )
+        self.fallback = Gauge(
+            "predictor_provider_fallback", "1 when the GPU was wanted and the CPU is used.", registry=registry
+        )
+        self.reloads = Counter("predictor_reloads_total", "Reloads of artifacts.", ["result"], registry=registry)
+        for result in ("ok", "failed"):
+            self.reloads.labels(result)
+        self.reload_ok = Gauge("predictor_last_reload_ok", "0 when the last reload failed.", registry=registry)
+        self.reload_ok.set(1)
         self.ready = Gauge("predictor_ready", "1 while /readyz says so.", registry=registry)

@@ -62,7 +62,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Run uvicorn's own tick; let the process be ended should the event loop freeze."""
-        self._loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_signal_handler(signal.SIGHUP, self.service.reloader.request)
         if counter % 10 == 0:
             faulthandler.dump_traceback_later(FROZEN_SECONDS, exit=True)
         return await super().on_tick(counter)

@@ -10,14 +10,16 @@ import onnxruntime
 from fastapi import Depends, Request
 
 from model.artifact import ArtifactError
-from service import models
+from model.runtime import Provider
 from service.auth import Keys
 from service.cache import CurveCache
 from service.cores import available
 from service.engine import Engine, supervise
+from service.loading import Loaded, load
 from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
+from service.reloading import Reloader
 from service.settings import Settings
 
 
@@ -45,6 +47,9 @@ class Service:
         self.cache = CurveCache(settings.cache_entries)
         self.engine = Engine(self.metrics, workers=1, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost)
         self.readers = ThreadPoolExecutor(2, "reader")
+        self.provider: Provider = "cpu"
+        self.fallback: str | None = None
+        self.reloader = Reloader(settings, self.metrics, self._loaded, self._take)
         self.inflight = 0
         self.buffered = 0
         self.draining = False
@@ -85,28 +90,34 @@ class Service:
         self.on_failure(reason)
 
     async def _load(self) -> None:
-        settings = self.settings
         try:
-            self.models = await asyncio.to_thread(
-                models.load, settings.models, with_shipped=settings.shipped, threads=self.threads, provider="cpu"
-            )
+            self._take(await self._loaded())
         except ArtifactError as error:
             self.fail(str(error))
             return
-        self.describe_models()
-        log.info("ready", tasks=list(self.models), threads=self.threads)
+        log.info("ready", tasks=list(self.models), threads=self.threads, provider=self.provider)
+        await self.reloader.watch()
 
-    async def _supervise(self) -> None:
-        await supervise(self.engine, stall_seconds=self.settings.hang_seconds, on_failure=self.fail)
+    async def _loaded(self) -> Loaded:
+        return await asyncio.to_thread(load, self.settings, self.threads)
 
-    def describe_models(self) -> None:
-        """Publish the loaded predictors as a metric."""
+    def _take(self, loaded: Loaded) -> None:
+        """Answer with these predictors from now on; requests in flight keep theirs."""
+        self.models, self.provider, self.fallback = loaded.models, loaded.provider, loaded.fallback
+        self.metrics.fallback.set(loaded.fallback is not None)
+        if loaded.fallback is not None:
+            log.warning(
+                "provider_fallback", wanted=self.settings.provider, used=loaded.provider, reason=loaded.fallback
+            )
         self.metrics.model_info.clear()
-        for model in self.models.values():
+        for model in loaded.models.values():
             card = model.card
             self.metrics.model_info.labels(
                 card.task, card.version, card.sha256, model.predictor.provider, onnxruntime.__version__
             ).set(1)
+
+    async def _supervise(self) -> None:
+        await supervise(self.engine, stall_seconds=self.settings.hang_seconds, on_failure=self.fail)
 
     def refresh_gauges(self) -> None:
         """Bring the metrics up to date that are read rather than counted."""

@@ -1,5 +1,6 @@
 """What this service is: predictors, limits, versions; and what its problems mean."""
 
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -31,6 +32,22 @@ class ModelInfo(BaseModel):
     provider: str
 
 
+class ProviderInfo(BaseModel):
+    """Where predictors were asked to run, where they do, and why not where they were asked to."""
+
+    requested: str
+    used: str
+    fallback: str | None
+
+
+class ReloadInfo(BaseModel):
+    """The last reload of the artifacts: `none` yet, `ok`, or `failed`, which keeps the predictors of before."""
+
+    state: str
+    at: str | None
+    error: str | None
+
+
 class Info(BaseModel):
     """The service, its predictors and the limits that every request is held to."""
 
@@ -40,6 +57,8 @@ class Info(BaseModel):
     models: dict[str, ModelInfo]
     limits: dict[str, int]
     threads: int
+    provider: ProviderInfo
+    reload: ReloadInfo
 
 
 class KindInfo(BaseModel):
@@ -79,6 +98,8 @@ async def info(service: ServiceDep) -> Info:
         models={task: _describe(model) for task, model in service.models.items()},
         limits=service.settings.limits(),
         threads=service.threads,
+        provider=ProviderInfo(requested=service.settings.provider, used=service.provider, fallback=service.fallback),
+        reload=ReloadInfo(**asdict(service.reloader.last)),
     )
 
 

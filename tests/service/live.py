@@ -38,6 +38,7 @@ class Live:
     """A started process: its address, its output, its exit code."""
 
     def __init__(self, models: Path | None, action: str | None = None, **env: str) -> None:
+        self.printed = ""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = ["-m", "service"] if action is None else ["-c", SABOTAGE.format(action=action)]
@@ -96,4 +97,5 @@ def running(models: Path | None, action: str | None = None, **env: str) -> Itera
         if live.process.poll() is None:
             live.process.kill()
         live.process.wait()
+        live.printed = live.output()
         live.log.close()

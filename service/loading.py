@@ -1,0 +1,49 @@
+"""Load the predictors where the settings say: on the GPU, on the CPU, or on whichever works."""
+
+from dataclasses import dataclass
+
+import onnxruntime
+
+from model.artifact import ArtifactError
+from model.runtime import Provider
+from service import models
+from service.models import Model
+from service.settings import Settings
+
+CUDA = "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Predictors by task, where they run, and why not on the GPU when that was tried in vain."""
+
+    models: dict[str, Model]
+    provider: Provider
+    fallback: str | None = None
+
+
+def load(settings: Settings, threads: int) -> Loaded:
+    """Load every predictor; `auto` takes the GPU when ONNX Runtime has it and every predictor works there.
+
+    Raises:
+        ArtifactError: one line that says where and why; with `cuda` also when there is no working GPU.
+    """
+    if settings.provider == "cpu":
+        return Loaded(_on("cpu", settings, threads), "cpu")
+    try:
+        return Loaded(_on("cuda", settings, threads), "cuda")
+    except ArtifactError as error:
+        if settings.provider == "cuda":
+            raise ArtifactError(f"PEEPHOLE_PROVIDER=cuda: {error}") from error
+        return Loaded(_on("cpu", settings, threads), "cpu", str(error))
+
+
+def _on(provider: Provider, settings: Settings, threads: int) -> dict[str, Model]:
+    if provider == "cuda":
+        if CUDA not in onnxruntime.get_available_providers():
+            raise ArtifactError("this ONNX Runtime has no CUDA provider; install the `gpu` extra")
+        onnxruntime.preload_dlls()
+    loaded = models.load(settings.models, with_shipped=settings.shipped, threads=threads, provider=provider)
+    if provider == "cuda" and any(model.predictor.provider != CUDA for model in loaded.values()):
+        raise ArtifactError("ONNX Runtime could not start its CUDA provider; see the driver and CUDA versions")
+    return loaded
