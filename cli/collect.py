@@ -51,10 +51,12 @@ def collect(
     networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
     out: Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")],
     seeds: Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")
+    ] = None,
     time_limit: Annotated[
         float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
-    ] = float("inf"),  # type: ignore[assignment]
+    ] = float("inf"),
 ) -> None:
     """Train sampled networks and record their learning curves.
 

@@ -1,3 +1,132 @@
-"""Placeholder."""
+"""`peephole fit` and `peephole evaluate`."""
+
+import json
+import logging
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
-def register(app: typer.Typer) -> None: ...
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from model.artifact import read_artifact
+from model.runtime import Predictor
+from training import evaluate as evaluation
+from training import fit as fitting
+from training.calibrate import FOLDS
+from training.observations import read
+
+Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
+
+
+class Code(StrEnum):
+    """Layer codes that can be fitted."""
+
+    paper = "paper"
+    extended = "extended"
+
+
+class Split(StrEnum):
+    """Which networks to fit to."""
+
+    train = "train"
+    all = "all"
+
+
+class Part(StrEnum):
+    """Which networks to evaluate on."""
+
+    test = "test"
+    all = "all"
+
+
+def _show(title: str, figures: dict[str, Any]) -> None:
+    table = RichTable(title=title, show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def fit(
+    observations: Observations,
+    out: Annotated[Path, typer.Option(help="Folder of the artifact to write.")],
+    code: Annotated[
+        Code, typer.Option(help="`extended`: the ensemble that ships; `paper`: the paper's LSTM.")
+    ] = Code.extended,
+    task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 32.")] = None,
+    split: Annotated[
+        Split, typer.Option(help="`train` leaves out the test split, a third of the networks.")
+    ] = Split.all,
+    seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
+    description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
+) -> None:
+    """Fit a predictor to measured networks: cross-validate, calibrate, export to ONNX, write the card.
+
+    A table needs only `task`, `layers` and `accuracy` in each row.
+
+    Example: `peephole fit --observations mine.parquet --out my-predictor`
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg")
+    rows = read(observations)
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
+        bar = progress.add_task("reading", total=FOLDS + 2)
+
+        def on_fit(step: str) -> None:
+            progress.update(bar, description=step, advance=1 if progress.tasks[0].description != "reading" else 0)
+
+        fitted = fitting.fit(
+            rows,
+            out,
+            code_name=code.value,
+            task=task,
+            resolution=resolution,
+            split=split.value,
+            seed=seed,
+            description=description,
+            on_fit=on_fit,
+        )
+        progress.update(bar, completed=FOLDS + 2)
+    _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
+    typer.echo(f"written to {out}; try it: peephole evaluate --observations {observations} --artifact {out}")
+
+
+def evaluate(
+    observations: Observations,
+    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
+    part: Annotated[
+        Part | None, typer.Option(help="Networks to measure on; by default those the artifact was not fitted to.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare an artifact's predictions with measured curves."""
+    predictor = Predictor(read_artifact(artifact))
+    found = evaluation.evaluate(read(observations), predictor, part.value if part else None)
+    figures: dict[str, Any] = {
+        "networks": len(found.table),
+        **found.metrics.rounded(),
+        "interval_coverage": round(found.coverage, 4),
+        "interval_mean_width": round(found.mean_width, 4),
+        "unfamiliar": round(found.unfamiliar, 4),
+    }
+    if found.noise is not None:
+        figures |= {"ceiling_tau": round(found.noise.tau, 4), "ceiling_networks": found.noise.networks}
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        _show(f"{predictor.card.task} {predictor.card.version}", figures)
+    if predictor.card.training.get("split") == "all" and part is None:
+        typer.echo(
+            "note: the artifact was fitted to every network of its table; figures on the same table are not held out",
+            err=True,
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(fit)
+    app.command()(evaluate)

@@ -1,4 +1,7 @@
-"""The `peephole` command: predicting needs only the serving packages, collecting and fitting need `training` as well."""
+"""The `peephole` command.
+
+Predicting needs only the serving packages; collecting and fitting need those of `training` as well.
+"""
 
 import importlib
 import sys

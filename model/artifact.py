@@ -98,7 +98,9 @@ def read_artifact(folder: Path) -> Artifact:
         where = "/".join(str(part) for part in first["loc"]) or "the file"
         raise ArtifactError(f"{folder / CARD_FILE}: {where}: {first['msg']}") from error
     if digest(model) != card.sha256:
-        raise ArtifactError(f"{folder / MODEL_FILE}: its sha256 is not the one in {CARD_FILE}; it was changed or truncated")
+        raise ArtifactError(
+            f"{folder / MODEL_FILE}: its sha256 is not the one in {CARD_FILE}; it was changed or truncated"
+        )
     return Artifact(card, model, folder)
 
 

@@ -1,13 +1,14 @@
 """PyTorch predictor to one ONNX file, and the proof that both say the same."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
-from onnxscript import opset18 as op
+from onnxscript import opset18
 from torch import nn
 
 from model.networks.lstm import LSTM
@@ -16,9 +17,10 @@ from model.ulc import LayerCode, pad
 
 OPSET = 18  # below 22, whose LSTM the CUDA execution provider has no kernel for
 TOLERANCE = 1e-5
+op: Any = opset18  # onnxscript's own annotations refuse the constants it accepts
 
 
-def _translate_lstm(inputs, lengths, w, r, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _translate_lstm(inputs: Any, lengths: Any, w: Any, r: Any, b: Any) -> tuple[Any, Any]:
     """ONNX's LSTM is time-major: [layers, batch, features] in, [layers, directions, batch, hidden] out."""
     directions, hidden = w.shape[0], r.shape[2]
     outputs, last, _ = op.LSTM(

@@ -1,8 +1,8 @@
 """The Unified Layer Code (Peephole, section 3.1): a layer as a tuple of integers.
 
-`PAPER` is Table 1 of the paper. `EXTENDED` is the same table with more rows (dropout, linear, global average pool), wider
-kernel and ratio ranges, and more columns: stride, dropout, and what a ratio throws away, the absolute width and resolution
-behind each layer (from which parameters and FLOPs follow). Code 0 is padding in every column.
+`PAPER` is Table 1 of the paper. `EXTENDED` is the same table with more rows (dropout, linear, global average pool),
+wider kernel and ratio ranges, and more columns: stride, dropout, and what a ratio throws away, the absolute width and
+resolution behind each layer (from which parameters and FLOPs follow). Code 0 is padding in every column.
 """
 
 from bisect import bisect

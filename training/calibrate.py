@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from model.networks.predictor import CurvePredictor
+from model.networks.predictor import CurvePredictor, Raw
 from training.metrics import Floats, Metrics, score
 from training.table import Table
 
@@ -23,15 +23,19 @@ class OutOfFold:
 
     Attributes:
         predicted: accuracies [networks, epochs].
+        curves: the same on the predictors' own scale [networks, epochs].
         residuals: measured minus predicted on the predictor's own scale, NaN where not measured [networks, epochs].
         variance: disagreement of the members, same scale [networks, epochs].
+        distance: out-of-distribution score [networks].
         fold: which fold predicted each network [networks].
         per_fold: metrics of each fold.
     """
 
     predicted: Floats
+    curves: Floats
     residuals: Floats
     variance: Floats
+    distance: Floats
     fold: NDArray[np.intp]
     per_fold: list[Metrics]
 
@@ -43,16 +47,17 @@ class OutOfFold:
 
 
 @torch.no_grad()
-def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Floats, Floats]:
-    """Return accuracies [networks, epochs], and on the predictor's own scale the curves and the members' variance."""
+def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]:
+    """Return accuracies [networks, epochs], and the prediction on the predictor's own scale."""
     predictor.eval()
     index = torch.arange(table.epochs)
     raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
-    accuracy = predictor.scale.accuracy(raw.curve, index)
-    return accuracy.double().numpy(), raw.curve.double().numpy(), raw.variance.double().numpy()
+    return predictor.scale.accuracy(raw.curve, index).double().numpy(), raw
 
 
-def cross_validate(table: Table, fit: Callable[[Table, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0) -> OutOfFold:
+def cross_validate(
+    table: Table, fit: Callable[[Table, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0
+) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
     Args:
@@ -61,18 +66,20 @@ def cross_validate(table: Table, fit: Callable[[Table, int], CurvePredictor], *,
         folds: how many parts.
         seed: of the split.
     """
-    predicted, residuals, variance = (np.empty_like(table.curves) for _ in range(3))
+    predicted, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
+    distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
     per_fold = []
     split = KFold(min(folds, len(table)), shuffle=True, random_state=seed).split(table.curves)
     for number, (training, held_out) in enumerate(split):
         predictor = fit(table.rows(training), number)
         part = table.rows(held_out)
-        predicted[held_out], curves, variance[held_out] = predict_table(predictor, part)
-        residuals[held_out] = predictor.scale.standardise(part.curves) - curves
+        predicted[held_out], raw = predict_table(predictor, part)
+        curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
+        residuals[held_out] = predictor.scale.standardise(part.curves) - curves[held_out]
         fold_of[held_out] = number
         per_fold.append(score(part.curves, predicted[held_out]))
-    return OutOfFold(predicted, residuals, variance, fold_of, per_fold)
+    return OutOfFold(predicted, curves, residuals, variance, distance, fold_of, per_fold)
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
@@ -93,7 +100,7 @@ def base_uncertainty(result: OutOfFold) -> float:
 
 
 def calibrate(predictor: CurvePredictor, result: OutOfFold) -> None:
-    """Set an predictor's interval from out-of-fold residuals."""
+    """Set a predictor's interval from out-of-fold residuals."""
     predictor.base_uncertainty = base_uncertainty(result)
     uncertainty = np.sqrt(result.variance + predictor.base_uncertainty**2)
     predictor.margins = torch.from_numpy(conformal_margins(result.residuals, uncertainty).astype(np.float32))
@@ -109,3 +116,13 @@ def coverage(result: OutOfFold) -> float:
         ratios = np.abs(result.residuals[held_out]) / uncertainty[held_out]
         inside.append((ratios <= margins)[~np.isnan(ratios)])
     return float(np.concatenate(inside).mean())
+
+
+def mean_width(predictor: CurvePredictor, result: OutOfFold) -> float:
+    """Mean width, in accuracy, of the calibrated predictor's intervals around the out-of-fold predictions."""
+    margin = np.sqrt(result.variance + predictor.base_uncertainty**2) * predictor.margins.numpy()
+    index = torch.arange(result.curves.shape[1])
+    lower, upper = (
+        predictor.scale.accuracy(torch.from_numpy(result.curves + sign * margin), index).numpy() for sign in (-1, 1)
+    )
+    return float((upper - lower).mean())

@@ -97,7 +97,8 @@ def build(layers: Sequence[Layer], image: Shape, classes: int) -> nn.Sequential:
     """Return the network with its head: average over all positions, then a linear classifier.
 
     Every spatial layer has "same" padding, so that odd, even and rectangular kernels of stride 1 keep the resolution.
-    Parameters are named after the layer's index (`layer3.weight`). The module maps images [batch, channels, height, width] to logits [batch, classes].
+    Parameters are named after the layer's index (`layer3.weight`). The module maps images [batch, channels, height,
+    width] to logits [batch, classes].
     """
     modules: dict[str, nn.Module] = {}
     last = image

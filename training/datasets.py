@@ -69,8 +69,8 @@ def read_parquet(paths: Sequence[Path]) -> Raw:
     for path in paths:
         table = pq.read_table(path)
         column = "image" if "image" in table.column_names else "img"
-        for cell in table[column].to_pylist():
-            images.append(_decode(cell["bytes"] if isinstance(cell, dict) else cell))
+        cells = table[column].to_pylist()
+        images += [_decode(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells]
         labels.append(table["label"].to_numpy())
     return np.stack(images), np.concatenate(labels).astype(np.int64)
 
@@ -143,10 +143,11 @@ def read(name: str, part: Part) -> Raw:
     folder = data_folder()
     for found in _candidates(name, part, folder):
         return found
+    idx = " or as idx files" if name == "mnist" else ""
     raise DataNotFoundError(
-        f"no {part} images of {name} in {folder.resolve()}. Put them there as {name}.npz, as Parquet ({name}-{part}.parquet), "
-        f"as a folder ({name}/{part}/<class>/*.png){' or as idx files' if name == 'mnist' else ''}, or set PEEPHOLE_DATA to "
-        "where they are. The protocol digits-mini needs no files."
+        f"no {part} images of {name} in {folder.resolve()}. Put them there as {name}.npz, as Parquet "
+        f"({name}-{part}.parquet), as a folder ({name}/{part}/<class>/*.png){idx}, or set PEEPHOLE_DATA to where they "
+        "are. The protocol digits-mini needs no files."
     )
 
 
@@ -164,7 +165,9 @@ def load(protocol: Protocol) -> tuple[Images, Images]:
     for part, count in (("train", protocol.train_images), ("test", protocol.validation_images)):
         raw, labels = read(protocol.dataset, "train" if part == "train" else "test")
         if len(raw) < count:
-            raise ValueError(f"{protocol.name} needs {count} {part} images of {protocol.dataset}; {len(raw)} were found")
+            raise ValueError(
+                f"{protocol.name} needs {count} {part} images of {protocol.dataset}; {len(raw)} were found"
+            )
         pixels = torch.from_numpy(raw[:count].astype(np.float32) / 255)
         pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
         parts.append((_shrink(pixels, protocol.resolution), torch.from_numpy(labels[:count])))

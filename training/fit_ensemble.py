@@ -30,15 +30,15 @@ class Recipe:
     """How members are trained and blended."""
 
     members: int = 3
-    passes: int = 60
+    passes: int = 50
     batch_size: int = 64
     learning_rate: float = 3e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.1
     final_epoch_weight: float = 4.0
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
-    process_weight: float = 0.5
+    process_weight: float = 0.4
     gradient_norm: float = 1.0
 
 
@@ -52,7 +52,12 @@ class _Tensors:
 
     def batch(self, chosen: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         longest = int(self.lengths[chosen].max())
-        inputs = self.codes[chosen, :longest], self.lengths[chosen], self.per_layer[chosen, :longest], self.whole[chosen]
+        inputs = (
+            self.codes[chosen, :longest],
+            self.lengths[chosen],
+            self.per_layer[chosen, :longest],
+            self.whole[chosen],
+        )
         return inputs, self.targets[chosen]
 
 
@@ -76,7 +81,7 @@ def _train_member(data: _Tensors, chosen: torch.Tensor, recipe: Recipe, seed: in
             inputs, targets = data.batch(indices)
             loss = _loss(member(*inputs), targets, weights)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
             optimizer.step()
             schedule.step()

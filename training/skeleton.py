@@ -12,8 +12,9 @@ BLOCKS_PER_STAGE = 2
 def assemble(block: Sequence[Layer], image: Shape, width: int) -> list[Layer]:
     """Repeat a block over three stages of widths `width`, 2 `width` and 4 `width`.
 
-    A 1x1 convolution adapts the width wherever a block's output differs from its stage's, and max pooling (2x2, stride 2)
-    separates the stages. The head is not listed: average pooling over what remains of the image, then a linear layer.
+    A 1x1 convolution adapts the width wherever a block's output differs from its stage's, and max pooling (2x2,
+    stride 2) separates the stages. The head is not listed: average pooling over what remains of the image, then a
+    linear layer.
 
     Args:
         block: the layers to repeat; channel ratios count from the stage's width.

@@ -35,7 +35,7 @@ class Table:
     @property
     def epochs(self) -> int:
         """Number of epochs of the longest curve."""
-        return self.curves.shape[1]
+        return int(self.curves.shape[1])
 
     @property
     def final(self) -> Floats:

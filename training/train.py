@@ -52,9 +52,7 @@ def measure_accuracy(network: nn.Module, validation: Images, batch_size: int = 5
     """Return the share of validation images classified correctly."""
     network.eval()
     right = 0
-    for images, labels in zip(
-        validation.images.split(batch_size), validation.labels.split(batch_size), strict=True
-    ):
+    for images, labels in zip(validation.images.split(batch_size), validation.labels.split(batch_size), strict=True):
         right += int((network(images).argmax(1) == labels).sum())
     return right / len(validation.labels)
 
@@ -68,7 +66,7 @@ def _train_epoch(run: _Run, optimizer: torch.optim.SGD, order: torch.Tensor) -> 
             raise OutOfTimeError
         loss = F.cross_entropy(run.network(run.train.images[chosen]), run.train.labels[chosen])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if run.protocol.clip is not None:
             nn.utils.clip_grad_norm_(run.network.parameters(), run.protocol.clip)
         optimizer.step()
@@ -104,7 +102,8 @@ def train_network(
     clock = time.process_time if device == "cpu" else time.perf_counter
     start = clock()
     torch.manual_seed(seed)
-    network = build(layers, protocol.image, protocol.classes).to(device, memory_format=torch.channels_last)
+    network = build(layers, protocol.image, protocol.classes).to(device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     orders = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(
         network.parameters(), protocol.learning_rate, protocol.momentum, weight_decay=protocol.weight_decay

@@ -12,8 +12,8 @@ _SIGNIFICANT_DIGITS = 6
 def weight_statistics(network: nn.Module) -> dict[str, list[float]]:
     """Return, per parameter tensor, its mean, variance and quantiles in the order of `NAMES`.
 
-    Tensors are named as in the module: `layer3.weight` belongs to the layer at index 3 of the layer list, `head.bias` to
-    the classifier. A tensor with a value that is not finite has no entry.
+    Tensors are named as in the module: `layer3.weight` belongs to the layer at index 3 of the layer list,
+    `head.bias` to the classifier. A tensor with a value that is not finite has no entry.
     """
     statistics = {}
     for name, parameter in network.named_parameters():

@@ -26,7 +26,7 @@ class GaussianProcess(nn.Module):
         self, points: NDArray[np.floating], weights: NDArray[np.floating], amplitude: float, length_scale: float
     ) -> None:
         super().__init__()
-        stored = torch.from_numpy(points.astype(np.float32))
+        stored = torch.from_numpy(points.astype(np.float64))
         self.register_buffer("points", stored.T.contiguous())
         self.register_buffer("norms", (stored**2).sum(1).unsqueeze(0))
         self.register_buffer("weights", torch.from_numpy((weights * amplitude).astype(np.float32)))
@@ -37,8 +37,9 @@ class GaussianProcess(nn.Module):
 
         The distance is the root mean square difference of the standardised features.
         """
+        whole = whole.double()  # small differences of large squares
         squared = (whole**2).sum(1, keepdim=True) + self.norms - 2 * whole @ self.points
-        squared = torch.clamp(squared, min=0.0)
+        squared = torch.clamp(squared, min=0.0).float()
         scaled = torch.sqrt(squared) * self.scale
         distance = torch.sqrt(squared.amin(1) / whole.shape[1])
         return ((1 + scaled) * torch.exp(-scaled)) @ self.weights, distance

@@ -54,7 +54,9 @@ class LayerQuantities(nn.Module):
 
     def __init__(self, image: Shape) -> None:
         super().__init__()
-        self.register_buffer("image", torch.tensor([[[image.channels, image.height, image.width]]], dtype=torch.float32))
+        self.register_buffer(
+            "image", torch.tensor([[[image.channels, image.height, image.width]]], dtype=torch.float32)
+        )
 
     def forward(self, codes: torch.Tensor) -> Quantities:
         kind = codes[:, :, COLUMN["type"]]

@@ -1,7 +1,7 @@
 """An LSTM over sequences of different lengths that exports to the one ONNX operator made for it.
 
-PyTorch's packed sequences do not export; ONNX's LSTM takes the lengths as an input. While exporting, the module calls an
-operator of its own, which `model.export` translates.
+PyTorch's packed sequences do not export; ONNX's LSTM takes the lengths as an input. While exporting, the module calls
+an operator of its own, which `model.export` translates.
 """
 
 import torch
@@ -35,9 +35,9 @@ class LSTM(nn.Module):
         return padded, hidden.transpose(0, 1).flatten(1)
 
     def freeze(self) -> None:
-        """Keep the weights in ONNX's layout as well: W [directions, 4 hidden, features], R [.., hidden], B [.., 8 hidden].
+        """Keep the weights in ONNX's layout as well; must be called before exporting.
 
-        Must be called before exporting.
+        W is [directions, 4 hidden, features], R [directions, 4 hidden, hidden], B [directions, 8 hidden].
         """
         stacked: list[tuple[torch.Tensor, ...]] = []
         for suffix in ("", "_reverse")[: 2 if self.lstm.bidirectional else 1]:
@@ -63,9 +63,7 @@ def onnx_lstm(
 
 
 @onnx_lstm.register_fake
-def _shapes(
-    inputs: torch.Tensor, lengths: torch.Tensor, w: torch.Tensor, r: torch.Tensor, b: torch.Tensor
-) -> Tensors:
+def _shapes(inputs: torch.Tensor, lengths: torch.Tensor, w: torch.Tensor, r: torch.Tensor, b: torch.Tensor) -> Tensors:
     del lengths, w, b
     directions, hidden = r.shape[0], r.shape[2]
     batch, layers = inputs.shape[:2]

@@ -1,6 +1,6 @@
 """Hand features of whole networks, from the quantities of their layers.
 
-Rank-predicting tabular models live on these; they are computed in the predictor's graph, from the codes alone.
+Tabular models live on these; they are computed in the predictor's graph, from the codes alone.
 """
 
 from collections.abc import Iterator
@@ -125,23 +125,21 @@ def _positions(q: Quantities) -> Features:
         yield (here * kernel).sum(1) * 0.2
 
 
-def _trainability(q: Quantities) -> Features:
-    """Normalisation against saturation: what decides whether a deep stack without shortcuts trains at all."""
+def _neighbours(q: Quantities) -> Features:
+    """Which layer follows which: where normalisation and saturation meet decides whether a deep stack trains at all."""
     following = torch.cat([q.kind[:, 1:], torch.zeros_like(q.kind[:, :1])], dim=1)
     sigmoid, tanh, relu = q.is_kind("sigmoid"), q.is_kind("tanh"), q.is_kind("relu")
-    saturating = sigmoid + tanh
-    depth = torch.cumsum(q.present, dim=1)
-    last_norm = torch.cummax(q.is_kind("batch_norm") * depth, dim=1).values
-    since_norm = (depth - last_norm) * q.present
+    activations = sigmoid + tanh + relu
     yield _mean((following == ID["batch_norm"]).float(), q.is_conv)
-    yield saturating.sum(1) / _at_least_one((saturating + relu).sum(1))
-    yield log_scale(since_norm.amax(1))
-    yield log_scale((since_norm * saturating).sum(1))
-    yield log_scale((since_norm * sigmoid).sum(1))
-    yield (_mean(sigmoid, sigmoid + tanh + relu))
+    yield _mean(sigmoid, activations)
+    yield _mean(sigmoid + tanh, activations)
+    for name, mask in (("conv", q.is_conv), ("batch_norm", q.is_kind("batch_norm")), ("pool", q.is_pool)):
+        for after in ("conv", "relu", "sigmoid", "tanh"):
+            if (name, after) != ("batch_norm", "conv"):
+                yield log_scale((mask * (following == ID[after])).sum(1))
 
 
 def network_features(q: Quantities, image: Shape) -> torch.Tensor:
     """Return float32 [batch, features]."""
-    groups = (_totals(q), _widths(q), _ending(q), _resolution(q), _stages(q, image), _positions(q), _trainability(q))
+    groups = (_totals(q), _widths(q), _ending(q), _resolution(q), _stages(q, image), _positions(q), _neighbours(q))
     return torch.stack([feature.float() for group in groups for feature in group], dim=-1)

@@ -25,8 +25,6 @@ class PaperPredictor(CurvePredictor):
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
         structure = self.peephole.structure(codes, lengths)
         curve = self.peephole.curve(structure, index + 1)
-        squared = (
-            (structure**2).sum(1, keepdim=True) + (self.structures**2).sum(1) - 2 * structure @ self.structures.T
-        )
+        squared = (structure**2).sum(1, keepdim=True) + (self.structures**2).sum(1) - 2 * structure @ self.structures.T
         distance = torch.sqrt(torch.clamp(squared.amin(1), min=0.0) / structure.shape[1])
         return Raw(curve, torch.zeros_like(curve), distance)

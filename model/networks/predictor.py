@@ -71,14 +71,14 @@ class LogitScale(nn.Module):
 
 def _logit(curves: Floats) -> Floats:
     clipped = np.clip(curves, SMALLEST, LARGEST)
-    return np.log(clipped) - np.log1p(-clipped)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 class CurvePredictor(nn.Module):
     """A predictor of learning curves with an interval.
 
-    The interval is split conformal: a factor per epoch, `margins`, times a network's own uncertainty, which grows with the
-    disagreement of the members. `lower` <= `accuracy` <= `upper` always holds.
+    The interval is split conformal: a factor per epoch, `margins`, times a network's own uncertainty, which grows with
+    the disagreement of the members. `lower` <= `accuracy` <= `upper` always holds.
     """
 
     margins: torch.Tensor

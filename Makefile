@@ -1,0 +1,44 @@
+# Targets explain themselves: the text after `##` is what bare `make` prints.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help serve install test check clean
+
+help: ## Explain the targets (this)
+	@echo "Peephole predicts the learning curves of CNNs before they are trained."; echo
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serving: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[cpu]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.serving
+
+serve: $(VENV)/.serving ## Start the service on HOST:PORT (127.0.0.1:8000) with the shipped predictors
+	@echo "http://$(HOST):$(PORT) - try http://$(HOST):$(PORT)/docs"
+	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m service
+
+install: $(VENV)/.dev ## Install everything that development needs, torch included
+
+test: $(VENV)/.dev ## Run the tests
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage report --format=total | sed 's/^/coverage (%): /'
+
+check: $(VENV)/.dev ## Lint, type-check and check the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info .coverage*

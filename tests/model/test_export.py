@@ -1,0 +1,65 @@
+"""PyTorch and ONNX say the same, for the paper's predictor and for the shipped one."""
+
+import numpy as np
+import onnx
+import torch
+
+from model.export import OPSET, TOLERANCE, largest_difference, opset, to_onnx
+from model.networks.paper_predictor import PaperPredictor
+from model.networks.peephole import Peephole
+from model.shapes import Shape
+from model.ulc import EXTENDED, PAPER, encode, pad
+from training.blocks import sample_blocks
+from training.fit_ensemble import Recipe, fit_ensemble
+from training.skeleton import assemble
+from training.table import Table
+
+IMAGE = Shape(1, 14, 14)
+EPOCHS = 4
+
+
+def networks(code):
+    layers = [assemble(block, IMAGE, 8) for block in sample_blocks(40, seed=3)]
+    return [encode(network, code, IMAGE, clamp=True).codes for network in layers]
+
+
+def test_the_papers_predictor_has_the_papers_sizes():
+    network = Peephole(PAPER, epochs=120)
+    assert network.layers(torch.ones(1, 1, 4, dtype=torch.int32)).shape[-1] == 40
+    assert network.epochs.embedding_dim == 40
+    assert network.lstm.lstm.hidden_size == 160
+    assert [m.out_features for m in network.mlp if isinstance(m, torch.nn.Linear)] == [200, 200, 1]
+    assert network.from_structure.out_features == 200
+    assert network.layers.kernel.num_embeddings == 6, "kernel width and height share one table, 0 is padding"
+
+
+def test_the_papers_predictor_is_exported_within_tolerance():
+    torch.manual_seed(0)
+    peephole = Peephole(PAPER, EPOCHS)
+    for module in peephole.modules():  # batch norm statistics that are not the identity
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    predictor = PaperPredictor(peephole, EPOCHS, torch.randn(5, 160))
+    model = to_onnx(predictor, PAPER, EPOCHS)
+    assert largest_difference(predictor, model, networks(PAPER), EPOCHS) < TOLERANCE
+    assert opset(model) == OPSET
+    operators = {node.op_type for node in onnx.load_model_from_string(model).graph.node}
+    assert "LSTM" in operators
+
+
+def test_the_ensemble_is_exported_within_tolerance():
+    encodings = networks(EXTENDED)
+    codes, lengths = pad(encodings)
+    rng = np.random.default_rng(0)
+    curves = np.clip(np.sort(rng.uniform(0.1, 0.9, (len(codes), EPOCHS)), axis=1), 0, 1)
+    table = Table([str(number) for number in range(len(codes))], codes, lengths, curves)
+    ensemble = fit_ensemble(table, IMAGE, Recipe(members=2, passes=2, attempts=1))
+    model = to_onnx(ensemble, EXTENDED, EPOCHS)
+    assert largest_difference(ensemble, model, encodings, EPOCHS) < TOLERANCE
+
+
+def test_a_difference_is_seen():
+    torch.manual_seed(0)
+    one, other = (PaperPredictor(Peephole(PAPER, EPOCHS), EPOCHS, torch.randn(5, 160)) for _ in range(2))
+    assert largest_difference(one, to_onnx(other, PAPER, EPOCHS), networks(PAPER), EPOCHS) > TOLERANCE

@@ -1,0 +1,108 @@
+"""Collecting survives kill -9, resumes without repeating, and records what later work needs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from training import datasets
+from training.collect import collect, population
+from training.observations import Journal, read
+from training.protocols import PROTOCOLS
+from training.train import train_network
+from training.weight_stats import NAMES
+
+PROTOCOL = PROTOCOLS["digits-mini"]
+COMMAND = [sys.executable, "-m", "cli.main", "collect", "--protocol", PROTOCOL.name, "--workers", "1"]
+
+
+def keys(rows):
+    return [(row.architecture, row.seed) for row in rows]
+
+
+def test_kill_in_the_middle_then_resume(tmp_path):
+    out = tmp_path / "digits.parquet"
+    journal = Journal(out)
+    process = subprocess.Popen([*COMMAND, "--networks", "5", "--out", str(out)], start_new_session=True)
+    try:
+        give_up = time.monotonic() + 300
+        while not (journal.path.is_file() and journal.path.read_text().count("\n") >= 2):
+            assert process.poll() is None, "the collector ended early"
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    with journal.path.open("a") as file:
+        file.write('{"id": "half a li')  # what a kill in the middle of a write leaves
+    before = journal.path.read_text().count("\n")
+    subprocess.run([*COMMAND, "--networks", "5", "--out", str(out)], check=True, timeout=300)
+    rows = read(out)
+    assert before >= 2
+    assert len(rows) == 5
+    assert len(set(keys(rows))) == 5
+    assert not journal.path.exists()
+    assert keys(rows) == [(identity, 0) for (identity, _), _ in zip(population(PROTOCOL), range(5), strict=False)]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    out = tmp_path_factory.mktemp("collect") / "digits.parquet"
+    collect(PROTOCOL, out, networks=3, seeds=2, workers=2)
+    return out
+
+
+def test_a_second_run_adds_nothing(table):
+    assert collect(PROTOCOL, table, networks=3, seeds=2, workers=1) == 0
+    assert len(read(table)) == 6
+
+
+def test_a_row_says_all_that_later_work_needs(table):
+    for row in read(table):
+        assert row.protocol == PROTOCOL.key
+        assert len(row.accuracy) == len(row.train_loss) == PROTOCOL.epochs
+        assert row.status in {"ok", "untrainable"}
+        assert row.params > 0
+        assert row.flops > 0
+        assert row.seconds > 0
+        assert row.device
+        assert row.started_at
+        assert set(row.weight_stats) == {"quarter", "final"}
+        assert row.weight_stats["quarter"] != row.weight_stats["final"]
+        assert len(row.weight_stats["final"]["layer0.weight"]) == len(NAMES)
+        assert "head.weight" in row.weight_stats["final"]
+
+
+def test_a_row_can_be_measured_again(table):
+    row = read(table)[0]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    train, validation = (
+        datasets.Images(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+        for part in datasets.load(PROTOCOL)
+    )
+    again = train_network(row.layers, PROTOCOL, (train, validation), seed=row.seed)
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+    assert again.accuracy == row.accuracy
+
+
+def test_the_time_limit_stops_the_run(tmp_path):
+    out = tmp_path / "digits.parquet"
+    assert collect(PROTOCOL, out, networks=10_000, workers=1, time_limit=0.0) == 0
+    assert not out.exists()
+
+
+def test_a_diverged_network_is_a_row(tmp_path):
+    wild = replace(PROTOCOL, learning_rate=1e9, clip=None, epochs=4)
+    images = datasets.load(wild)
+    _, layers = next(population(wild))
+    row = train_network(layers, wild, images, seed=0)
+    assert row.status == "diverged"
+    assert 1 <= len(row.accuracy) <= 4

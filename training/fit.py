@@ -1,0 +1,176 @@
+"""Observations to an artifact: cross-validate, fit to everything, calibrate, export, prove parity, write the card."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from model.artifact import Card, digest, write_artifact
+from model.export import TOLERANCE, largest_difference, opset, to_onnx
+from model.networks.predictor import CurvePredictor
+from model.shapes import Shape
+from model.ulc import CODES
+from training.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_peephole import PeepholeRecipe, fit_peephole
+from training.metrics import ceiling
+from training.observations import Observation, ObservationError, held_out
+from training.table import Table, tabulate
+
+FAMILIAR_SHARE = 0.99
+FEWEST_NETWORKS = 20
+DEFAULT_RESOLUTION = 32
+DEFAULT_CHANNELS = 3
+Split = Literal["train", "all"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A written artifact's card, and the out-of-fold predictions behind its figures."""
+
+    card: Card
+    out_of_fold: OutOfFold
+    table: Table
+
+
+def task_of(observations: Sequence[Observation], task: str | None = None) -> tuple[str, list[Observation]]:
+    """Return the task and its rows.
+
+    Raises:
+        ObservationError: when the table holds several tasks and none was chosen, or the chosen one is missing.
+    """
+    tasks = sorted({row.task for row in observations})
+    if task is None and len(tasks) > 1:
+        raise ObservationError(f"the table holds several tasks ({', '.join(tasks)}); choose one with --task")
+    chosen = task or tasks[0]
+    if chosen not in tasks:
+        raise ObservationError(f"the table holds no task {chosen}; it holds {', '.join(tasks)}")
+    return chosen, [row for row in observations if row.task == chosen]
+
+
+def image_of(observations: Sequence[Observation], resolution: int | None = None) -> Shape:
+    """Return the shape of the task's images: as the rows say, else 3 channels and 32 pixels."""
+    channels = {row.in_channels for row in observations if row.in_channels} or {DEFAULT_CHANNELS}
+    sizes = {resolution} if resolution else {row.resolution for row in observations if row.resolution}
+    sizes = sizes or {DEFAULT_RESOLUTION}
+    if len(channels) > 1 or len(sizes) > 1:
+        raise ObservationError(
+            f"the rows disagree on the images: channels {sorted(channels)}, resolutions {sorted(sizes)}"
+        )
+    (channel,), (size,) = channels, sizes
+    assert size is not None  # noqa: S101 - None was filtered out
+    return Shape(channel, size, size)
+
+
+def fit(
+    observations: Sequence[Observation],
+    out: Path,
+    *,
+    code_name: Literal["paper", "extended"] = "extended",
+    task: str | None = None,
+    resolution: int | None = None,
+    split: Split = "all",
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    description: str | None = None,
+    on_fit: Callable[[str], None] = lambda step: None,
+) -> Fitted:
+    """Fit a predictor and write its artifact.
+
+    Args:
+        observations: rows of one task, or of several with `task` given.
+        out: the artifact's folder.
+        code_name: `extended` fits the shipped ensemble, `paper` the paper's LSTM on Table 1's code.
+        task: which rows.
+        resolution: of the images, where the rows do not say.
+        split: `train` leaves out the test split (a third of the architectures, by hash).
+        seed: fixes folds and initial weights.
+        recipe: of the ensemble.
+        description: one sentence for the card.
+        on_fit: called with a description before each of the fits.
+
+    Raises:
+        ObservationError: when there is too little to learn from.
+        RuntimeError: when ONNX and PyTorch disagree.
+    """
+    name, rows = task_of(observations, task)
+    image = image_of(rows, resolution)
+    used = [row for row in rows if not (split == "train" and held_out(row.architecture))]
+    code = CODES[code_name]
+    table = tabulate(used, code, image, clamp=True)
+    if len(table) < FEWEST_NETWORKS:
+        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
+    settings = recipe or Recipe()
+
+    def fit_once(part: Table, fold: int) -> CurvePredictor:
+        on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
+        if code_name == "paper":
+            return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
+        return fit_ensemble(part, image, settings, seed=seed + 100 * fold)
+
+    validated = cross_validate(table, fit_once, seed=seed)
+    predictor = fit_once(table, FOLDS)
+    calibrate(predictor, validated)
+    on_fit("exporting")
+    model = to_onnx(predictor, code, table.epochs)
+    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
+    difference = largest_difference(predictor, model, encodings, table.epochs)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    created = datetime.now(UTC)
+    sha256 = digest(model)
+    noise = ceiling(rows)
+    card = Card(
+        task=name,
+        version=f"{created:%Y.%m.%d}-{sha256[:8]}",
+        description=description or f"Learning curves of {name}.",
+        code=code_name,
+        epochs=table.epochs,
+        in_channels=image.channels,
+        resolution=image.height,
+        training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe()),
+        metrics={
+            "cross_validation": {
+                "folds": len(validated.per_fold),
+                "networks": len(table),
+                **validated.metrics.rounded(),
+                "interval_coverage": round(coverage(validated), 4),
+                "interval_mean_width": round(mean_width(predictor, validated), 4),
+            },
+            **({"noise_ceiling": {key: round(value, 4) for key, value in asdict(noise).items()}} if noise else {}),
+            "onnx_difference": float(f"{difference:.2g}"),
+        },
+        interval_level=LEVEL,
+        distance_threshold=float(np.quantile(validated.distance, FAMILIAR_SHARE)),
+        layers=(int(table.lengths.min()), int(table.lengths.max())),
+        opset=opset(model),
+        sha256=sha256,
+        created_at=created.isoformat(timespec="seconds"),
+    )
+    write_artifact(out, card, model)
+    return Fitted(card, validated, table)
+
+
+def _training(
+    rows: Sequence[Observation], table: Table, split: Split, recipe: Recipe | PeepholeRecipe
+) -> dict[str, Any]:
+    content = "\n".join(sorted(f"{row.architecture} {row.seed} {row.accuracy}" for row in rows))
+    final = table.final
+    return {
+        "networks": len(table),
+        "rows": len(rows),
+        "split": split,
+        "protocol": sorted({row.protocol for row in rows if row.protocol}),
+        "observations_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "final_accuracy": {
+            "mean": round(float(final.mean()), 4),
+            "std": round(float(final.std()), 4),
+            "min": round(float(final.min()), 4),
+            "max": round(float(final.max()), 4),
+        },
+        "recipe": asdict(recipe),
+    }
