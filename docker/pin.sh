@@ -10,4 +10,5 @@ for target in ${*:-build cpu gpu}; do
   pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
     --no-emit-trusted-host --no-emit-find-links --unsafe-package=peephole-nas \
     --output-file="docker/requirements-$target.txt" $from
+  sed -i '/^# WARNING/,$d' "docker/requirements-$target.txt" # it warns that the project itself is not pinned
 done
