@@ -1,0 +1,141 @@
+"""The Open Inference Protocol (V2): the same predictors for KServe, Triton's clients and everything that speaks it."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from model.runtime import Curves
+from service.admission import admitted
+from service.body import read_body
+from service.continuing import check_observed, predict_population
+from service.envelope import malformed
+from service.models import Model
+from service.population import Population, read_population
+from service.problems import Fault, Problem, invalid
+from service.routes.info import package_version
+from service.service import Service, ServiceDep
+from service.tensors import LENGTH_HEADER, Infer, read_infer, write_outputs
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+INPUTS = [
+    {"name": "architectures", "datatype": "BYTES", "shape": [-1]},
+    {"name": "epochs", "datatype": "INT64", "shape": [-1]},
+]
+OUTPUTS = [
+    *({"name": name, "datatype": "FP32", "shape": [-1, -1]} for name in ("accuracy", "lower", "upper")),
+    {"name": "distance", "datatype": "FP32", "shape": [-1]},
+    {"name": "epochs", "datatype": "INT64", "shape": [-1]},
+]
+
+
+def _find(service: Service, name: str, version: str | None) -> Model:
+    model = service.models.get(name)
+    if model is None or version not in (None, model.card.version):
+        raise Problem(
+            "not-found", f"The models are: {', '.join(service.models)}; each has the version in its metadata."
+        )
+    return model
+
+
+@router.get("", summary="Server metadata")
+async def server() -> dict[str, Any]:
+    """Return the server's name, version and extensions."""
+    return {"name": "peephole", "version": package_version(), "extensions": ["binary_tensor_data"]}
+
+
+@router.get("/health/live", summary="Is the process alive")
+async def live(service: ServiceDep) -> dict[str, bool]:
+    """Answer as /livez."""
+    if service.failure is not None:
+        raise Problem("unavailable", service.failure)
+    return {"live": True}
+
+
+@router.get("/health/ready", summary="Will a prediction be answered")
+async def ready(service: ServiceDep) -> dict[str, bool]:
+    """Answer as /readyz."""
+    if reasons := service.reasons():
+        raise Problem("unavailable", "; ".join(reasons))
+    return {"ready": True}
+
+
+@router.get("/models/{name}", summary="Model metadata")
+@router.get("/models/{name}/versions/{version}", summary="Model metadata")
+async def metadata(service: ServiceDep, name: str, version: str | None = None) -> dict[str, Any]:
+    """Return a task's inputs and outputs; an element of `architectures` is one of /predict's, as JSON text."""
+    card = _find(service, name, version).card
+    return {
+        "name": name,
+        "versions": [card.version],
+        "platform": "onnxruntime_onnx",
+        "inputs": INPUTS,
+        "outputs": OUTPUTS,
+    }
+
+
+@router.get("/models/{name}/ready", summary="Is the model ready")
+@router.get("/models/{name}/versions/{version}/ready", summary="Is the model ready")
+async def model_ready(service: ServiceDep, name: str, version: str | None = None) -> JSONResponse:
+    """Answer 200 when the task is loaded and predictions are answered."""
+    _find(service, name, version)
+    if reasons := service.reasons():
+        raise Problem("unavailable", "; ".join(reasons))
+    return JSONResponse({"name": name, "ready": True})
+
+
+@router.post("/models/{name}/infer", summary="Predict learning curves")
+@router.post("/models/{name}/versions/{version}/infer", summary="Predict learning curves")
+async def infer(request: Request, service: ServiceDep, name: str, version: str | None = None) -> Response:
+    """Predict the curves of a BYTES tensor of architectures; JSON and binary tensor data in and out.
+
+    A fault's pointer names the element: /architectures/3/layers/7/kernel_size.
+    """
+    with admitted(request, service):
+        model = _find(service, name, version)
+        body = await read_body(request, service, check_type=False)
+        asked = read_infer(body, request.headers.get(LENGTH_HEADER))
+        read = asyncio.get_running_loop().run_in_executor(service.readers, _read, asked, model, service)
+        population, epochs = await read
+        curves = await predict_population(service, request, model, population, epochs)
+        text = asked.text
+        head: dict[str, object] = {"model_name": name, "model_version": model.card.version}
+        if text.id is not None:
+            head["id"] = text.id
+        binary = bool(text.parameters.get("binary_data_output", False))
+        answer, length = write_outputs(head, _tensors(curves, epochs), text.outputs, binary)
+    if length is None:
+        return Response(answer, media_type="application/json")
+    return Response(answer, media_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
+
+
+def _read(asked: Infer, model: Model, service: Service) -> tuple[Population, tuple[int, ...]]:
+    settings = service.settings
+    texts = asked.strings("architectures")
+    if not texts:
+        raise invalid([Fault("/inputs", "missing", "needs a tensor `architectures` with at least one element")])
+    if len(texts) > settings.max_architectures:
+        limit = f"{len(texts)} are more than the limit of {settings.max_architectures}"
+        raise invalid([Fault("/architectures", "too-long", limit)])
+    epochs = asked.integers("epochs")
+    if epochs is not None and (not epochs or min(epochs) < 1):
+        raise invalid([Fault("/epochs", "out-of-range", "must be 1 or more, at least one")])
+    clamp = asked.text.parameters.get("out_of_range") == "clamp"
+    try:
+        population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=settings.max_layers)
+    except RecursionError as error:
+        malformed(error)
+    check_observed(population, model)
+    return population, model.epochs(epochs)
+
+
+def _tensors(curves: Curves, epochs: tuple[int, ...]) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        "accuracy": curves.accuracy,
+        "lower": curves.lower,
+        "upper": curves.upper,
+        "distance": curves.distance,
+        "epochs": np.asarray(epochs, dtype=np.int64),
+    }
