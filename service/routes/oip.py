@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -34,9 +35,7 @@ OUTPUTS = [
 def _find(service: Service, name: str, version: str | None) -> Model:
     model = service.models.get(name)
     if model is None or version not in (None, model.card.version):
-        raise Problem(
-            "not-found", f"The models are: {', '.join(service.models)}; each has the version in its metadata."
-        )
+        raise Problem("not-found", f"The models are: {', '.join(service.models)}; their metadata has the version.")
     return model
 
 
@@ -113,7 +112,7 @@ async def infer(request: Request, service: ServiceDep, name: str, version: str |
 
 def _read(asked: Infer, model: Model, service: Service) -> tuple[Population, tuple[int, ...]]:
     settings = service.settings
-    texts = asked.strings("architectures")
+    texts = [msgspec.Raw(text) for text in asked.strings("architectures") or ()]
     if not texts:
         raise invalid([Fault("/inputs", "missing", "needs a tensor `architectures` with at least one element")])
     if len(texts) > settings.max_architectures:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
+from service.tensors import LENGTH_HEADER
 from tests.service.live import Live, running
 from tests.service.test_errors import problem
 
@@ -57,8 +59,6 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
 @pytest.mark.parametrize("binary", [True, False])
 def test_infer_gives_the_curves_of_predict(client: triton.InferenceServerClient, live: Live, binary: bool) -> None:
     """In binary and in JSON, the tensors hold what /predict says."""
-    import httpx2
-
     body = {"architectures": NETWORKS, "epochs": [2, 5]}
     expected = httpx2.post(live.url + "/predict", json=body).json()["predictions"]
     wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("accuracy", "epochs")]
@@ -79,6 +79,8 @@ def test_errors_reach_the_client(client: triton.InferenceServerClient) -> None:
         client.infer("tiny", tensors(binary=True, epochs=[6]))
 
 
+TENSOR = {"name": "architectures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}}
+BINARY = json.dumps({"inputs": [TENSOR]})
 BROKEN: list[tuple[str | bytes, dict[str, str]]] = [
     ("{", {}),
     ("[]", {}),
@@ -91,18 +93,12 @@ BROKEN: list[tuple[str | bytes, dict[str, str]]] = [
     ('{"inputs": [{"name": "architectures", "datatype": "BYTES", "shape": [1]}]}', {}),
     ('{"inputs": [{"name": "architectures", "datatype": "BYTES", "shape": [1], "data": ["{"]}]}', {}),
     (json.dumps({"inputs": [{"name": "architectures", "datatype": "BYTES", "shape": [1], "data": ["[" * 99999]}]}), {}),
-    ("{}", {"Inference-Header-Content-Length": "99"}),
-    ("{}", {"Inference-Header-Content-Length": "-1"}),
-    (
-        '{"inputs": [{"name": "architectures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}}]}'
-        "\x02\x00\x00\x00{}",
-        {"Inference-Header-Content-Length": "115"},
-    ),
-    (
-        '{"inputs": [{"name": "architectures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}}]}'
-        "\xff\xff\x00\x00{}",
-        {"Inference-Header-Content-Length": "113"},
-    ),
+    ("{}", {LENGTH_HEADER: "99"}),
+    ("{}", {LENGTH_HEADER: "-1"}),
+    (BINARY + "\x02\x00\x00\x00{}", {LENGTH_HEADER: str(len(BINARY) + 2)}),
+    (BINARY + "\xff\xff\x00\x00{}", {LENGTH_HEADER: str(len(BINARY))}),
+    (BINARY + "\x02\x00\x00\x00{}", {LENGTH_HEADER: str(len(BINARY))}),
+    (BINARY + "\x02\x00\x00\x00{} and more", {LENGTH_HEADER: str(len(BINARY))}),
 ]
 
 
