@@ -23,6 +23,7 @@ from training.metrics import tau
 from training.table import Table, carry_forward
 
 log = logging.getLogger(__name__)
+SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,7 @@ def fit_ensemble(
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
     with torch.no_grad():
         raw = network_features(LayerQuantities(image)(codes), image).numpy()
-    spread = raw.std(axis=0)
-    inputs = Inputs(image, raw.mean(axis=0), np.where(spread > 1e-4, spread, 1.0))
+    inputs = Inputs(image, raw.mean(axis=0), np.maximum(raw.std(axis=0), SMALLEST_SPREAD))
     scale = LogitScale(table.curves)
     standardised = scale.standardise(table.curves)
     with torch.no_grad():
