@@ -1,12 +1,12 @@
-"""Continue learning curves from the epochs seen so far: a second graph in an artifact's folder, run with ONNX Runtime.
+"""Continue learning curves from the epochs seen so far: a second graph in an artifact's folder, run by ONNX Runtime.
 
-It is a graph of its own, and not two more inputs of `predictor.onnx`, so that predictions before training cost what they
-cost without it and either can be fitted again alone. It takes what the predictor said before training as an input, and
-also does without.
+It is a graph of its own, and not two more inputs of `predictor.onnx`, so that predictions before training cost what
+they cost without it and either can be fitted again alone. It takes what the predictor said before training as an input,
+and also does without.
 
 The graph reads `observed` float32 [batch, epochs] (zero-padded), `seen` int32 [batch], `prior` float32 [batch, epochs]
-(-1 where there is none) and `best` float32 [batch], and gives `accuracy`, `lower` and `upper` float32 [batch, epochs] and
-`below` float32 [batch], the probability that the final accuracy is at most `best`.
+(-1 where there is none) and `best` float32 [batch], and gives `accuracy`, `lower` and `upper` float32 [batch, epochs]
+and `below` float32 [batch], the probability that the final accuracy is at most `best`.
 """
 
 import json

@@ -12,11 +12,11 @@ from starlette.middleware import Middleware
 from service.edge import Edge
 from service.openapi import describe
 from service.problems import Problem, on_http_exception, on_problem
-from service.routes import health, info, metrics, predict
+from service.routes import health, info, metrics, oip, predict, stop
 from service.service import Service
 from service.settings import Settings
 
-ROUTES = (predict, info, health, metrics)
+ROUTES = (predict, stop, oip, info, health, metrics)
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 Options = TypeVar("Options", bound=BaseModel)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
 
 class CandidateText(msgspec.Struct, forbid_unknown_fields=True):
     """One architecture of a request, its layers or codes still text; mirrors `schemas.Candidate`."""
@@ -22,6 +24,7 @@ class CandidateText(msgspec.Struct, forbid_unknown_fields=True):
     in_channels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     layers: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
     codes: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
+    observed: Annotated[list[Share], msgspec.Meta(min_length=1)] | None = None
 
 
 def malformed(error: Exception) -> NoReturn:

@@ -39,3 +39,25 @@ def predict_examples(task: str) -> dict[str, dict[str, object]]:
             "value": {"task": task, "architectures": [{"id": "coded", "codes": CODES}]},
         },
     }
+
+
+def stop_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies of questions about runs in progress, in OpenAPI's form."""
+    return {
+        "one": {
+            "summary": "One run, its curve alone",
+            "value": {"task": task, "best": 0.8, "observed": [0.1, 0.12]},
+        },
+        "population": {
+            "summary": "Runs of which the networks are known",
+            "value": {
+                "task": task,
+                "best": 0.8,
+                "confidence": 0.99,
+                "architectures": [
+                    {"id": "deep", "layers": LAYERS, "observed": [0.31, 0.42]},
+                    {"id": "shallow", "layers": LAYERS[:3], "observed": [0.25]},
+                ],
+            },
+        },
+    }

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.architecture import ReLU
 from model.artifact import CARD_FILE, ArtifactError, Card, read_artifact, shipped
+from model.continuation import Continuation, read_continuation
 from model.runtime import Predictor, Provider
 from model.ulc import encode
 from service.problems import Fault, invalid
@@ -20,9 +21,11 @@ class Model:
 
     predictor: Predictor
     folder: Path
+    continuation: Continuation | None = field(init=False)
     _vocabulary: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
+        self.continuation = read_continuation(self.folder)
         self._vocabulary = Vocabulary(self.card.layer_code, self.card.image)
 
     @property

@@ -6,11 +6,13 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.examples import predict_examples
+from service.examples import predict_examples, stop_examples
+from service.routes.stop import StopRequest
 from service.schemas import PredictRequest, ProblemDocument
 
 _REF = "#/components/schemas/{model}"
-BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest}
+BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest, "/stop": StopRequest}
+EXAMPLES = {"/predict": predict_examples, "/stop": stop_examples}
 
 
 def _problem() -> dict[str, Any]:
@@ -39,7 +41,7 @@ def describe(app: FastAPI) -> None:
                     for status in ("400", "408", "413", "415", "422", "500", "503"):
                         responses[status] = _problem()
                     schema = {"$ref": _REF.format(model=BODIES[path].__name__)}
-                    content = {"schema": schema, "examples": predict_examples(task)}
+                    content = {"schema": schema, "examples": EXAMPLES[path](task)}
                     operation["requestBody"] = {"required": True, "content": {"application/json": content}}
         return document
 

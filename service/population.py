@@ -1,7 +1,7 @@
 """The networks of a request, read against one predictor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,11 +16,12 @@ _CANDIDATE = msgspec.json.Decoder(CandidateText)
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Networks in the order of the request: names, codes int32 [layers, columns] each, notes each."""
+    """Networks in the order of the request: names, codes int32 [layers, columns] each, notes each, curves seen of some."""
 
     ids: list[str | None]
     codes: list[Ints]
     notes: list[list[str]]
+    observed: dict[int, list[float]] = field(default_factory=dict)
 
 
 def _notes(clamped: Sequence[CodeFault]) -> list[str]:
@@ -33,6 +34,7 @@ class _Reader:
         self.clamp = clamp
         self.max_layers = max_layers
         self.found: list[Fault] = []
+        self.observed: dict[int, list[float]] = {}
 
     def read(self, text: msgspec.Raw, index: int) -> tuple[str | None, Reading] | None:
         """Read one architecture, or record what is wrong with it."""
@@ -50,6 +52,8 @@ class _Reader:
             where = faults.pointer(*path, "codes" if candidate.layers is None else "layers")
             self.found.append(Fault(where, "too-long", f"{len(rows)} are more than the limit of {self.max_layers}"))
             return None
+        if candidate.observed is not None:
+            self.observed[index] = candidate.observed
         channels = self.vocabulary.image.channels
         if candidate.in_channels not in (None, channels):
             where = faults.pointer(*path, "in_channels")
@@ -101,4 +105,5 @@ def read_population(
     if reader.found:
         raise invalid(reader.found)
     readings = [reading for _, reading in read]
-    return Population(ids, vocabulary.gather(readings), [_notes(reading.clamped) for reading in readings])
+    notes = [_notes(reading.clamped) for reading in readings]
+    return Population(ids, vocabulary.gather(readings), notes, reader.observed)

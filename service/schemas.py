@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.architecture import Layer, Width
 
+Accuracy = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -23,6 +25,10 @@ class Candidate(_Message):
     )
     codes: Annotated[list[list[int]], Field(min_length=1)] | None = Field(
         None, description="Instead of `layers`: one row a layer, the columns of the task's code (see /info)."
+    )
+
+    observed: Annotated[list[Accuracy], Field(min_length=1)] | None = Field(
+        None, description="Validation accuracy after epochs 1, 2, ... so far: the rest of the curve is predicted from it."
     )
 
     @model_validator(mode="after")

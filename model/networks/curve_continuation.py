@@ -28,7 +28,7 @@ class CurveContinuation(nn.Module):
         weights: float [2, epochs + 1, epochs, epochs + 3]; per predicted epoch, the weights of the logits seen, of the
             prior at the last epoch seen, of the prior at the predicted epoch, and the constant.
         margins: half widths of the intervals, in logits, float [2, epochs + 1, epochs].
-        residuals: quantiles, at equal steps, of measured minus predicted final logits, float [2, epochs + 1, quantiles].
+        residuals: quantiles, at equal steps, of measured minus predicted final logits, float [2, epochs + 1, steps].
     """
 
     weights: torch.Tensor

@@ -11,11 +11,11 @@ from model.runtime import Curves
 from service.admission import admitted
 from service.answer import render
 from service.body import read_body
+from service.continuing import check_observed, predict_population
 from service.edge import stages
 from service.envelope import read_fields, read_list, read_options
 from service.models import Model, choose
 from service.population import Population, read_population
-from service.predicting import predict_curves
 from service.problems import request_id
 from service.schemas import PredictOptions, PredictResponse
 from service.service import Service, ServiceDep
@@ -47,6 +47,7 @@ def read_call(body: bytes, service: Service) -> Call:
     texts = read_list(architectures, "architectures", most=service.settings.max_architectures)
     clamp = options.out_of_range == "clamp"
     population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=service.settings.max_layers)
+    check_observed(population, model)
     return Call(model, epochs, population)
 
 
@@ -76,7 +77,7 @@ async def _answer(request: Request, service: Service, body: bytes) -> tuple[byte
     started = perf_counter()
     call = await loop.run_in_executor(service.readers, read_call, body, service) if large else read_call(body, service)
     times["validate"] = perf_counter() - started
-    curves = await predict_curves(service, request, call.model, call.population.codes, call.epochs)
+    curves = await predict_population(service, request, call.model, call.population, call.epochs)
     started = perf_counter()
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
     answer = await loop.run_in_executor(service.readers, render, *arguments) if large else render(*arguments)

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 from training.during.ridges import CrossFitted, margins
 from training.metrics import tau
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 SHARES = (0.1, 0.25, 0.5, 0.75)
 
 
@@ -48,7 +48,8 @@ def cuts(epochs: int) -> dict[float, int]:
 
 def sigmoid(logits: Floats) -> Floats:
     """Return accuracies from log-odds."""
-    return np.asarray(1 / (1 + np.exp(-logits)))
+    accuracy: Floats = 1 / (1 + np.exp(-logits))
+    return accuracy
 
 
 def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:

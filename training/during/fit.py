@@ -22,7 +22,7 @@ from training.calibrate import LEVEL
 from training.during.figures import figures
 from training.during.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, logit, margins
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 
 def to_onnx(module: CurveContinuation) -> bytes:

@@ -18,7 +18,7 @@ def _recipe(card: Card) -> Recipe:
 
 
 def out_of_fold(
-    observations: Sequence[Observation], card: Card, *, seed: int = 0, on_fit: Callable[[str], None] = lambda step: None
+    observations: Sequence[Observation], card: Card, *, seed: int = 0, on_fit: Callable[[str], None] = lambda _: None
 ) -> tuple[Table, OutOfFold]:
     """Cross-validate the recipe that a card names on the card's task and split.
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from model.networks.predictor import LARGEST, SMALLEST
 from training.calibrate import LEVEL, conformal_margins
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 STRENGTHS = np.logspace(-3, 3, 13)
 QUANTILES = 199
@@ -21,7 +21,8 @@ FEWEST = 8
 def logit(accuracy: Floats) -> Floats:
     """Return log-odds, of accuracies clipped as the predictors clip them."""
     clipped = np.clip(accuracy, SMALLEST, LARGEST)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+    logits: Floats = np.log(clipped) - np.log1p(-clipped)
+    return logits
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
 
 
 def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
-    """Return half widths [epochs + 1, epochs] that cover `level` of the chosen networks' residuals (split conformal)."""
+    """Return half widths [epochs + 1, epochs] that cover `level` of the chosen networks' residuals, split conformal."""
     count, _, epochs = crossed.residuals.shape
     widths = np.zeros((count, epochs))
     for seen in range(1, epochs):
@@ -139,7 +140,7 @@ def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
 
 
 def final_quantiles(crossed: CrossFitted, chosen: Mask, count: int = QUANTILES) -> Floats:
-    """Return quantiles [epochs + 1, count] of the chosen networks' final residuals, each rounded up to the next residual.
+    """Return quantiles [epochs + 1, count] of the chosen networks' final residuals, rounded up to the next residual.
 
     Too few residuals to know a tail make it endless, so that nothing is stopped for lack of evidence.
     """

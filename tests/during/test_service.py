@@ -1,0 +1,140 @@
+"""`"observed"` in `POST /predict`, and `POST /stop`."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.examples import LAYERS, stop_examples
+
+CURVE = [0.35, 0.48]
+
+
+def predict(client: TestClient, *architectures: dict[str, Any], **fields: Any) -> Any:
+    return client.post("/predict", json={"architectures": list(architectures), **fields})
+
+
+def test_the_curve_goes_on_from_what_was_seen(client: TestClient) -> None:
+    """Only the architecture with `observed` changes; its seen epochs come back and the rest is narrower."""
+    plain = predict(client, {"layers": LAYERS}, {"layers": LAYERS}).json()["predictions"]
+    answer = predict(client, {"layers": LAYERS}, {"layers": LAYERS, "observed": CURVE})
+    assert answer.status_code == 200
+    before, after = answer.json()["predictions"]
+    assert {**before, "rank": 0} == {**plain[0], "rank": 0}
+    assert after["accuracy"][:2] == pytest.approx(CURVE, abs=1e-6)
+    assert after["lower"][:2] == after["upper"][:2] == after["accuracy"][:2]
+    assert after["lower"][-1] < after["final_accuracy"] < after["upper"][-1]
+    assert after["final_accuracy"] != before["final_accuracy"]
+
+
+def test_epochs_choose_from_the_continued_curve(client: TestClient) -> None:
+    whole = predict(client, {"layers": LAYERS, "observed": CURVE}).json()["predictions"][0]
+    some = predict(client, {"layers": LAYERS, "observed": CURVE}, epochs=[5, 2]).json()["predictions"][0]
+    assert some["accuracy"] == [whole["accuracy"][4], whole["accuracy"][1]]
+    assert some["final_accuracy"] == whole["final_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "pointer"),
+    [
+        ([], "/architectures/0/observed"),
+        ([0.1] * 6, "/architectures/0/observed"),
+        ([0.1, 1.5], "/architectures/0/observed/1"),
+        ([-0.1], "/architectures/0/observed/0"),
+        (["0.5"], "/architectures/0/observed/0"),
+        (0.5, "/architectures/0/observed"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/stop"])
+def test_impossible_observations_are_pointed_at(client: TestClient, path: str, observed: Any, pointer: str) -> None:
+    extra = {"best": 0.5} if path == "/stop" else {}
+    answer = client.post(path, json={"architectures": [{"layers": LAYERS, "observed": observed}], **extra})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_a_task_without_a_continuation_says_so(client: TestClient, folder: Any) -> None:
+    """It goes on to predict before training."""
+    model = client.app.state.service.models["tiny"]  # type: ignore[attr-defined]
+    kept, model.continuation = model.continuation, None
+    try:
+        assert predict(client, {"layers": LAYERS}).status_code == 200
+        answer = predict(client, {"layers": LAYERS, "observed": CURVE})
+    finally:
+        model.continuation = kept
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/architectures/0/observed"
+    assert "fit-during" in answer.json()["detail"]
+
+
+def test_stop_weighs_the_curve_against_the_best(client: TestClient) -> None:
+    """A hopeless run is stopped, the same run against a low bar is not, and the probability grows with the bar."""
+
+    def verdict(best: float) -> Any:
+        return client.post("/stop", json={"best": best, "observed": CURVE}).json()["verdicts"][0]
+
+    assert verdict(0.95)["stop"]
+    assert not verdict(0.2)["stop"]
+    probabilities = [verdict(best)["probability_below"] for best in (0.2, 0.5, 0.6, 0.7, 0.95)]
+    assert probabilities == sorted(probabilities)
+    assert probabilities[0] < 0.1 < 0.9 < probabilities[-1]
+
+
+def test_confidence_decides(client: TestClient) -> None:
+    """The verdict is the comparison of the probability with the confidence."""
+    for confidence in (0.5, 0.8, 0.95, 0.99):
+        answer = client.post("/stop", json={"best": 0.62, "confidence": confidence, "observed": CURVE}).json()
+        assert answer["confidence"] == confidence
+        (verdict,) = answer["verdicts"]
+        assert verdict["stop"] == (verdict["probability_below"] >= confidence)
+
+
+def test_the_batch_form_agrees_with_the_single_form(client: TestClient) -> None:
+    runs = [{"id": "a", "observed": [0.2, 0.3]}, {"id": "b", "observed": [0.4]}]
+    batch = client.post("/stop", json={"best": 0.6, "architectures": runs}).json()["verdicts"]
+    alone = [client.post("/stop", json={"best": 0.6, **run}).json()["verdicts"][0] for run in runs]
+    assert batch == alone
+    assert [verdict["id"] for verdict in batch] == ["a", "b"]
+
+
+def test_layers_inform_the_verdict(client: TestClient) -> None:
+    bare = client.post("/stop", json={"best": 0.6, "observed": CURVE}).json()["verdicts"][0]
+    with_layers = client.post("/stop", json={"best": 0.6, "observed": CURVE, "layers": LAYERS}).json()["verdicts"][0]
+    predicted = predict(client, {"layers": LAYERS, "observed": CURVE}).json()["predictions"][0]
+    assert with_layers["final_accuracy"] == predicted["final_accuracy"]
+    assert with_layers != bare
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"best": 0.5}, "/observed"),
+        ({"observed": [0.5]}, "/best"),
+        ({"best": 1.5, "observed": [0.5]}, "/best"),
+        ({"best": 0.5, "observed": [2]}, "/observed/0"),
+        ({"best": 0.5, "confidence": 1, "observed": [0.5]}, "/confidence"),
+        ({"best": 0.5, "observed": [0.5], "colour": 1}, "/colour"),
+        ({"best": 0.5, "architectures": []}, "/architectures"),
+        ({"best": 0.5, "architectures": [{"layers": LAYERS}]}, "/architectures/0/observed"),
+        (
+            {"best": 0.5, "architectures": [{"layers": LAYERS, "observed": [0.5]}, {"observed": [0.5]}]},
+            "/architectures/1",
+        ),
+        ({"best": 0.5, "architectures": [{"observed": [0.5], "colour": 1}]}, "/architectures/0/colour"),
+        ({"best": 0.5, "architectures": [7]}, "/architectures/0"),
+    ],
+)
+def test_malformed_questions_are_pointed_at(client: TestClient, body: dict[str, Any], pointer: str) -> None:
+    answer = client.post("/stop", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_the_documented_examples_are_answered(client: TestClient) -> None:
+    for example in stop_examples("tiny").values():
+        assert client.post("/stop", json=example["value"]).status_code == 200
+
+
+def test_the_document_describes_stop(client: TestClient) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/stop"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/StopRequest")
