@@ -4,7 +4,7 @@ import numpy as np
 from starlette.requests import Request
 
 from model.continuation import Continuation
-from model.runtime import Curves
+from model.runtime import Curves, Floats
 from service.faults import pointer
 from service.models import Model
 from service.population import Population
@@ -65,13 +65,15 @@ async def predict_population(
     continuation = continuation_of(model, "/architectures")
     continued = continuation.run(list(population.observed.values()), prior=whole.accuracy[rows])
     columns = np.asarray(epochs) - 1
-    curves = []
-    for before, after in (
-        (whole.accuracy, continued.accuracy),
-        (whole.lower, continued.lower),
-        (whole.upper, continued.upper),
-    ):
-        merged = before.copy()
-        merged[rows] = after
-        curves.append(merged[:, columns])
-    return Curves(*curves, whole.distance)
+
+    def merged(before: Floats, after: Floats) -> Floats:
+        curves = before.copy()
+        curves[rows] = after
+        return curves[:, columns]
+
+    return Curves(
+        merged(whole.accuracy, continued.accuracy),
+        merged(whole.lower, continued.lower),
+        merged(whole.upper, continued.upper),
+        whole.distance,
+    )

@@ -16,7 +16,7 @@ _CANDIDATE = msgspec.json.Decoder(CandidateText)
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Networks in the order of the request: names, codes int32 [layers, columns] each, notes each, curves seen of some."""
+    """Networks as requested: names, codes int32 [layers, columns] each, notes each, and the curves seen of some."""
 
     ids: list[str | None]
     codes: list[Ints]

@@ -28,7 +28,7 @@ class Candidate(_Message):
     )
 
     observed: Annotated[list[Accuracy], Field(min_length=1)] | None = Field(
-        None, description="Validation accuracy after epochs 1, 2, ... so far: the rest of the curve is predicted from it."
+        None, description="Validation accuracy after epochs 1, 2, ...: the rest of the curve is predicted from it."
     )
 
     @model_validator(mode="after")

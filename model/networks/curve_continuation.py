@@ -13,7 +13,7 @@ from torch import nn
 from model.continuation import Continued
 from model.networks.predictor import LARGEST, SMALLEST
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 
 def _logit(accuracy: torch.Tensor) -> torch.Tensor:

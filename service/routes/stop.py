@@ -101,8 +101,8 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 async def stop(request: Request, service: ServiceDep) -> Response:
     """Tell how probable it is that runs end at or below the best final accuracy so far, and whether to stop them.
 
-    Send one run (`observed`, optionally `layers`) at the top level, or many in `architectures`: with layers or codes for
-    all of them, or for none.
+    Send one run (`observed`, optionally `layers`) at the top level, or many in `architectures`: with layers or codes
+    for all of them, or for none.
     """
     with admitted(request, service):
         fields = read_fields(await read_body(request, service))

@@ -39,7 +39,7 @@ def curves() -> Curves:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, curves: Curves) -> Path:
-    """An artifact of task `tiny` with five epochs, and a continuation fitted to the first five epochs of real curves."""
+    """An artifact of task `tiny`, and a continuation fitted to the first five epochs of real curves."""
     folder = graphs.artifact(tmp_path_factory.mktemp("tiny"))
     some = curves.first(graphs.EPOCHS)
     fit_continuation(folder, read_artifact(folder).card, some.measured, some.prior, some.fold)

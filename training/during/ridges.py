@@ -21,8 +21,7 @@ FEWEST = 8
 def logit(accuracy: Floats) -> Floats:
     """Return log-odds, of accuracies clipped as the predictors clip them."""
     clipped = np.clip(accuracy, SMALLEST, LARGEST)
-    logits: Floats = np.log(clipped) - np.log1p(-clipped)
-    return logits
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
 
 
 @dataclass(frozen=True)
