@@ -53,8 +53,10 @@ class Load:
     def _client(self, seed: int) -> None:
         dice = random.Random(f"{seed}-{random.random()}")
         connection = HTTPConnection(self.host, self.port, timeout=60)
+        body = b""
         while not self._stop.is_set():
-            body = request_body(self.task, self.networks, dice)
+            if not body or dice.random() < 0.9:  # the others are repeats, for the cache
+                body = request_body(self.task, self.networks, dice)
             try:
                 if connection.sock is None:
                     connection.connect()
@@ -69,6 +71,8 @@ class Load:
                 response.read()
                 with self._lock:
                     self.answered[response.status] += 1
+                if response.status == 429:
+                    self._stop.wait(0.2)
             except (OSError, HTTPException) as error:
                 connection.close()
                 with self._lock:
