@@ -1,0 +1,133 @@
+"""Draw the dashboard's panels from what a real Prometheus returned: python -m tests.deploy.pictures [--seconds 240].
+
+The service runs with a queue small enough to overflow, under one, then three, then a dozen clients, then one again.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from tests.deploy.compose import ROOT
+from tests.deploy.load import Load
+from tests.deploy.watched import Watched, watched
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+DASHBOARD = ROOT / "docker/grafana/dashboards/peephole.json"
+PICTURES = ROOT / "docs/pictures"
+PHASES = ((1, 8), (3, 8), (12, 64), (1, 8))  # clients, networks a request
+QUEUE = "2000"
+UNITS = {"none": "", "s": "seconds", "reqps": "requests / s", "ops": "1 / s", "percentunit": "share"}
+
+
+def rows() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the dashboard's rows: a title and its panels."""
+    title, panels = "", []
+    for panel in [*json.loads(DASHBOARD.read_text())["panels"], {"type": "row", "title": ""}]:
+        if panel["type"] == "row":
+            if panels:
+                yield title, panels
+            title, panels = panel["title"], []
+        else:
+            panels.append(panel)
+
+
+def picture(title: str) -> Path:
+    """Return where a row's picture stands."""
+    return PICTURES / f"dashboard-{title.lower().replace(' ', '-')}.png"
+
+
+def queries(panels: list[dict[str, Any]]) -> str:
+    """Return the panels' titles and queries; a picture holds those it shows, so that a test sees when it is out of date."""
+    return json.dumps([[panel["title"], [target["expr"] for target in panel["targets"]]] for panel in panels])
+
+
+def legend(target: dict[str, Any], labels: dict[str, str]) -> str:
+    """Return a series' name as Grafana writes it."""
+    text = str(target["legendFormat"])
+    for name, value in labels.items():
+        text = text.replace("{{" + name + "}}", value)
+    return text
+
+
+def _draw_text(axes: Any, lines: list[str]) -> None:
+    axes.axis("off")
+    size = 22 if len(lines) == 1 and len(lines[0]) < 12 else 8
+    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", fontsize=size, family="monospace")
+
+
+def _draw(axes: Any, panel: dict[str, Any], running: Watched, start: float, end: float) -> None:
+    axes.set_title(panel["title"], fontsize=9)
+    if panel["type"] == "table":
+        wanted = ("task", "version", "provider", "onnxruntime")
+        results = running.query(panel["targets"][0]["expr"])
+        _draw_text(axes, ["  ".join(series["metric"][name] for name in wanted) for series in results])
+        return
+    if panel["type"] == "stat":
+        lines = []
+        for target in panel["targets"]:
+            for series in running.query(target["expr"]):
+                name = legend(target, series["metric"])
+                number = f"{float(series['value'][1]):.3g}"
+                lines.append(f"{name} {number}" if len(panel["targets"]) > 1 else number)
+        _draw_text(axes, lines)
+        return
+    for target in panel["targets"]:
+        for series in running.query_range(target["expr"], start, end, 2):
+            times = [datetime.fromtimestamp(float(at)) for at, _ in series["values"]]
+            numbers = [float(value) for _, value in series["values"]]
+            axes.plot(times, numbers, lw=1, label=legend(target, series["metric"]))
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(mpl.dates.DateFormatter("%H:%M"))
+    axes.xaxis.set_major_locator(mpl.dates.MinuteLocator())
+    axes.set_ylabel(UNITS[panel["fieldConfig"]["defaults"]["unit"]], fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=6, loc="upper left")
+    axes.grid(alpha=0.3)
+
+
+def draw(running: Watched, start: float, end: float) -> None:
+    """Write one picture for each row of the dashboard."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for title, panels in rows():
+        columns = min(3, len(panels)) if panels[0]["type"] != "stat" else len(panels)
+        lines = -(-len(panels) // columns)
+        height = 2.4 if panels[0]["type"] != "stat" else 1.2
+        figure, grid = plt.subplots(lines, columns, figsize=(11, height * lines), squeeze=False, layout="constrained")
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _draw(axes, panel, running, start, end)
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.axis("off")
+        figure.savefig(picture(title), dpi=110, metadata={"Title": title, "Description": queries(panels)})
+        plt.close(figure)
+        print(picture(title).relative_to(ROOT))
+
+
+def main() -> None:
+    """Run the service under changing load and draw what Prometheus saw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=240, help="length of the load")
+    seconds = parser.parse_args().seconds
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        watched(Path(folder), PEEPHOLE_MAX_QUEUE_COST=QUEUE) as running,
+    ):
+        start = time.time()
+        for clients, networks in PHASES:
+            load = Load("127.0.0.1", running.port, running.task, clients=clients, networks=networks)
+            with load:
+                time.sleep(seconds / len(PHASES))
+            print(f"{clients} clients, {networks} networks a request: {dict(load.answered)}, lost {len(load.lost)}")
+        draw(running, start, time.time())
+
+
+if __name__ == "__main__":
+    main()
