@@ -40,6 +40,9 @@ def fit_during(
     artifact: Annotated[
         Path, typer.Option(help="Folder of the predictor to continue from; the result is written here.")
     ],
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for the cross-validated predictions; a second run finds them there.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
 ) -> None:
     """Fit what continues learning curves during training (`"observed"` of `/predict`, and `/stop`).
@@ -50,8 +53,8 @@ def fit_during(
     Example: `peephole fit-during --data digits.parquet --artifact my-models/digits-mini`
     """
     card = read_artifact(artifact).card
-    table, validated = out_of_fold(read(data), card, seed=seed, on_fit=lambda step: typer.echo(step, err=True))
-    show(fit_continuation(artifact, card, table.curves, validated.predicted, validated.fold))
+    prior = out_of_fold(read(data), card, seed=seed, cache=cache, on_fit=lambda step: typer.echo(step, err=True))
+    show(fit_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 
 
 def register(app: typer.Typer) -> None:

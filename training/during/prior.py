@@ -1,7 +1,12 @@
 """What a shipped predictor's recipe says of networks that it was not fitted to."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.artifact import Card
 from model.networks.predictor import CurvePredictor
@@ -12,18 +17,55 @@ from training.observations import Observation, ObservationError, held_out
 from training.table import Table, tabulate
 
 
+@dataclass(frozen=True)
+class Prior:
+    """Networks, and their curves as predicted before training by predictors not fitted to them.
+
+    Attributes:
+        table: the networks and their measured curves.
+        predicted: accuracies [networks, epochs].
+        fold: which fold predicted each network [networks].
+    """
+
+    table: Table
+    predicted: NDArray[np.floating]
+    fold: NDArray[np.intp]
+
+
 def _recipe(card: Card) -> Recipe:
     known = {field.name for field in fields(Recipe)}
     return Recipe(**{name: value for name, value in card.training.get("recipe", {}).items() if name in known})
 
 
+def _cross_validate(table: Table, card: Card, seed: int, on_fit: Callable[[str], None]) -> OutOfFold:
+    def fit_once(part: Table, fold: int) -> CurvePredictor:
+        on_fit(f"fold {fold + 1}")
+        if card.code == "paper":
+            return fit_peephole(part, card.layer_code, PeepholeRecipe(), seed=seed + fold)
+        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold)
+
+    return cross_validate(table, fit_once, seed=seed)
+
+
 def out_of_fold(
-    observations: Sequence[Observation], card: Card, *, seed: int = 0, on_fit: Callable[[str], None] = lambda _: None
-) -> tuple[Table, OutOfFold]:
+    observations: Sequence[Observation],
+    card: Card,
+    *,
+    seed: int = 0,
+    cache: Path | None = None,
+    on_fit: Callable[[str], None] = lambda _: None,
+) -> Prior:
     """Cross-validate the recipe that a card names on the card's task and split.
 
+    Args:
+        observations: rows; those of other tasks are left out.
+        card: of the predictor.
+        seed: fixes folds and initial weights.
+        cache: a folder where predictions are kept and found again, for the same rows and recipe.
+        on_fit: told of each fold.
+
     Raises:
-        ObservationError: when the table has no rows of the task, or its curves are longer than the card's.
+        ObservationError: when the table has no rows of the task, or its curves are not as long as the card's.
     """
     rows = [row for row in observations if row.task == card.task]
     if not rows:
@@ -32,11 +74,14 @@ def out_of_fold(
     table = tabulate(used, card.layer_code, card.image, clamp=True)
     if table.epochs != card.epochs:
         raise ObservationError(f"curves of {table.epochs} epochs; the predictor of {card.task} has {card.epochs}")
-
-    def fit_once(part: Table, fold: int) -> CurvePredictor:
-        on_fit(f"fold {fold + 1}")
-        if card.code == "paper":
-            return fit_peephole(part, card.layer_code, PeepholeRecipe(), seed=seed + fold)
-        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold)
-
-    return table, cross_validate(table, fit_once, seed=seed)
+    if cache is None:
+        validated = _cross_validate(table, card, seed, on_fit)
+        return Prior(table, validated.predicted, validated.fold)
+    content = f"{card.code} {_recipe(card)} {seed} {table.architectures}".encode() + table.curves.tobytes()
+    file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"
+    if not file.exists():
+        validated = _cross_validate(table, card, seed, on_fit)
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, predicted=validated.predicted, fold=validated.fold)
+    with np.load(file) as kept:
+        return Prior(table, kept["predicted"], kept["fold"])

@@ -21,7 +21,8 @@ FEWEST = 8
 def logit(accuracy: Floats) -> Floats:
     """Return log-odds, of accuracies clipped as the predictors clip them."""
     clipped = np.clip(accuracy, SMALLEST, LARGEST)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
+    logits: Floats = np.log(clipped) - np.log1p(-clipped)
+    return logits
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Ridges:
         """Continue curves [networks, epochs], all on the logit scale, of which `seen` epochs are known."""
         epochs = logits.shape[1]
         weights = self.weights[seen]
-        middle = logits[:, seen - 1 : seen] + logits[:, :seen] @ weights[:, :seen].T + weights[:, epochs + 2]
+        middle: Floats = logits[:, seen - 1 : seen] + logits[:, :seen] @ weights[:, :seen].T + weights[:, epochs + 2]
         if prior is not None:
             middle = middle + prior[:, seen - 1 : seen] * weights[:, epochs] + prior * weights[:, epochs + 1]
         return middle
