@@ -17,6 +17,7 @@ from service.service import Service
 
 FAILED = 70  # EX_SOFTWARE
 LEAST_DRAIN_SECONDS = 0.5
+LATECOMER_SECONDS = 0.1  # who connected just before the listener closed is refused with 503, not with a reset
 FLUSH_SECONDS = 2
 FROZEN_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 65  # longer than the idle time of common load balancers
@@ -91,6 +92,9 @@ class Server(uvicorn.Server):
             self.service.inflight and loop.time() - began < most_seconds
         ):
             await asyncio.sleep(0.02)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LATECOMER_SECONDS)
         self.should_exit = True
 
     def _on_failure(self, _: str) -> None:

@@ -1,11 +1,13 @@
 """Clients that keep asking for predictions, and the fate of every request."""
 
+import itertools
 import json
 import random
 import threading
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 from types import TracebackType
+from uuid import uuid4
 
 
 def request_body(task: str, networks: int, dice: random.Random) -> bytes:
@@ -21,22 +23,27 @@ def request_body(task: str, networks: int, dice: random.Random) -> bytes:
 
 
 class Load:
-    """Closed-loop clients on kept-alive connections; a context manager.
+    """Closed-loop clients on kept-alive connections that back off when told to; a context manager.
 
     Attributes:
         answered: number of answers by status.
-        refused: connections that were not accepted: nothing was asked yet, the client goes elsewhere.
+        answers: status by request id.
+        refused: connections that were not accepted: nothing was asked yet, the client goes elsewhere. Once the service
+            has said that it stops (503), a new connection that is reset counts as well: closing a listening socket
+            resets the connections that the kernel had queued for it.
         lost: requests sent that got no answer, with the error.
     """
 
     def __init__(self, host: str, port: int, task: str, *, clients: int = 4, networks: int = 8) -> None:
         self.host, self.port, self.task, self.networks = host, port, task, networks
+        self.prefix = uuid4().hex[:8]
         self.answered: Counter[int] = Counter()
+        self.answers: dict[str, int] = {}
         self.refused = 0
         self.lost: list[str] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._client, args=(seed,)) for seed in range(clients)]
+        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -50,15 +57,21 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _client(self, seed: int) -> None:
-        dice = random.Random(f"{seed}-{random.random()}")
+    def _client(self, number: int) -> None:
+        dice = random.Random(f"{self.prefix}-{number}")
         connection = HTTPConnection(self.host, self.port, timeout=60)
-        body = b""
-        while not self._stop.is_set():
+        body, status = b"", 200
+        for count in itertools.count():
+            if status >= 400:
+                self._stop.wait(0.1)
+            if self._stop.is_set():
+                return
             if not body or dice.random() < 0.9:  # the others are repeats, for the cache
                 body = request_body(self.task, self.networks, dice)
+            name = f"{self.prefix}-{number}-{count}"
+            fresh = connection.sock is None
             try:
-                if connection.sock is None:
+                if fresh:
                     connection.connect()
             except OSError:
                 with self._lock:
@@ -66,14 +79,17 @@ class Load:
                 self._stop.wait(0.05)
                 continue
             try:
-                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                connection.request("POST", "/predict", body, {"Content-Type": "application/json", "X-Request-ID": name})
                 response = connection.getresponse()
                 response.read()
+                status = response.status
                 with self._lock:
-                    self.answered[response.status] += 1
-                if response.status == 429:
-                    self._stop.wait(0.2)
+                    self.answered[status] += 1
+                    self.answers[name] = status
             except (OSError, HTTPException) as error:
                 connection.close()
                 with self._lock:
-                    self.lost.append(repr(error))
+                    if fresh and status == 503:
+                        self.refused += 1
+                    else:
+                        self.lost.append(f"{name}: {error!r}")

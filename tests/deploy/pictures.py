@@ -46,7 +46,7 @@ def picture(title: str) -> Path:
 
 
 def queries(panels: list[dict[str, Any]]) -> str:
-    """Return the panels' titles and queries; a picture holds those it shows, so that a test sees when it is out of date."""
+    """Return the panels' titles and queries; each picture holds its own, so that a test sees it age."""
     return json.dumps([[panel["title"], [target["expr"] for target in panel["targets"]]] for panel in panels])
 
 
@@ -85,7 +85,7 @@ def _draw(axes: Any, panel: dict[str, Any], running: Watched, start: float, end:
             times = [datetime.fromtimestamp(float(at)) for at, _ in series["values"]]
             numbers = [float(value) for _, value in series["values"]]
             axes.plot(times, numbers, lw=1, label=legend(target, series["metric"]))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1e-9) * 1.05)
     axes.xaxis.set_major_formatter(mpl.dates.DateFormatter("%H:%M"))
     axes.xaxis.set_major_locator(mpl.dates.MinuteLocator())
     axes.set_ylabel(UNITS[panel["fieldConfig"]["defaults"]["unit"]], fontsize=7)
@@ -118,7 +118,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with (
         tempfile.TemporaryDirectory() as folder,
-        watched(Path(folder), PEEPHOLE_MAX_QUEUE_COST=QUEUE) as running,
+        watched(Path(folder), PEEPHOLE_MAX_QUEUE_COST=QUEUE, PEEPHOLE_PROVIDER="cpu") as running,
     ):
         start = time.time()
         for clients, networks in PHASES:

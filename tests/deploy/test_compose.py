@@ -1,5 +1,6 @@
 """The compose file on a real engine: build, up, predict, scrape, stop under load, restart. `make compose-test`."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -95,8 +96,12 @@ def test_stopping_under_load_answers_every_request(project: Compose, task: str) 
         wait_for(lambda: load.answered[200] > 50, "the load to be on")
         project("stop", "peephole")
     assert load.lost == []
-    assert set(load.answered) <= {200, 503}
+    assert set(load.answered) == {200, 503}, "answered until the end, then told to go elsewhere"
     assert load.refused > 0, "the load went on after the end"
+    logged = [json.loads(line) for line in project("logs", "--no-log-prefix", "--no-color", "peephole").splitlines()]
+    served = {line["request_id"]: line["status"] for line in logged if line.get("event") == "request"}
+    ours = {name: status for name, status in served.items() if name.startswith(load.prefix)}
+    assert ours == load.answers, "what the service answered is what the clients got"
     assert project.inspect("peephole")["State"]["ExitCode"] == 0
     project("up", "--detach", "--wait", "--wait-timeout", "60", "peephole")
     assert fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})["predictions"]

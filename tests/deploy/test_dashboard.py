@@ -33,7 +33,7 @@ def under_load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     if shutil.which("prometheus") is None:
         pytest.skip("no `prometheus` on the PATH (Debian: apt install prometheus)")
     with (
-        watched(tmp_path_factory.mktemp("watched")) as running,
+        watched(tmp_path_factory.mktemp("watched"), PEEPHOLE_PROVIDER="cpu") as running,
         Load("127.0.0.1", running.port, running.task, clients=2) as load,
     ):
         wait_for(lambda: load.answered[200] > 20, "the load to be on")
