@@ -7,7 +7,6 @@ from starlette.requests import Request
 from service.problems import KINDS, Problem
 from service.service import Service
 
-BODY_SECONDS = 30.0
 _CLOSE = {"Connection": "close"}
 
 
@@ -29,6 +28,7 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
         _check_type(request)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
+    seconds = service.settings.body_seconds
     limit = service.settings.max_body_bytes
     too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
     announced = request.headers.get("content-length", "")
@@ -39,7 +39,7 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
     state = request.scope["state"]
     state["buffered"] = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
@@ -50,5 +50,5 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
                     raise Problem("queue-full", "Too many bodies at once.", headers={"Retry-After": "1"})
                 chunks.append(chunk)
     except TimeoutError:
-        raise Problem("body-timeout", f"The body did not arrive in {BODY_SECONDS:.0f} s.", headers=_CLOSE) from None
+        raise Problem("body-timeout", f"The body did not arrive in {seconds:g} s.", headers=_CLOSE) from None
     return b"".join(chunks)

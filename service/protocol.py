@@ -9,12 +9,12 @@ from service.problems import KINDS, Problem
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
-HEADER_SECONDS = 20.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """Closes connections whose headers are endless or never end; answers malformed HTTP with a problem document."""
 
+    header_seconds = 20.0
     _heading = True
     _header_bytes = 0
     _unread_bytes = 0
@@ -67,7 +67,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse("malformed-http")
 
     def _start_clock(self) -> None:
-        self._header_timer = self.loop.call_later(HEADER_SECONDS, self._on_late_headers)
+        self._header_timer = self.loop.call_later(self.header_seconds, self._on_late_headers)
 
     def _stop_clock(self) -> None:
         if self._header_timer is not None:

@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http=GuardedProtocol,
+                http=type("Protocol", (GuardedProtocol,), {"header_seconds": settings.header_seconds}),
                 ws="none",
                 access_log=False,
                 log_config=None,

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="A file with one key a line, beside PEEPHOLE_API_KEYS.")
     public_without_key: bool = Field(False, description="Allow a public address without any key.")
 
+    header_seconds: float = Field(20.0, gt=0, description="Longest time a request's headers may take to arrive.")
+    body_seconds: float = Field(30.0, gt=0, description="Longest time a request's body may take to arrive.")
+
     stall_seconds: float = Field(1.5, gt=0, description="Silence of an inference thread after which we are not ready.")
     hang_seconds: float = Field(5.0, gt=0, description="Silence after which everybody is answered and we exit.")
     drain_seconds: float = Field(30.0, ge=0, description="Longest wait for requests in flight after SIGTERM.")

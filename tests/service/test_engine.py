@@ -1,4 +1,4 @@
-"""The engine: whatever the order of arrivals, hang-ups, deadlines, failures and shutdown, each waiter is answered once."""
+"""The engine: in any order of arrivals, hang-ups, deadlines, failures and shutdown, each waiter is answered once."""
 
 import asyncio
 import threading
