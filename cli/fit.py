@@ -17,6 +17,7 @@ from model.runtime import Predictor
 from training import evaluate as evaluation
 from training import fit as fitting
 from training.calibrate import FOLDS
+from training.during.fit import fit_continuation
 from training.observations import read
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
@@ -66,6 +67,8 @@ def fit(
 ) -> None:
     """Fit a predictor to measured networks: cross-validate, calibrate, export to ONNX, write the card.
 
+    What continues curves during training is fitted along with it (see `peephole fit-during`).
+
     A table needs only `task`, `layers` and `accuracy` in each row.
 
     Example: `peephole fit --observations mine.parquet --out my-predictor`
@@ -90,6 +93,9 @@ def fit(
             description=description,
             on_fit=on_fit,
         )
+        if fitted.card.epochs > 1:
+            validated = fitted.out_of_fold
+            fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
         progress.update(bar, completed=FOLDS + 2)
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
     typer.echo(f"written to {out}; try it: peephole evaluate --observations {observations} --artifact {out}")
