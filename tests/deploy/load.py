@@ -4,10 +4,14 @@ import itertools
 import json
 import random
 import threading
+import time
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 from types import TracebackType
 from uuid import uuid4
+
+STOPPING = 503
+NO_ANSWER = 599
 
 
 def request_body(task: str, networks: int, dice: random.Random) -> bytes:
@@ -31,15 +35,18 @@ class Load:
         refused: connections that were not accepted: nothing was asked yet, the client goes elsewhere. Once the service
             has said that it stops (503), a new connection that is reset counts as well: closing a listening socket
             resets the connections that the kernel had queued for it.
-        lost: requests sent that got no answer, with the error.
+        retried: times that a request was sent again, when there are retries: after no answer or a server error.
+        lost: requests that got no answer, with the error.
     """
 
-    def __init__(self, host: str, port: int, task: str, *, clients: int = 4, networks: int = 8) -> None:
-        self.host, self.port, self.task, self.networks = host, port, task, networks
+    def __init__(
+        self, host: str, port: int, task: str, *, clients: int = 4, networks: int = 8, retries: int = 0
+    ) -> None:
+        self.host, self.port, self.task, self.networks, self.retries = host, port, task, networks, retries
         self.prefix = uuid4().hex[:8]
         self.answered: Counter[int] = Counter()
         self.answers: dict[str, int] = {}
-        self.refused = 0
+        self.refused = self.retried = 0
         self.lost: list[str] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -68,28 +75,39 @@ class Load:
                 return
             if not body or dice.random() < 0.9:  # the others are repeats, for the cache
                 body = request_body(self.task, self.networks, dice)
-            name = f"{self.prefix}-{number}-{count}"
-            fresh = connection.sock is None
-            try:
-                if fresh:
-                    connection.connect()
-            except OSError:
+            for left in range(self.retries, -1, -1):
+                status = self._ask(connection, f"{self.prefix}-{number}-{count}", body, status, left)
+                if status < 500 or not left:
+                    break
                 with self._lock:
+                    self.retried += 1
+                time.sleep(0.2)
+
+    def _ask(self, connection: HTTPConnection, name: str, body: bytes, before: int, left: int) -> int:
+        """Send a request and account for what became of it; return its status, or `before` when it has none."""
+        fresh = connection.sock is None
+        try:
+            if fresh:
+                connection.connect()
+        except OSError:
+            with self._lock:
+                self.refused += 1
+            self._stop.wait(0.05)
+            return before
+        try:
+            connection.request("POST", "/predict", body, {"Content-Type": "application/json", "X-Request-ID": name})
+            response = connection.getresponse()
+            response.read()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            with self._lock:
+                if fresh and before == STOPPING:
                     self.refused += 1
-                self._stop.wait(0.05)
-                continue
-            try:
-                connection.request("POST", "/predict", body, {"Content-Type": "application/json", "X-Request-ID": name})
-                response = connection.getresponse()
-                response.read()
-                status = response.status
-                with self._lock:
-                    self.answered[status] += 1
-                    self.answers[name] = status
-            except (OSError, HTTPException) as error:
-                connection.close()
-                with self._lock:
-                    if fresh and status == 503:
-                        self.refused += 1
-                    else:
-                        self.lost.append(f"{name}: {error!r}")
+                elif not left:
+                    self.lost.append(f"{name}: {error!r}")
+            return before if not left else NO_ANSWER
+        with self._lock:
+            if response.status < 500 or not left:
+                self.answered[response.status] += 1
+                self.answers[name] = response.status
+        return response.status
