@@ -1,0 +1,209 @@
+"""`python -m benchmarks.bench`: measure the service and its rivals in one run, write JSON.
+
+The servers run side by side and take turns in short readings, round after round, so that what else happens on the
+machine happens to all of them. Figures are medians over rounds; ratios are taken within a round.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from benchmarks import machine, measure
+from benchmarks.measure import BATCHES, Pace, Reading
+from benchmarks.servers import SERVERS, Server
+from benchmarks.workload import LAYERS, Form, Workload
+from model.artifact import ZOO, read_artifact
+from model.runtime import Predictor
+
+FORMS: tuple[Form, ...] = ("codes", "layers")
+CHECKED = 8
+TOLERANCE = 1e-5
+STEADY_SHARE = 0.4
+
+
+class Bench:
+    """One run: the servers, the bare predictor and the readings so far."""
+
+    def __init__(self, predictor: Predictor, workload: Workload, servers: list[Server], pace: Pace) -> None:
+        self.predictor = predictor
+        self.workload = workload
+        self.servers = servers
+        self.pace = pace
+        self.readings: list[dict[str, Any]] = []
+        self.pooled: dict[tuple[str, str], list[float]] = {}
+
+    def note(self, scenario: str, server: str, round_: int, reading: Reading, **what: object) -> None:
+        """Keep a reading."""
+        self.readings.append({"scenario": scenario, "server": server, "round": round_, **what, **reading})
+
+    async def check(self) -> None:
+        """See that each server gives the bare predictor's answers, in both forms.
+
+        Raises:
+            RuntimeError: when one does not.
+        """
+        epochs = list(range(1, self.predictor.card.epochs + 1))
+        for form in FORMS:
+            networks = self.workload.take(CHECKED)
+            alone = [
+                self.predictor.run(n.codes[None], np.array([len(n.codes)], dtype=np.int32), epochs) for n in networks
+            ]
+            expected = np.concatenate([curves.accuracy for curves in alone])
+            body = f'{{"architectures":[{",".join(n.json[form] for n in networks)}]}}'.encode()
+            for server in self.servers:
+                got = measure.accuracies(await server.ready(body), len(epochs))
+                if np.abs(got - expected).max() > TOLERANCE:
+                    raise RuntimeError(f"{server.name} answers differently from the bare predictor")
+        print("all servers agree with the bare predictor", file=sys.stderr)
+
+    async def warm_up(self) -> None:
+        """Let every server meet every kind of request before anything is timed."""
+        for server in self.servers:
+            for form in FORMS:
+                for batch in BATCHES:
+                    await measure.sequential(server.port, self.workload, form, batch, 0.1)
+                await measure.concurrent(server.port, self.workload, form, 1, self.pace.concurrent / 3)
+
+    async def round(self, number: int) -> None:
+        """Take every reading but the loads that need to know capacities."""
+        for final_only in (False, True):
+            for batch in BATCHES:
+                epochs = "final" if final_only else "curve"
+                for form in FORMS:
+                    reading = measure.bare(
+                        self.predictor, self.workload, batch, self.pace.sequential / 2, final_only=final_only
+                    )
+                    self.note("sequential", "bare", number, reading, form=form, batch=batch, epochs=epochs)
+                    for server in self.servers if not final_only else self.servers[:1]:
+                        reading = await measure.sequential(
+                            server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
+                        )
+                        self.note("sequential", server.name, number, reading, form=form, batch=batch, epochs=epochs)
+        reading = measure.bare_split(self.predictor, self.workload, BATCHES[-1])
+        self.note("split", "bare", number, reading, batch=BATCHES[-1])
+        for form in FORMS:
+            for server in self.servers:
+                reading = await measure.concurrent(server.port, self.workload, form, 1, self.pace.concurrent)
+                self.note("concurrent", server.name, number, reading, form=form, batch=1)
+
+    def median(self, scenario: str, server: str, key: str, **what: object) -> float:
+        """Return the median over rounds of one figure."""
+        wanted = {"scenario": scenario, "server": server, **what}
+        return float(np.median([r[key] for r in self.readings if wanted.items() <= r.items()]))
+
+    async def steady(self, number: int, rate: float) -> None:
+        """Load all servers alike."""
+        for server in self.servers:
+            reading, latencies = await measure.steady(server.port, self.workload, "codes", rate, self.pace.steady)
+            self.note("steady", server.name, number, reading, form="codes", batch=1)
+            self.pooled.setdefault(("steady", server.name), []).extend(latencies)
+
+    async def overload(self, number: int) -> None:
+        """Find each server's capacity, then send three times as much."""
+        for server in self.servers:
+            batch = measure.OVERLOAD_BATCH
+            peak = await measure.concurrent(server.port, self.workload, "codes", batch, self.pace.overload / 2)
+            capacity = peak["per_second"]
+            self.note("capacity", server.name, number, peak, form="codes", batch=batch)
+            reading, refusals = await measure.overloaded(
+                server.port, self.workload, "codes", batch, capacity, self.pace.overload
+            )
+            reading["share_of_peak"] = reading["goodput_per_second"] / capacity
+            self.note("overload", server.name, number, reading, form="codes", batch=batch)
+            self.pooled.setdefault(("refused", server.name), []).extend(refusals)
+            await asyncio.sleep(self.pace.overload / 2)  # let what is still queued run out
+
+    async def run(self) -> None:
+        """Take all readings."""
+        await self.check()
+        await self.warm_up()
+        for number in range(self.pace.rounds):
+            await self.round(number)
+            print(f"round {number + 1} of {self.pace.rounds}", file=sys.stderr)
+        slowest = min(
+            self.median("concurrent", server.name, "requests_per_second", form="codes") for server in self.servers
+        )
+        for number in range(self.pace.rounds):
+            await self.steady(number, STEADY_SHARE * slowest)
+        for number in range(self.pace.overload_rounds):
+            await self.overload(number)
+
+    def pooled_percentiles(self) -> list[dict[str, Any]]:
+        """Return percentiles over the requests of all rounds."""
+        return [
+            {"scenario": scenario, "server": server, "requests": len(seconds)}
+            | {f"p{q}_ms": 1000 * float(np.percentile(seconds, q)) for q in (50, 90, 99)}
+            for (scenario, server), seconds in self.pooled.items()
+            if seconds
+        ]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", default="mnist-mini", help="which shipped predictor (default: %(default)s)")
+    parser.add_argument("--servers", default="all", help="names separated by commas: peephole,stock,litserve,...")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured")
+    parser.add_argument("--quick", action="store_true", help="a minute that shows that all works; no figures")
+    parser.add_argument("--out", type=Path, help="readings (default: benchmarks/results/DATE-MACHINE.json)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Start the servers, measure, stop them, write the readings."""
+    options = _arguments()
+    pace = measure.QUICK if options.quick else measure.PACE
+    if options.rounds:
+        pace = Pace(**{**asdict(pace), "rounds": options.rounds})
+    folder = ZOO / options.task
+    artifact = read_artifact(folder)
+    servers = [s for s in SERVERS if options.servers == "all" or s.name in options.servers.split(",")]
+    versions = {server.name: server.versions() for server in servers}
+    about = machine.describe()
+    workload = Workload(artifact.card, 1500 if options.quick else 6000)
+    bench = Bench(Predictor(artifact, threads=1), workload, servers, pace)
+    began = datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="peephole-bench-") as logs:
+        try:
+            for server in servers:
+                server.start(folder, Path(logs))
+            uvloop.run(bench.run())
+        except BaseException:
+            for server in servers:
+                print(f"--- {server.name}\n{(Path(logs) / server.name).with_suffix('.log').read_text()[-3000:]}")
+            raise
+        finally:
+            for server in servers:
+                server.stop()
+    out = options.out or Path(__file__).parent / "results" / f"{began:%Y-%m-%d}-{about['cores']}-core.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    results = {
+        "began": f"{began:%Y-%m-%dT%H:%MZ}",
+        "minutes": round((datetime.now(UTC) - began).total_seconds() / 60, 1),
+        "machine": about,
+        "model": {"task": artifact.card.task, "sha256": artifact.card.sha256, "epochs": artifact.card.epochs},
+        "workload": {
+            "networks": len(workload.networks),
+            "layers": [LAYERS[0], LAYERS[-1]],
+            "mean_layers": round(float(np.mean([len(n.codes) for n in workload.networks])), 1),
+            "bytes": {f: round(float(np.mean([len(n.json[f]) for n in workload.networks]))) for f in FORMS},
+        },
+        "pace": asdict(pace),
+        "servers": {s.name: {"title": s.title, "settings": s.settings, "versions": versions[s.name]} for s in servers},
+        "pooled": bench.pooled_percentiles(),
+        "readings": bench.readings,
+    }
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    print(out)
+
+
+if __name__ == "__main__":
+    main()

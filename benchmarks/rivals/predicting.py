@@ -1,0 +1,54 @@
+"""What the other servers share: the same model file, the same encoding, the same ONNX Runtime session."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.architecture import Architecture
+from model.artifact import read_artifact
+from model.runtime import Curves, Predictor
+from model.ulc import encode_architecture, pad
+
+PORT = int(os.environ.get("PEEPHOLE_BENCH_PORT", "8000"))
+Codes = NDArray[np.int32]
+
+
+class CurvePredictor:
+    """A predictor with one thread that answers with whole curves."""
+
+    def __init__(self) -> None:
+        self.predictor = Predictor(read_artifact(Path(os.environ["PEEPHOLE_BENCH_MODEL"])), threads=1)
+        self.card = self.predictor.card
+        self.epochs = range(1, self.card.epochs + 1)
+
+    def read(self, architectures: Sequence[dict[str, Any]]) -> list[Codes]:
+        """Return the codes [layers, columns] of each network of a request that was parsed from JSON."""
+        return [self._read(architecture) for architecture in architectures]
+
+    def _read(self, architecture: dict[str, Any]) -> Codes:
+        if "codes" in architecture:
+            return np.array(architecture["codes"], dtype=np.int32)
+        return self.encode(Architecture.model_validate(architecture))
+
+    def encode(self, architecture: Architecture) -> Codes:
+        """Return the codes [layers, columns] of a validated network."""
+        return encode_architecture(architecture, self.card.layer_code, self.card.image).codes
+
+    def run(self, networks: Sequence[Codes]) -> Curves:
+        """Predict networks in one call."""
+        return self.predictor.run(*pad(networks), self.epochs)
+
+
+def document(curves: Curves, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+    """Return the answer for the networks from `start` to `stop` of a batch, ready for JSON."""
+    rows = slice(start, stop)
+    return {
+        "accuracy": curves.accuracy[rows].tolist(),
+        "lower": curves.lower[rows].tolist(),
+        "upper": curves.upper[rows].tolist(),
+        "distance": curves.distance[rows].tolist(),
+    }

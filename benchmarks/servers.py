@@ -1,0 +1,167 @@
+"""The servers that are compared: how each is started, with which settings, and how it is ended."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from benchmarks.load import connect, post
+
+ROOT = Path(__file__).parents[1]
+VENVS = Path(os.environ.get("PEEPHOLE_BENCH_VENVS", Path.home() / ".cache" / "peephole" / "bench"))
+START_SECONDS = 90.0
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class Server:
+    """A server process group.
+
+    Attributes:
+        name: short, as in the results.
+        title: as in the table.
+        settings: what was set, in words.
+        packages: whose versions are reported.
+        command: arguments after the interpreter; `{port}` is filled in.
+        environment: added to ours.
+    """
+
+    name: str
+    title: str
+    settings: str
+    packages: tuple[str, ...]
+    command: tuple[str, ...]
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its virtual environment."""
+        return Path(sys.executable) if self.name == "peephole" else VENVS / self.name / "bin" / "python"
+
+    def versions(self) -> dict[str, str]:
+        """Return the installed versions."""
+        code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
+        found = subprocess.run([self.python, "-c", code, *self.packages], capture_output=True, text=True, check=True)
+        return dict(zip(self.packages, found.stdout.split(), strict=True))
+
+    def start(self, model: Path, logs: Path) -> None:
+        """Start the process; `ready` waits for it."""
+        variables = {
+            "PYTHONPATH": str(ROOT),
+            "PEEPHOLE_BENCH_MODEL": str(model),
+            "PEEPHOLE_BENCH_PORT": str(self.port),
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        with (logs / f"{self.name}.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [self.python, *(part.format(port=self.port) for part in self.command)],
+                env={**os.environ, **variables, **{k: v.format(model=model) for k, v in self.environment.items()}},
+                cwd=logs,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    async def ready(self, body: bytes) -> bytes:
+        """Wait for the first good answer and return it.
+
+        Raises:
+            RuntimeError: when the process ended or did not answer in time.
+        """
+        assert self._process is not None
+        deadline = monotonic() + START_SECONDS
+        while monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self._process.returncode}; see its log")
+            try:
+                connection = await connect(self.port)
+                answer = await asyncio.wait_for(connection.send(post(body)), START_SECONDS)
+                connection.close()
+                if answer.status == 200:
+                    return answer.body
+            except (OSError, TimeoutError):
+                pass
+            await asyncio.sleep(0.2)
+        raise RuntimeError(f"{self.name} did not answer within {START_SECONDS:.0f} s; see its log")
+
+    def stop(self) -> None:
+        """End the process and its children."""
+        if self._process is None:
+            return
+        self._signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+_RIVALS = ROOT / "benchmarks" / "rivals"
+_COMMON = ("onnxruntime", "numpy", "pydantic")
+SERVERS = (
+    Server(
+        "peephole",
+        "Peephole",
+        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0; all else as it comes",
+        ("fastapi", "uvicorn", "msgspec", *_COMMON),
+        ("-m", "service"),
+        8101,
+        {
+            "PORT": "8101",
+            "PEEPHOLE_THREADS": "1",
+            "PEEPHOLE_CACHE_ENTRIES": "0",
+            "PEEPHOLE_SHIPPED": "false",
+            "PEEPHOLE_MODELS": "{model}",
+        },
+    ),
+    Server(
+        "stock",
+        "FastAPI endpoint",
+        "pydantic models, a `def` endpoint on the thread pool, uvicorn with uvloop and httptools, no access log",
+        ("fastapi", "uvicorn", *_COMMON),
+        (
+            *("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", "--port", "{port}"),
+            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+        ),
+        8102,
+    ),
+    Server(
+        "litserve",
+        "LitServe",
+        "fast_queue=True (ZeroMQ), max_batch_size=32, batch_timeout=0.001, one worker, one API server",
+        ("litserve", *_COMMON),
+        (str(_RIVALS / "lit.py"),),
+        8103,
+    ),
+    Server(
+        "bentoml",
+        "BentoML",
+        "adaptive batching (max_batch_size=1024), one worker, max_concurrency=32, no access log or tracing",
+        ("bentoml", *_COMMON),
+        ("-m", "bentoml", "serve", "bento:Peephole", "--working-dir", str(_RIVALS), "--port", "{port}"),
+        8104,
+        {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_CONFIG": str(_RIVALS / "bentoml.yaml")},
+    ),
+    Server(
+        "ray",
+        "Ray Serve",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED=1, serve.batch(32, 0 s), one replica, 16 ongoing and 16 queued requests, "
+        "no access log, no dashboard",
+        ("ray", *_COMMON),
+        (str(_RIVALS / "rayserve.py"),),
+        8105,
+        {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_LOG_TO_STDERR": "0", "RAY_USAGE_STATS_ENABLED": "0"},
+    ),
+)
