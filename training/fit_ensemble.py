@@ -23,6 +23,7 @@ from training.metrics import tau
 from training.table import Table, carry_forward
 
 log = logging.getLogger(__name__)
+RANKING_SHARPNESS = 3.0  # per standard deviation
 SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
 
 
@@ -36,6 +37,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     final_epoch_weight: float = 4.0
+    ranking_weight: float = 0.3
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
@@ -50,6 +52,7 @@ class _Tensors:
     per_layer: torch.Tensor
     whole: torch.Tensor
     targets: torch.Tensor  # standardised logits, NaN where not measured
+    final: torch.Tensor  # the last measured of them
 
     def batch(self, chosen: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         longest = int(self.lengths[chosen].max())
@@ -69,6 +72,14 @@ def _loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor)
     return each.sum() / (weights * measured).sum()
 
 
+def _ranking_loss(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Pairwise logistic loss of final predictions [batch] against final targets [batch]; ties do not count."""
+    order = torch.sign(targets.unsqueeze(1) - targets.unsqueeze(0))
+    gaps = RANKING_SHARPNESS * (predicted.unsqueeze(1) - predicted.unsqueeze(0)) * order
+    differ = order != 0
+    return (F.softplus(-gaps) * differ).sum() / torch.clamp(differ.sum(), min=1) / RANKING_SHARPNESS
+
+
 def _train_member(data: _Tensors, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConv:
     torch.manual_seed(seed)
     member = LayerConv(data.targets.shape[1], data.whole.shape[1])
@@ -80,7 +91,9 @@ def _train_member(data: _Tensors, chosen: torch.Tensor, recipe: Recipe, seed: in
     for _ in range(recipe.passes):
         for indices in chosen[torch.randperm(len(chosen))].split(recipe.batch_size):
             inputs, targets = data.batch(indices)
-            loss = _loss(member(*inputs), targets, weights)
+            predicted = member(*inputs)
+            loss = _loss(predicted, targets, weights)
+            loss = loss + recipe.ranking_weight * _ranking_loss(predicted[:, -1], data.final[indices])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
@@ -91,8 +104,8 @@ def _train_member(data: _Tensors, chosen: torch.Tensor, recipe: Recipe, seed: in
 
 @torch.no_grad()
 def _validation_tau(member: LayerConv, data: _Tensors, chosen: torch.Tensor) -> float:
-    inputs, targets = data.batch(chosen)
-    return tau(carry_forward(targets.double().numpy())[:, -1], member(*inputs)[:, -1].numpy())
+    inputs, _ = data.batch(chosen)
+    return tau(data.final[chosen].numpy(), member(*inputs)[:, -1].numpy())
 
 
 def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
@@ -141,8 +154,10 @@ def fit_ensemble(
     standardised = scale.standardise(table.curves)
     with torch.no_grad():
         per_layer, whole = inputs(codes)
-    data = _Tensors(codes, lengths, per_layer, whole, torch.from_numpy(standardised.astype(np.float32)))
-    process = _fit_process(whole.numpy().astype(np.float64), carry_forward(standardised))
+    filled = carry_forward(standardised)
+    targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
+    data = _Tensors(codes, lengths, per_layer, whole, targets, final)
+    process = _fit_process(whole.numpy().astype(np.float64), filled)
     members = []
     for number in range(recipe.members):
         members.append(_fit_member(data, recipe, seed + number))
