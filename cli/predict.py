@@ -42,7 +42,8 @@ def _read(file: Path) -> list[Architecture]:
         raise ValueError(f"{file}: /{'/'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _load(task: str | None, artifact: Path | None) -> Predictor:
+def load(task: str | None, artifact: Path | None) -> Predictor:
+    """Return a shipped predictor by its task, or the one in a folder."""
     if artifact is not None:
         return Predictor(read_artifact(artifact))
     folders = {folder.name: folder for folder in shipped()}
@@ -97,7 +98,7 @@ def predict(
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --task mnist-mini`
     """
     architectures = _read(file)
-    predictor = _load(task, artifact)
+    predictor = load(task, artifact)
     card = predictor.card
     codes, lengths = pad(_encode(architectures, card, clamp=clamp))
     records = _records(architectures, predictor.run(codes, lengths, range(1, card.epochs + 1)), card)
@@ -116,7 +117,7 @@ def predict(
 
 def encode(file: File, task: Task = None, artifact: Artifact = None, clamp: Clamp = False) -> None:
     """Print the integer codes of networks: one row a layer, ready for a request's `codes`."""
-    card = _load(task, artifact).card
+    card = load(task, artifact).card
     architectures = _read(file)
     encodings = _encode(architectures, card, clamp=clamp)
     typer.echo(

@@ -34,18 +34,20 @@ def _pads(shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]) -> tup
     return (*_same(shape.width, kernel[1], stride[1]), *_same(shape.height, kernel[0], stride[0]))
 
 
-class _AvgPool(nn.Module):
+class AvgPoolSame(nn.Module):
     """Average pooling with "same" padding that does not count the padding."""
 
     divisor: torch.Tensor
 
     def __init__(self, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         super().__init__()
+        self.height, self.width = shape.height, shape.width
         self.kernel, self.stride, self.pads = kernel, stride, _pads(shape, kernel, stride)
         inside = F.pad(torch.ones(1, 1, shape.height, shape.width), self.pads)
         self.register_buffer("divisor", F.avg_pool2d(inside, kernel, stride), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Pool maps [batch, channels, height, width]."""
         return F.avg_pool2d(F.pad(maps, self.pads), self.kernel, self.stride) / self.divisor
 
 
@@ -53,7 +55,7 @@ def _spatial(layer: Conv | MaxPool | AvgPool, before: Shape, shape: Shape) -> tu
     """Return the padding, where the module cannot do it itself, and the module."""
     kernel, stride = layer.kernel_size, strides(layer)
     if isinstance(layer, AvgPool):
-        return None, _AvgPool(before, kernel, stride)
+        return None, AvgPoolSame(before, kernel, stride)
     left, right, top, bottom = pads = _pads(before, kernel, stride)
     if isinstance(layer, MaxPool):
         return nn.ConstantPad2d(pads, -torch.inf), nn.MaxPool2d(kernel, stride)

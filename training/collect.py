@@ -34,12 +34,21 @@ class Job:
     seed: int
 
 
-def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the protocol's endless population of distinct networks, always in the same order, with their hashes."""
+@dataclass(frozen=True)
+class Member:
+    """One network of a population: its hash, the sampled block and the whole network."""
+
+    architecture: str
+    block: list[Layer]
+    layers: list[Layer]
+
+
+def members(protocol: Protocol, seed: int = POPULATION_SEED) -> Iterator[Member]:
+    """Yield an endless population of distinct networks of a protocol, in the order that the seed fixes."""
     seen: set[str] = set()
     index = 0
     while True:
-        block = sample_block(np.random.default_rng([POPULATION_SEED, index]))
+        block = sample_block(np.random.default_rng([seed, index]))
         index += 1
         layers = assemble(block, protocol.image, protocol.width)
         if protocol.max_flops is not None and cost(layers, protocol.image)[1] > protocol.max_flops:
@@ -47,7 +56,13 @@ def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
         architecture = architecture_id(layers)
         if architecture not in seen:
             seen.add(architecture)
-            yield architecture, layers
+            yield Member(architecture, block, layers)
+
+
+def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
+    """Yield the population that is measured, always in the same order, with the networks' hashes."""
+    for member in members(protocol):
+        yield member.architecture, member.layers
 
 
 def plan(protocol: Protocol, networks: int, seeds: int, done: set[tuple[str, int]]) -> list[Job]:
