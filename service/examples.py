@@ -1,5 +1,7 @@
 """Worked examples for `/docs`; the tests send each of them."""
 
+import json
+
 LAYERS = [
     {"type": "conv", "kernel_size": 3, "out_channels": 16},
     {"type": "batch_norm"},
@@ -61,3 +63,13 @@ def stop_examples(task: str) -> dict[str, dict[str, object]]:
             },
         },
     }
+
+
+def infer_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies of the Open Inference Protocol, in OpenAPI's form."""
+    texts = [json.dumps({"id": task, "layers": LAYERS})]
+    inputs = [
+        {"name": "architectures", "datatype": "BYTES", "shape": [1], "data": texts},
+        {"name": "epochs", "datatype": "INT64", "shape": [2], "data": [1, 2]},
+    ]
+    return {"one": {"summary": "One network, two epochs", "value": {"id": "r-1", "inputs": inputs}}}

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from service.models import Model
 from service.problems import KINDS, Problem
-from service.schemas import ProblemDocument
 from service.service import ServiceDep
 
 router = APIRouter(tags=["about"])
@@ -103,7 +102,7 @@ async def info(service: ServiceDep) -> Info:
     )
 
 
-@router.get("/problems/{slug}", summary="What a problem type means", responses={404: {"model": ProblemDocument}})
+@router.get("/problems/{slug}", summary="What a problem type means")
 async def problem(slug: str) -> KindInfo:
     """Return the documentation that a problem's `type` links to."""
     if slug not in KINDS:

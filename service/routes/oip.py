@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from model.runtime import Curves
@@ -30,6 +31,32 @@ OUTPUTS = [
     {"name": "distance", "datatype": "FP32", "shape": [-1]},
     {"name": "epochs", "datatype": "INT64", "shape": [-1]},
 ]
+
+
+class InputTensor(BaseModel):
+    """A tensor of one dimension: `architectures` (BYTES, each an architecture as JSON text) or `epochs` (INT64)."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, bool | int | str] = {}
+    data: list[str] | list[int] | None = Field(None, description="Absent when binary data follows the JSON.")
+
+
+class OutputTensor(BaseModel):
+    """An output that is wanted; all of them when none is named."""
+
+    name: str
+    parameters: dict[str, bool | int | str] = {}
+
+
+class InferRequest(BaseModel):
+    """An inference request of the Open Inference Protocol."""
+
+    id: str | None = None
+    parameters: dict[str, bool | int | str] = {}
+    inputs: list[InputTensor]
+    outputs: list[OutputTensor] = []
 
 
 def _find(service: Service, name: str, version: str | None) -> Model:
