@@ -31,13 +31,13 @@ SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit v
 class Recipe:
     """How members are trained and blended."""
 
-    members: int = 3
-    passes: int = 50
+    members: int = 4
+    passes: int = 60
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     final_epoch_weight: float = 4.0
-    ranking_weight: float = 0.3
+    ranking_weight: float = 1.0
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
