@@ -9,9 +9,10 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,35 @@ class Bench:
         self.pace = pace
         self.readings: list[dict[str, Any]] = []
         self.pooled: dict[tuple[str, str], list[float]] = {}
+        self.left_out: dict[str, str] = {}
+
+    @property
+    def ours(self) -> list[Server]:
+        """The service, if it is measured at all: only it is asked for single epochs."""
+        return [server for server in self.servers if server.name == "peephole"]
 
     def note(self, scenario: str, server: str, round_: int, reading: Reading, **what: object) -> None:
         """Keep a reading."""
         self.readings.append({"scenario": scenario, "server": server, "round": round_, **what, **reading})
+
+    async def start(self, model: Path, logs: Path) -> None:
+        """Start the servers one by one; a rival that will not start is left out, and the results say so.
+
+        Raises:
+            RuntimeError: when the service itself does not start.
+        """
+        body = self.workload.bodies("codes", 1, 1)[0]
+        for server in list(self.servers):
+            try:
+                server.start(model, logs)
+                await server.ready(body)
+            except RuntimeError as error:
+                if server.name == "peephole":
+                    raise
+                print(f"{error}\n{(logs / server.name).with_suffix('.log').read_text()[-2000:]}", file=sys.stderr)
+                server.stop()
+                self.servers.remove(server)
+                self.left_out[server.name] = str(error)
 
     async def check(self) -> None:
         """See that each server gives the bare predictor's answers, in both forms.
@@ -83,7 +109,7 @@ class Bench:
                         self.predictor, self.workload, batch, self.pace.sequential / 2, final_only=final_only
                     )
                     self.note("sequential", "bare", number, reading, form=form, batch=batch, epochs=epochs)
-                    for server in self.servers if not final_only else self.servers[:1]:
+                    for server in self.servers if not final_only else self.ours:
                         reading = await measure.sequential(
                             server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
                         )
@@ -122,13 +148,18 @@ class Bench:
             self.pooled.setdefault(("refused", server.name), []).extend(refusals)
             await asyncio.sleep(self.pace.overload / 2)  # let what is still queued run out
 
-    async def run(self) -> None:
-        """Take all readings."""
+    async def run(self, model: Path, logs: Path) -> None:
+        """Start the servers and take all readings; no further round begins when the time is up."""
+        await self.start(model, logs)
         await self.check()
         await self.warm_up()
+        began = monotonic()
         for number in range(self.pace.rounds):
             await self.round(number)
-            print(f"round {number + 1} of {self.pace.rounds}", file=sys.stderr)
+            spent = monotonic() - began
+            print(f"round {number + 1} of {self.pace.rounds}, {spent:.0f} s", file=sys.stderr)
+            if spent * (number + 2) / (number + 1) > 60 * self.pace.minutes:
+                break
         slowest = min(
             self.median("concurrent", server.name, "requests_per_second", form="codes") for server in self.servers
         )
@@ -162,7 +193,7 @@ def main() -> None:
     options = _arguments()
     pace = measure.QUICK if options.quick else measure.PACE
     if options.rounds:
-        pace = Pace(**{**asdict(pace), "rounds": options.rounds})
+        pace = replace(pace, rounds=options.rounds)
     folder = ZOO / options.task
     artifact = read_artifact(folder)
     servers = [s for s in SERVERS if options.servers == "all" or s.name in options.servers.split(",")]
@@ -173,13 +204,7 @@ def main() -> None:
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="peephole-bench-") as logs:
         try:
-            for server in servers:
-                server.start(folder, Path(logs))
-            uvloop.run(bench.run())
-        except BaseException:
-            for server in servers:
-                print(f"--- {server.name}\n{(Path(logs) / server.name).with_suffix('.log').read_text()[-3000:]}")
-            raise
+            uvloop.run(bench.run(folder, Path(logs)))
         finally:
             for server in servers:
                 server.stop()
@@ -197,6 +222,7 @@ def main() -> None:
             "bytes": {f: round(float(np.mean([len(n.json[f]) for n in workload.networks]))) for f in FORMS},
         },
         "pace": asdict(pace),
+        "left_out": bench.left_out,
         "servers": {s.name: {"title": s.title, "settings": s.settings, "versions": versions[s.name]} for s in servers},
         "pooled": bench.pooled_percentiles(),
         "readings": bench.readings,

@@ -23,7 +23,7 @@ SPLIT = 64
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a reading takes, in seconds, and how often all of them are taken."""
+    """How long a reading takes, in seconds, how often all are taken, and minutes for those rounds at most."""
 
     sequential: float
     concurrent: float
@@ -31,10 +31,11 @@ class Pace:
     overload: float
     rounds: int
     overload_rounds: int
+    minutes: float
 
 
-PACE = Pace(sequential=1.0, concurrent=1.5, steady=3.0, overload=4.0, rounds=5, overload_rounds=2)
-QUICK = Pace(sequential=0.2, concurrent=0.3, steady=0.5, overload=1.0, rounds=1, overload_rounds=1)
+PACE = Pace(sequential=1.0, concurrent=1.5, steady=3.0, overload=4.0, rounds=5, overload_rounds=2, minutes=7)
+QUICK = Pace(sequential=0.2, concurrent=0.3, steady=0.5, overload=1.0, rounds=1, overload_rounds=1, minutes=2)
 Reading = dict[str, Any]
 
 

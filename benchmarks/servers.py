@@ -14,7 +14,7 @@ from benchmarks.load import connect, post
 
 ROOT = Path(__file__).parents[1]
 VENVS = Path(os.environ.get("PEEPHOLE_BENCH_VENVS", Path.home() / ".cache" / "peephole" / "bench"))
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 
 
@@ -109,6 +109,7 @@ class Server:
 
 
 _RIVALS = ROOT / "benchmarks" / "rivals"
+_BIND = ("--host", "127.0.0.1", "--port", "{port}")
 _COMMON = ("onnxruntime", "numpy", "pydantic")
 SERVERS = (
     Server(
@@ -132,7 +133,7 @@ SERVERS = (
         "pydantic models, a `def` endpoint on the thread pool, uvicorn with uvloop and httptools, no access log",
         ("fastapi", "uvicorn", *_COMMON),
         (
-            *("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", "--port", "{port}"),
+            *("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", *_BIND),
             *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
         ),
         8102,
@@ -148,11 +149,11 @@ SERVERS = (
     Server(
         "bentoml",
         "BentoML",
-        "adaptive batching (max_batch_size=1024), one worker, max_concurrency=32, no access log or tracing",
+        "adaptive batching (max_batch_size=1024), one worker, max_concurrency=32, no access log, metrics or monitoring",
         ("bentoml", *_COMMON),
-        ("-m", "bentoml", "serve", "bento:Peephole", "--working-dir", str(_RIVALS), "--port", "{port}"),
+        ("-m", "bentoml", "serve", "bento:Peephole", "--working-dir", str(_RIVALS), *_BIND),
         8104,
-        {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_CONFIG": str(_RIVALS / "bentoml.yaml")},
+        {"BENTOML_DO_NOT_TRACK": "True"},
     ),
     Server(
         "ray",
@@ -162,6 +163,12 @@ SERVERS = (
         ("ray", *_COMMON),
         (str(_RIVALS / "rayserve.py"),),
         8105,
-        {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_LOG_TO_STDERR": "0", "RAY_USAGE_STATS_ENABLED": "0"},
+        {
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_LOG_TO_STDERR": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_raylet_start_wait_time_s": "150",  # of a busy machine
+        },
     ),
 )

@@ -8,7 +8,14 @@ import numpy as np
 from benchmarks.rivals.predicting import CurvePredictor
 
 
-@bentoml.service(workers=1, threads=1, traffic={"timeout": 60, "max_concurrency": 32})
+@bentoml.service(
+    workers=1,
+    threads=1,
+    traffic={"timeout": 60, "max_concurrency": 32},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+    monitoring={"enabled": False},
+)
 class Peephole:
     """The predictor as a BentoML service."""
 
