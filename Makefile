@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help serve install test check clean
+.PHONY: study help serve install test check compose-test clean
 
 help: ## Explain the targets (this)
 	@echo "Peephole predicts the learning curves of CNNs before they are trained."; echo
@@ -39,6 +39,12 @@ check: $(VENV)/.dev ## Lint, type-check and check the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+compose-test: $(VENV)/.dev ## Build the image, start docker-compose.yml and try it; needs a Docker engine
+	PEEPHOLE_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/deploy/test_compose.py -v
+
+study: $(VENV)/.dev ## Write docs/results.md and the README's table from data/ and model/zoo/
+	$(BIN)/peephole report
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info .coverage*

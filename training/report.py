@@ -15,6 +15,7 @@ from training.observations import Observation, held_out, read
 REFERENCE = {
     "metaqnn-cifar10": "0.68 / 0.74 with 800 of 1,000 networks to learn from; of 700 at hand here, 560 a fold",
 }
+MARKERS = ("<!-- predictors, written by make study -->", "<!-- end of predictors -->")
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,46 @@ def measure(data: Path, zoo: Path) -> list[Measured]:
     return found
 
 
-def write_report(data: Path, zoo: Path, notes: Path, out: Path) -> None:
-    """Write the report.
+def readme_table(measured: Sequence[Measured], folders: Sequence[Path]) -> list[str]:
+    """Return the README's table of what ships: held-out figures where there is a test split, else cross-validated."""
+    evaluations = {one.task: one.evaluation for one in measured}
+    rows = []
+    for folder in folders:
+        card = read_artifact(folder).card
+        found = card.metrics["cross_validation"]
+        figures = [
+            found["tau"],
+            found["r2"],
+            found["interval_coverage"],
+            f"five folds over {found['networks']} networks",
+        ]
+        evaluation = evaluations.get(card.task)
+        if evaluation is not None and card.training["split"] == "train":
+            metrics = evaluation.metrics
+            held = f"{len(evaluation.table)} held-out networks"
+            if evaluation.noise is not None:
+                held += f"; noise ceiling of tau {evaluation.noise.tau:.3g}"
+            figures = [metrics.tau, metrics.r2, evaluation.coverage, held]
+        rows.append([f"`{card.task}`", card.description, card.training["networks"], *figures])
+    return _table(["task", "networks", "fitted to", "tau", "R2", "90 % coverage", "measured on"], rows)
+
+
+def update_readme(readme: Path, table: Sequence[str]) -> None:
+    """Put the table between the README's markers."""
+    before, rest = readme.read_text().split(MARKERS[0])
+    _, after = rest.split(MARKERS[1])
+    readme.write_text("\n".join([before + MARKERS[0], "", *table]) + MARKERS[1] + after)
+
+
+def write_report(data: Path, zoo: Path, notes: Path, out: Path, readme: Path) -> None:
+    """Write the report, and the README's table of predictors.
 
     Args:
         data: folder of the project's own tables.
         zoo: folder of artifacts.
         notes: Markdown with what was tried, appended as it stands.
         out: the report.
+        readme: has a place for the table.
     """
     measured = measure(data, zoo)
     folders = sorted(card.parent for card in zoo.glob("*/card.json"))
@@ -185,3 +218,4 @@ def write_report(data: Path, zoo: Path, notes: Path, out: Path) -> None:
         *_cards(folders),
     ]
     out.write_text("\n".join(lines) + "\n" + notes.read_text())
+    update_readme(readme, readme_table(measured, folders))
