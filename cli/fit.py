@@ -14,13 +14,19 @@ from rich.table import Table as RichTable
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
+from model.ulc import CODES
 from training import evaluate as evaluation
 from training import fit as fitting
 from training.calibrate import FOLDS
+from training.data_report import data_report, shown
 from training.during.fit import fit_continuation
-from training.observations import read
+from training.own_table import load
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
+
+SkipBadRows = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Leave malformed rows out instead of refusing the table.")
+]
 
 
 class Code(StrEnum):
@@ -59,6 +65,8 @@ def fit(
     ] = Code.extended,
     task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 32.")] = None,
+    in_channels: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 3.")] = None,
+    skip_bad_rows: SkipBadRows = False,
     split: Annotated[
         Split, typer.Option(help="`train` leaves out the test split, a third of the networks.")
     ] = Split.all,
@@ -69,13 +77,27 @@ def fit(
 
     What continues curves during training is fitted along with it (see `peephole fit-during`).
 
-    A table needs only `task`, `layers` and `accuracy` in each row.
+    A table needs only `task`, `layers` and `accuracy` in each row (docs/bring-your-own.md). A report on it is shown
+    first and kept in the card.
 
     Example: `peephole fit --observations mine.parquet --out my-predictor`
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg")
-    rows = read(observations)
+    table = load(
+        observations,
+        CODES[code.value],
+        task=task,
+        resolution=resolution,
+        in_channels=in_channels,
+        skip_bad_rows=skip_bad_rows,
+    )
+    report = data_report(table, CODES[code.value])
+    _show(str(observations), shown(report))
+    if table.skipped:
+        typer.echo(f"left out:\n{table.skipped}", err=True)
+    for warning in report["warnings"]:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
         bar = progress.add_task("reading", total=FOLDS + 2)
 
@@ -83,11 +105,13 @@ def fit(
             progress.update(bar, description=step, advance=1 if progress.tasks[0].description != "reading" else 0)
 
         fitted = fitting.fit(
-            rows,
+            table.rows,
             out,
             code_name=code.value,
             task=task,
             resolution=resolution,
+            in_channels=in_channels,
+            data=report,
             split=split.value,
             seed=seed,
             description=description,
@@ -107,11 +131,21 @@ def evaluate(
     part: Annotated[
         Part | None, typer.Option(help="Networks to measure on; by default those the artifact was not fitted to.")
     ] = None,
+    skip_bad_rows: SkipBadRows = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare an artifact's predictions with measured curves."""
     predictor = Predictor(read_artifact(artifact))
-    found = evaluation.evaluate(read(observations), predictor, part.value if part else None)
+    card = predictor.card
+    table = load(
+        observations,
+        card.layer_code,
+        task=card.task,
+        resolution=card.resolution,
+        in_channels=card.in_channels,
+        skip_bad_rows=skip_bad_rows,
+    )
+    found = evaluation.evaluate(table.rows, predictor, part.value if part else None)
     figures: dict[str, Any] = {
         "networks": len(found.table),
         **found.metrics.rounded(),

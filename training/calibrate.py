@@ -15,6 +15,7 @@ from training.table import Table
 
 LEVEL = 0.9
 FOLDS = 5
+UNKNOWN = 1e6  # a margin where nothing was measured: the interval is everything
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEV
         rank = math.ceil((len(measured) + 1) * level)
         margins.append(measured[min(rank, len(measured)) - 1] if len(measured) else math.inf)
     known = [margin for margin in margins if math.isfinite(margin)]
-    return np.array([margin if math.isfinite(margin) else max(known) for margin in margins])
+    widest = max(known, default=UNKNOWN)
+    return np.array([margin if math.isfinite(margin) else widest for margin in margins])
 
 
 def base_uncertainty(result: OutOfFold) -> float:

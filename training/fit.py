@@ -19,6 +19,7 @@ from training.fit_ensemble import Recipe, fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling
 from training.observations import Observation, ObservationError, held_out
+from training.row_faults import task_name
 from training.table import Table, tabulate
 
 FAMILIAR_SHARE = 0.99
@@ -46,15 +47,18 @@ def task_of(observations: Sequence[Observation], task: str | None = None) -> tup
     tasks = sorted({row.task for row in observations})
     if task is None and len(tasks) > 1:
         raise ObservationError(f"the table holds several tasks ({', '.join(tasks)}); choose one with --task")
-    chosen = task or tasks[0]
+    chosen = task_name(task) if task else tasks[0]
     if chosen not in tasks:
         raise ObservationError(f"the table holds no task {chosen}; it holds {', '.join(tasks)}")
     return chosen, [row for row in observations if row.task == chosen]
 
 
-def image_of(observations: Sequence[Observation], resolution: int | None = None) -> Shape:
-    """Return the shape of the task's images: as the rows say, else 3 channels and 32 pixels."""
-    channels = {row.in_channels for row in observations if row.in_channels} or {DEFAULT_CHANNELS}
+def image_of(
+    observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
+) -> Shape:
+    """Return the shape of the task's images: as given, else as the rows say, else 3 channels and 32 pixels."""
+    channels = {in_channels} if in_channels else {row.in_channels for row in observations if row.in_channels}
+    channels = channels or {DEFAULT_CHANNELS}
     sizes = {resolution} if resolution else {row.resolution for row in observations if row.resolution}
     sizes = sizes or {DEFAULT_RESOLUTION}
     if len(channels) > 1 or len(sizes) > 1:
@@ -63,6 +67,7 @@ def image_of(observations: Sequence[Observation], resolution: int | None = None)
         )
     (channel,), (size,) = channels, sizes
     assert size is not None  # noqa: S101 - None was filtered out
+    assert channel is not None  # noqa: S101 - as was this
     return Shape(channel, size, size)
 
 
@@ -73,6 +78,8 @@ def fit(
     code_name: Literal["paper", "extended"] = "extended",
     task: str | None = None,
     resolution: int | None = None,
+    in_channels: int | None = None,
+    data: dict[str, Any] | None = None,
     split: Split = "all",
     seed: int = 0,
     recipe: Recipe | None = None,
@@ -87,6 +94,8 @@ def fit(
         code_name: `extended` fits the shipped ensemble, `paper` the paper's LSTM on Table 1's code.
         task: which rows.
         resolution: of the images, where the rows do not say.
+        in_channels: of the images, where the rows do not say.
+        data: what the card says of the table (`training.data_report`).
         split: `train` leaves out the test split (a third of the architectures, by hash).
         seed: fixes folds and initial weights.
         recipe: of the ensemble.
@@ -98,7 +107,7 @@ def fit(
         RuntimeError: when ONNX and PyTorch disagree.
     """
     name, rows = task_of(observations, task)
-    image = image_of(rows, resolution)
+    image = image_of(rows, resolution, in_channels)
     used = [row for row in rows if not (split == "train" and held_out(row.architecture))]
     code = CODES[code_name]
     table = tabulate(used, code, image, clamp=True)
@@ -132,7 +141,8 @@ def fit(
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
-        training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe()),
+        training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
+        | ({"data": data} if data else {}),
         metrics={
             "cross_validation": {
                 "folds": len(validated.per_fold),

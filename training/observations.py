@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +13,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from model.architecture import Layer
+from training.row_faults import Faults, task_name, tidy_accuracy, tidy_layers
 
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-MAX_ERRORS_SHOWN = 10
 
 
 class ObservationError(ValueError):
@@ -44,7 +45,7 @@ class Observation(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: str | None = None
+    id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     task: Annotated[str, Field(min_length=1)]
     protocol: str | None = None
     in_channels: int | None = None
@@ -61,10 +62,14 @@ class Observation(BaseModel):
     weight_stats: dict[str, dict[str, list[float]]] | None = None
     started_at: str | None = None
 
-    @field_validator("layers", "weight_stats", mode="before")
+    @field_validator("weight_stats", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
+
+    _tidy_layers = field_validator("layers", mode="before")(tidy_layers)
+    _tidy_accuracy = field_validator("accuracy", mode="before")(tidy_accuracy)
+    _name_task = field_validator("task", mode="after")(task_name)
 
     @property
     def architecture(self) -> str:
@@ -104,53 +109,91 @@ def to_record(observation: Observation) -> dict[str, Any]:
     return record
 
 
-def _records(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield each row of a file with its place, for error messages."""
-    if path.suffix == ".parquet":
-        for number, record in enumerate(pq.read_table(path).to_pylist()):
-            yield f"row {number}", {name: value for name, value in record.items() if value is not None}
-        return
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except json.JSONDecodeError as error:
-                yield f"line {number}", error
+def _records(path: Path) -> tuple[str, Iterator[tuple[int, Any]]]:
+    """Return what rows are called, and each with its number; a row that is not JSON is its error."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"PAR1"):
+        return "row", enumerate(pq.read_table(path).to_pylist())
+    if start.lstrip().startswith(b"["):
+        raise ObservationError(f"{path} is a JSON array; write one object a line, as JSON Lines (jq -c '.[]' does)")
+
+    def parse() -> Iterator[tuple[int, Any]]:
+        for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), start=1):
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except json.JSONDecodeError as error:
+                    yield number, error
+
+    return "line", parse()
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = "/".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"
+@dataclass(frozen=True)
+class Rows:
+    """What a table holds.
+
+    Attributes:
+        good: the rows that could be read.
+        numbers: their numbers in the table.
+        faults: what is wrong with the others.
+    """
+
+    good: list[Observation]
+    numbers: list[int]
+    faults: Faults
+
+    def error(self, path: Path) -> ObservationError:
+        """Return the error that names every bad row."""
+        return ObservationError(f"{path}: {len(self.faults.rows)} malformed row(s)\n{self.faults}")
+
+
+def read_rows(path: Path) -> Rows:
+    """Read a Parquet or JSON Lines table, and find what is wrong with the rows that cannot be used.
+
+    Raises:
+        ObservationError: when the table is missing, empty or of another kind, or its accuracies are percent.
+    """
+    if not path.is_file():
+        raise ObservationError(f"{path} does not exist")
+    unit, records = _records(path)
+    found = Rows([], [], Faults(unit))
+    count = percent = 0
+    for number, content in records:
+        count += 1
+        if isinstance(content, json.JSONDecodeError):
+            found.faults.add(number, (), f"not JSON ({content.msg} at column {content.colno})")
+            continue
+        record = content
+        if isinstance(content, dict):
+            record = {name: value for name, value in content.items() if value is not None}
+        try:
+            found.good.append(Observation.model_validate(record))
+            found.numbers.append(number)
+        except ValidationError as error:
+            found.faults.add_all(number, error, record)
+            mistakes = {(one["loc"][:1], one["type"]) for one in error.errors()}
+            percent += (("accuracy",), "less_than_equal") in mistakes
+    if not count:
+        raise ObservationError(f"{path} has no rows")
+    if 2 * percent > count:
+        raise ObservationError(
+            f"{path}: {percent} of {count} rows have accuracies above 1, which looks like percent; "
+            f"divide all of them by 100\n{found.faults}"
+        )
+    return found
 
 
 def read(path: Path) -> list[Observation]:
-    """Read a Parquet (`.parquet`) or JSON Lines table.
+    """Read a Parquet or JSON Lines table.
 
     Raises:
         ObservationError: naming the bad rows, when any row is malformed.
     """
-    if not path.is_file():
-        raise ObservationError(f"{path} does not exist")
-    observations, faults = [], []
-    for place, record in _records(path):
-        if isinstance(record, json.JSONDecodeError):
-            faults.append(f"{place}: not JSON ({record.msg} at column {record.colno})")
-            continue
-        try:
-            observations.append(Observation.model_validate(record))
-        except ValidationError as error:
-            faults.append(f"{place}: {_explain(error)}")
-        except json.JSONDecodeError as error:
-            faults.append(f"{place}: layers is not JSON ({error.msg})")
-    if faults:
-        more = f"\n... and {len(faults) - MAX_ERRORS_SHOWN} more" if len(faults) > MAX_ERRORS_SHOWN else ""
-        raise ObservationError(
-            f"{path}: {len(faults)} malformed row(s)\n" + "\n".join(faults[:MAX_ERRORS_SHOWN]) + more
-        )
-    if not observations:
-        raise ObservationError(f"{path} has no rows")
-    return observations
+    found = read_rows(path)
+    if found.faults:
+        raise found.error(path)
+    return found.good
 
 
 def write_parquet(path: Path, observations: Iterable[Observation]) -> None:

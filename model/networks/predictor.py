@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
+FEWEST = 5  # networks that give an epoch a mean and a spread
 Floats = NDArray[np.float64]
 
 
@@ -48,7 +49,10 @@ class AccuracyScale(nn.Module):
 
 
 class LogitScale(nn.Module):
-    """Curves are predicted as log-odds, standardised per epoch over the networks it was fitted to."""
+    """Curves are predicted as log-odds, standardised per epoch over the networks it was fitted to.
+
+    Epochs that fewer than `FEWEST` networks reached are standardised as the last one that enough of them did.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -56,6 +60,8 @@ class LogitScale(nn.Module):
     def __init__(self, curves: Floats) -> None:
         super().__init__()
         values = _logit(curves)
+        enough = (~np.isnan(values)).sum(axis=0) >= FEWEST
+        values = values[:, np.maximum.accumulate(np.where(enough, np.arange(len(enough)), 0))]
         self.register_buffer("mean", torch.from_numpy(np.nanmean(values, axis=0).astype(np.float32)))
         spread = np.maximum(np.nanstd(values, axis=0), 1e-3)
         self.register_buffer("std", torch.from_numpy(spread.astype(np.float32)))

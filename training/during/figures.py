@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from training.during.ridges import CrossFitted, margins
+from training.during.ridges import FEWEST, CrossFitted, margins
 from training.metrics import tau
 
 Floats = NDArray[np.floating]
@@ -42,8 +42,8 @@ def rounded(error: FinalError) -> dict[str, float]:
 
 
 def cuts(epochs: int) -> dict[float, int]:
-    """Return the number of epochs seen at each share of the curve."""
-    return {share: max(1, round(share * epochs)) for share in SHARES}
+    """Return the number of epochs seen at each share of the curve, at least one and not all."""
+    return {share: min(max(1, round(share * epochs)), epochs - 1) for share in SHARES}
 
 
 def sigmoid(logits: Floats) -> Floats:
@@ -80,8 +80,13 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
         curves: measured accuracies [networks, epochs].
         prior: predicted before training, out of fold, same shape.
         crossings: out-of-fold continuations without the prior and with it.
+
+    Returns:
+        The figures; none when too few curves go to the last epoch.
     """
     whole = ~np.isnan(curves).any(axis=1)
+    if whole.sum() < FEWEST:
+        return {}
     final = curves[whole, -1]
     table: dict[str, Any] = {}
     for share, seen in cuts(curves.shape[1]).items():

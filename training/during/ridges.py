@@ -112,6 +112,8 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
     replaced = 0
     for seen in range(1, epochs):
         for target in range(seen, epochs):
+            if np.isnan(crossed.residuals[seen, :, target]).all():
+                continue  # nobody's curve goes that far
             rivals = {"last": logits[:, seen - 1]}
             if prior is not None:
                 rivals["prior"] = prior[:, target]

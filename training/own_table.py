@@ -1,0 +1,119 @@
+"""A table made ready to learn from: rows of one task that a layer code can express, without duplicates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.architecture import Layer
+from model.shapes import Shape
+from model.ulc import CodeError, Fault, LayerCode, encode
+from training.fit import image_of, task_of
+from training.observations import Observation, ObservationError, Rows, read_rows
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """What is left of a table.
+
+    Attributes:
+        rows: of one task, all expressible in the code.
+        image: shape of the task's images.
+        assumed: which of the image's sizes nobody gave.
+        duplicates: how many rows repeated another's network, seed and curve, and were dropped.
+        skipped: what was wrong with the rows left out, if any.
+        skipped_rows: how many those were.
+    """
+
+    rows: list[Observation]
+    image: Shape
+    assumed: list[str]
+    duplicates: int
+    skipped: str
+    skipped_rows: int
+
+
+def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
+    """Drop rows equal in network, seed and curve; number the runs of a network that share a seed; count the dropped."""
+    seen: set[tuple[str, int, tuple[float, ...]]] = set()
+    seeds: dict[str, set[int]] = {}
+    kept = []
+    for row in rows:
+        key = row.architecture, row.seed, tuple(row.accuracy)
+        if key in seen:
+            continue
+        seen.add(key)
+        used = seeds.setdefault(key[0], set())
+        seed = row.seed if row.seed not in used else max(used) + 1
+        used.add(seed)
+        kept.append(row if seed == row.seed else row.model_copy(update={"seed": seed}))
+    return kept, len(rows) - len(kept)
+
+
+def _describe(fault: Fault, layer: Layer, code: LayerCode) -> str:
+    if fault.field == "type":
+        return f"is of type {layer.type}, which the {code.name} code does not know; it knows {', '.join(code.rows)}"
+    if fault.field == "kernel_size":
+        height, width = getattr(layer, "kernel_size", (0, 0))
+        return f"is a {layer.type} of kernel {height}x{width}, but its kernel {fault.message}"
+    return fault.message
+
+
+def check_code(found: Rows, code: LayerCode, image: Shape) -> list[Observation]:
+    """Return the rows whose layers a code can express; the others are added to `found.faults`."""
+    kept = []
+    for number, row in zip(found.numbers, found.good, strict=True):
+        try:
+            encode(row.layers, code, image, clamp=True)
+            kept.append(row)
+        except CodeError as error:
+            for fault in error.faults:
+                message = _describe(fault, row.layers[fault.layer], code)
+                found.faults.add(number, ("layers", fault.layer, fault.field), message)
+    return kept
+
+
+def load(
+    path: Path,
+    code: LayerCode,
+    *,
+    task: str | None = None,
+    resolution: int | None = None,
+    in_channels: int | None = None,
+    skip_bad_rows: bool = False,
+) -> OwnTable:
+    """Read a table of anyone's.
+
+    Args:
+        path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
+        code: that all layers must be expressible in.
+        task: which rows, when the table holds several tasks.
+        resolution: of the task's images, where the rows do not say.
+        in_channels: of the task's images, where the rows do not say.
+        skip_bad_rows: leave malformed rows out instead of refusing the table.
+
+    Raises:
+        ObservationError: naming every row that is malformed or inexpressible.
+    """
+    found = read_rows(path)
+    if not found.good:
+        raise found.error(path)
+    name, of_task = task_of(found.good, task)
+    image = image_of(of_task, resolution, in_channels)
+    pairs = [(row, number) for row, number in zip(found.good, found.numbers, strict=True) if row.task == name]
+    chosen = Rows([row for row, _ in pairs], [number for _, number in pairs], found.faults)
+    kept = check_code(chosen, code, image)
+    if found.faults and not (skip_bad_rows and kept):
+        raise ObservationError(f"{found.error(path)}\nmend them, or leave them out with --skip-bad-rows")
+    rows, duplicates = without_duplicates(kept)
+    given = {
+        "in_channels": in_channels or any(row.in_channels for row in rows),
+        "resolution": resolution or any(row.resolution for row in rows),
+    }
+    return OwnTable(
+        rows,
+        image,
+        [name for name, known in given.items() if not known],
+        duplicates,
+        str(found.faults),
+        len(found.faults.rows),
+    )
