@@ -33,11 +33,11 @@ def serve(tiny: Path) -> Iterator[Serve]:
     """Start applications with the settings given; `tiny` alone by default."""
     with ExitStack() as stack:
 
-        def start(**settings: Any) -> TestClient:
+        def start(*, wait: bool = True, **settings: Any) -> TestClient:
             values: dict[str, Any] = {"models": (tiny,), "shipped": False, "threads": 1}
             app = create_app(Settings(**values | settings))
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
+            while wait and client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
                 sleep(0.01)
             return client
 

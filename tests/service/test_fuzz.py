@@ -23,7 +23,7 @@ VALUES = st.recursive(
 def test_schemathesis_finds_nothing(tiny: Path) -> None:
     """All checks of schemathesis, short; `make fuzz` runs the long form."""
     with running(tiny, PEEPHOLE_LOG_LEVEL="error") as live:
-        done = schemathesis(live, 10, "examples,fuzzing", "--include-path-regex", "^/(predict|v2/models/{name}/infer)$")
+        done = schemathesis(live, 5, "examples,fuzzing", "--include-path-regex", "^/(predict|v2/models/{name}/infer)$")
     assert done.returncode == 0, done.stdout[-6000:]
 
 
