@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: study help serve install test check compose-test clean
+.PHONY: study help serve install test check compose-test bench bench-rivals clean
 
 help: ## Explain the targets (this)
 	@echo "Peephole predicts the learning curves of CNNs before they are trained."; echo
@@ -45,6 +45,13 @@ compose-test: $(VENV)/.dev ## Build the image, start docker-compose.yml and try 
 
 study: $(VENV)/.dev ## Write docs/results.md and the README's table from data/ and model/zoo/
 	$(BIN)/peephole report
+
+bench-rivals:
+	@PYTHON=$(PYTHON) sh benchmarks/rivals/install.sh
+
+bench: $(VENV)/.dev bench-rivals ## Measure the service beside other servers (10 minutes, a quiet machine); write docs/benchmarks.md
+	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.page
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info .coverage*
