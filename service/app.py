@@ -15,6 +15,7 @@ from service.problems import Problem, on_http_exception, on_problem
 from service.routes import health, info, metrics, oip, predict, stop
 from service.service import Service
 from service.settings import Settings
+from service.tracing import tracing
 
 ROUTES = (predict, stop, oip, info, health, metrics)
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         exception_handlers=handlers,
         middleware=[Middleware(Edge, metrics=service.metrics)],
+        telemetry=tracing(settings),
         generate_unique_id_function=_operation_id,
         redoc_url=None,
         redirect_slashes=False,

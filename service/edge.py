@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.logs import log
 from service.metrics import Metrics
 from service.problems import KINDS, ClientGoneError, Problem
+from service.tracing import trace_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
 _QUIET = {"/livez", "/readyz", "/healthz", "/metrics"}
@@ -94,6 +95,7 @@ class Edge:
             method=method,
             route=route,
             status=status,
+            trace_id=trace_id(),
             problem=problem,
             ms=round(1000 * seconds, 3),
             **scope["state"].get("sizes", {}),

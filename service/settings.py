@@ -51,6 +51,13 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(30.0, ge=0, description="Longest wait for requests in flight after SIGTERM.")
     reload_seconds: float = Field(2.0, ge=0, description="How often artifact folders are looked at; 0: on SIGHUP only.")
 
+    trace_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "trace_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+        ),
+        description="Collector that OpenTelemetry traces go to (OTLP over HTTP; extra `otel`).",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
     @field_validator("models", mode="before")

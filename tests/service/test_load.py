@@ -167,11 +167,11 @@ def test_a_deadline_limit_holds_one_step_outside(serve: Serve, slow: Path) -> No
 def test_clients_that_hung_up_are_skipped(slow: Path) -> None:
     """Work that nobody waits for any more is not done, and counted."""
     with running(slow, PEEPHOLE_HANG_SECONDS="60") as live:
-        calls = 12
+        calls = 8
 
         def ask(n: int) -> None:
             with suppress(httpx2.TimeoutException):
-                httpx2.post(live.url + "/predict", json={"architectures": [network(40, n)]}, timeout=0.15)
+                httpx2.post(live.url + "/predict", json={"architectures": [network(40, n)]}, timeout=0.1)
 
         together([lambda n=n: ask(n) for n in range(calls)])
         assert httpx2.post(live.url + "/predict", json={"architectures": [network(2)]}, timeout=60).status_code == 200

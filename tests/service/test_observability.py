@@ -1,0 +1,73 @@
+"""Logs, traces, metrics: what an operator sees, and what must never be seen."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx2
+from starlette.testclient import TestClient
+
+from tests.service.live import running
+
+CANARY = "c4n4ry"
+BODY = {"architectures": [{"id": CANARY, "layers": [{"type": "relu"}]}]}
+
+
+def test_log_lines_are_json_with_ids_sizes_and_stage_times(tiny: Path) -> None:
+    """Every line of the process is one JSON object; none holds a body or a key; probes are not logged."""
+    key = "secret-key"
+    with running(tiny, PEEPHOLE_API_KEYS=key) as live:
+        headers = {"X-API-Key": key, "X-Request-ID": "run-1"}
+        assert httpx2.post(live.url + "/predict", json=BODY, headers=headers).status_code == 200
+        httpx2.post(live.url + "/predict", content=b"{" + CANARY.encode(), headers=headers)
+        httpx2.get(live.url + "/readyz")
+        httpx2.get(live.url + "/" + CANARY)
+    lines = [json.loads(line) for line in live.printed.splitlines()]
+    (line,) = [line for line in lines if line.get("status") == 200 and line.get("route") == "/predict"]
+    assert line["request_id"] == "run-1"
+    assert {"bytes_in", "networks", "validate_ms", "queue_ms", "infer_ms", "encode_ms", "ms"} <= set(line)
+    assert not [line for line in lines if line.get("route") == "/readyz" and line["status"] == 200]
+    assert CANARY not in live.printed
+    assert key not in live.printed
+
+
+def test_traces_go_to_the_collector(tiny: Path) -> None:
+    """With an OTLP endpoint configured a request's span is exported, and its trace id is in the log."""
+    arrived = threading.Event()
+    bodies: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.path.encode() + self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with running(tiny, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="100") as live:
+        httpx2.post(live.url + "/predict", json=BODY, headers={"traceparent": parent})
+        assert arrived.wait(20)
+    server.shutdown()
+    server.server_close()
+    assert any(body.startswith(b"/v1/traces") and b"/predict" in body for body in bodies)
+    assert CANARY.encode() not in b"".join(bodies)
+    assert '"trace_id":"0af7651916cd43dd8448eb211c80319c"' in live.printed
+
+
+def test_every_metric_has_a_help_text_and_starts_at_zero(client: TestClient) -> None:
+    """Rates see the first event: counters with known labels are there before anything happened."""
+    text = client.get("/metrics").text
+    for metric in ("predictor_rejected_total", "predictor_cache_requests_total", "predictor_reloads_total"):
+        assert f"# HELP {metric}" in text
+        assert [line for line in text.splitlines() if line.startswith(metric + "{")]
+    assert "predictor_ready 1.0" in text
+    assert "predictor_worker_heartbeat_timestamp_seconds" in text
+    openmetrics = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
