@@ -115,7 +115,8 @@ SERVERS = (
     Server(
         "peephole",
         "Peephole",
-        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0; all else as it comes",
+        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0, PEEPHOLE_MAX_QUEUE_COST=65536 (about 40 of the "
+        "overload's requests)",
         ("fastapi", "uvicorn", "msgspec", *_COMMON),
         ("-m", "service"),
         8101,
@@ -123,6 +124,7 @@ SERVERS = (
             "PORT": "8101",
             "PEEPHOLE_THREADS": "1",
             "PEEPHOLE_CACHE_ENTRIES": "0",
+            "PEEPHOLE_MAX_QUEUE_COST": "65536",
             "PEEPHOLE_SHIPPED": "false",
             "PEEPHOLE_MODELS": "{model}",
         },
