@@ -83,7 +83,7 @@ def fit(
     Example: `peephole fit --observations mine.parquet --out my-predictor`
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg")
+    warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg|sklearn")
     table = load(
         observations,
         CODES[code.value],

@@ -22,6 +22,9 @@ from model.shapes import Shape
 from training.metrics import tau
 from training.table import Table, carry_forward
 
+LEAST_NOISE = (1e-3, 1e-2, 1e-1)  # variances, of targets with variance 1
+LARGEST_ROUNDING = 5e-6  # of an accuracy
+
 log = logging.getLogger(__name__)
 RANKING_SHARPNESS = 3.0  # per standard deviation
 SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
@@ -126,12 +129,25 @@ def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
     return best[1]
 
 
-def _fit_process(features: NDArray[np.floating], targets: NDArray[np.floating]) -> GaussianProcess:
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + WhiteKernel(0.2, (1e-3, 10.0))
-    fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
-    smooth = fitted.kernel_.k1
-    weights = fitted.alpha_.reshape(len(features), -1)
-    return GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
+def _fit_process(
+    features: NDArray[np.floating], targets: NDArray[np.floating], slope: NDArray[np.floating]
+) -> GaussianProcess:
+    """Fit the process; where data without noise make it too steep for single precision, assume more noise.
+
+    `slope` [epochs] is how much an accuracy moves, at most, when the process moves by one.
+    """
+    for least_noise in LEAST_NOISE:
+        noise = WhiteKernel(0.2, (least_noise, 10.0))
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
+        fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
+        smooth = fitted.kernel_.k1
+        weights = fitted.alpha_.reshape(len(features), -1)
+        process = GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
+        exact = smooth(features) @ weights
+        rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
+        if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
+            break
+    return process
 
 
 def fit_ensemble(
@@ -157,7 +173,8 @@ def fit_ensemble(
     filled = carry_forward(standardised)
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
     data = _Tensors(codes, lengths, per_layer, whole, targets, final)
-    process = _fit_process(whole.numpy().astype(np.float64), filled)
+    slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter
+    process = _fit_process(whole.numpy().astype(np.float64), filled, slope)
     members = []
     for number in range(recipe.members):
         members.append(_fit_member(data, recipe, seed + number))
