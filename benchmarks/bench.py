@@ -110,9 +110,11 @@ class Bench:
                     )
                     self.note("sequential", "bare", number, reading, form=form, batch=batch, epochs=epochs)
                     for server in self.servers if not final_only else self.ours:
+                        used = server.cpu_seconds()
                         reading = await measure.sequential(
                             server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
                         )
+                        reading["cpu_ms"] = 1000 * (server.cpu_seconds() - used) / reading["requests"]
                         self.note("sequential", server.name, number, reading, form=form, batch=batch, epochs=epochs)
         reading = measure.bare_split(self.predictor, self.workload, BATCHES[-1])
         self.note("split", "bare", number, reading, batch=BATCHES[-1])

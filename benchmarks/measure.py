@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,13 @@ def bare(predictor: Predictor, workload: Workload, batch: int, seconds: float, *
     epochs = [predictor.card.epochs] if final_only else list(range(1, predictor.card.epochs + 1))
     batches = workload.batches(batch, max(2, min(64, 2000 // batch)))
     taken: list[float] = []
-    began = perf_counter()
+    began, used = perf_counter(), process_time()
     while perf_counter() - began < seconds or len(taken) < 2:
         codes, lengths = batches[len(taken) % len(batches)]
         started = perf_counter()
         predictor.run(codes, lengths, epochs)
         taken.append(perf_counter() - started)
-    return _times(taken, batch)
+    return _times(taken, batch) | {"cpu_ms": 1000 * (process_time() - used) / len(taken)}
 
 
 def bare_split(predictor: Predictor, workload: Workload, batch: int) -> Reading:

@@ -35,11 +35,21 @@ def _overhead(results: Results) -> str:
                 bare = results.median("sequential", "bare", "p50_ms", **what)
                 ours = results.median("sequential", "peephole", "p50_ms", **what)
                 share = results.ratio("sequential", "peephole", "bare", "per_second", **what)
+                cpu = results.ratio("sequential", "peephole", "bare", "cpu_ms", **what)
                 over = results.difference("sequential", "peephole", "bare", "p50_ms", **what)
                 label = f"{batch:,}, {form_name}, {'whole curve' if epochs == 'curve' else 'final epoch'}"
                 cells = [f"{bare:.2f}", f"{ours:.2f}", f"{over:.2f}", rate(1000 * batch / bare)]
-                rows.append([label, *cells, rate(1000 * batch / ours), f"{100 * share:.0f} %"])
-    header = ["Networks in a request", "bare (ms)", "service (ms)", "more (ms)", "bare (1/s)", "service (1/s)", "share"]
+                rows.append([label, *cells, rate(1000 * batch / ours), f"{100 * share:.0f} %", f"{cpu:.2f}x"])
+    header = [
+        "Networks in a request",
+        "bare (ms)",
+        "service (ms)",
+        "more (ms)",
+        "bare (1/s)",
+        "service (1/s)",
+        "share",
+        "CPU",
+    ]
     return table(header, rows)
 
 
@@ -61,6 +71,19 @@ def _throughput(results: Results, form: str) -> str:
     rows.append(["**Peephole to the best other**", *(_best(results, column) for column in columns)])
     header = [FORM_NAMES[form].capitalize(), *(f"{batch:,} a request" for batch in BATCHES)]
     return table([*header, f"{CONNECTIONS} connections, 1 a request"], rows)
+
+
+def _cpu(results: Results) -> str:
+    rows = []
+    for name in ["bare", *results.servers]:
+        cells = []
+        for form in FORM_NAMES:
+            for batch in BATCHES:
+                what = {"form": form, "batch": batch, "epochs": "curve"}
+                cells.append(f"{results.median('sequential', name, 'cpu_ms', **what) / batch:.2f}")
+        rows.append(["bare predictor" if name == "bare" else results.title(name), *cells])
+    header = [f"{batch:,} as {name}" for name in FORM_NAMES.values() for batch in BATCHES]
+    return table(["CPU ms a network", *header], rows)
 
 
 def _latency(results: Results) -> str:
@@ -167,6 +190,8 @@ the load was {machine["load_before"]} before it began; clients and servers share
 ## The service and the bare predictor
 
 One client, one kept-alive connection, against `Predictor.run` in the client's own process on the same padded batch.
+"CPU" is the processor time that the service's process used for a request, HTTP and all, to that of the bare call; it
+is the steadier figure on a machine that others use.
 The service sorts large requests by length and splits them, which spares padding and suits the processor's cache; done
 by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast for 1,000.
 
@@ -181,6 +206,10 @@ Networks predicted a second (whole curves); in the last column requests of one n
 {_throughput(results, "layers")}
 
 ![Networks a second](pictures/bench-throughput.svg)
+
+Processor time of all of a server's processes, in milliseconds a network:
+
+{_cpu(results)}
 
 Requests of one network: a lone client, then Poisson arrivals at a rate that every server can bear, timed from when each
 was due.

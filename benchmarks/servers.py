@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from benchmarks.load import connect, post
+from benchmarks.machine import cpu_seconds
 
 ROOT = Path(__file__).parents[1]
 VENVS = Path(os.environ.get("PEEPHOLE_BENCH_VENVS", Path.home() / ".cache" / "peephole" / "bench"))
@@ -92,6 +93,11 @@ class Server:
             await asyncio.sleep(0.2)
         raise RuntimeError(f"{self.name} did not answer within {START_SECONDS:.0f} s; see its log")
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that its processes have used so far."""
+        assert self._process is not None
+        return cpu_seconds(self._process.pid)
+
     def stop(self) -> None:
         """End the process and its children."""
         if self._process is None:
@@ -115,8 +121,8 @@ SERVERS = (
     Server(
         "peephole",
         "Peephole",
-        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0, PEEPHOLE_MAX_QUEUE_COST=65536 (about 40 of the "
-        "overload's requests)",
+        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0, PEEPHOLE_MAX_QUEUE_COST=65536 "
+        "(about 40 of the overload's requests)",
         ("fastapi", "uvicorn", "msgspec", *_COMMON),
         ("-m", "service"),
         8101,
