@@ -1,4 +1,4 @@
-"""Who says how probable it is that a run ends at or below the best so far: an artifact in this process, or a service."""
+"""Who says how probable it is that a run ends at or below the best so far: an artifact in process, or a service."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -161,7 +161,13 @@ def run(
     curves = kept["curves"]
     trials = min(trials, len(curves))
     drawn = [np.random.default_rng(seed).permutation(len(curves))[:trials] for seed in range(orders)]
-    result: dict[str, Any] = {"networks": len(curves), "epochs": curves.shape[1], "trials": trials, "orders": orders, "rules": {}}
+    result: dict[str, Any] = {
+        "networks": len(curves),
+        "epochs": curves.shape[1],
+        "trials": trials,
+        "orders": orders,
+        "rules": {},
+    }
     print("| rule | epochs spent | fewer than full training | lost of the best (mean, worst) | exact best kept |")
     print("| --- | --- | --- | --- | --- |")
     for name, rule in rules(kept).items():

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from model.artifact import read_artifact
 from model.continuation import ContinuationCard
 from training.during.fit import fit_continuation
+from training.during.fit_weights import fit_weights as fit_weights_to
 from training.during.prior import out_of_fold
 from training.observations import read
 
@@ -57,6 +58,30 @@ def fit_during(
     show(fit_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 
 
+def fit_weights(
+    data: Annotated[Path, typer.Option(help="Table of measured networks with `weight_stats` (`peephole collect`).")],
+    artifact: Annotated[Path, typer.Option(help="Folder of the task's artifact; the result is written here.")],
+    other: Annotated[Path | None, typer.Option(help="Table of another task, to measure what carries over.")] = None,
+) -> None:
+    """Fit what reads accuracy off trained weights (`peephole predict-weights`, `POST /predict-weights`).
+
+    Example: `peephole fit-weights --data data/mnist-mini.parquet --artifact my-models/mnist-mini`
+    """
+    task = read_artifact(artifact).card.task
+    rows = [row for row in read(data) if row.task == task]
+    card = fit_weights_to(artifact, task, rows, other=read(other) if other else ())
+    table = RichTable("what is read", "tau", "R2", "MAE", title=f"{task}: {card.training['networks']} networks")
+    titles = {"cross_validation": "final weights", "quarter_of_training": "weights at a quarter of training"}
+    found = {title: card.metrics[name] for name, title in titles.items()}
+    found |= {f"final weights, {name} alone": figures for name, figures in card.metrics["each_alone"].items()}
+    if "other_task" in card.metrics:
+        found[f"final weights of {card.metrics['other_task']['task']}, not fitted again"] = card.metrics["other_task"]
+    for title, f in found.items():
+        table.add_row(title, f"{f['tau']:.3f}", f"{f['r2']:.3f}", f"{f['mae']:.4f}")
+    Console().print(table)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command(name="fit-during")(fit_during)
+    app.command(name="fit-weights")(fit_weights)

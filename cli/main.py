@@ -18,7 +18,7 @@ app = typer.Typer(
     "A network is a JSON list of layers; `peephole sample` prints some, `peephole predict` predicts them, "
     "`peephole serve` answers over HTTP.",
 )
-_COMMANDS = ("cli.predict", "cli.collect", "cli.select", "cli.fit", "cli.report", "cli.during")
+_COMMANDS = ("cli.predict", "cli.collect", "cli.select", "cli.fit", "cli.report", "cli.during", "cli.weights")
 
 
 def _register() -> None:

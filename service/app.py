@@ -12,12 +12,12 @@ from starlette.middleware import Middleware
 from service.edge import Edge
 from service.openapi import describe
 from service.problems import Problem, on_http_exception, on_problem
-from service.routes import health, info, metrics, oip, predict, stop
+from service.routes import health, info, metrics, oip, predict, stop, weights
 from service.service import Service
 from service.settings import Settings
 from service.tracing import tracing
 
-ROUTES = (predict, stop, oip, info, health, metrics)
+ROUTES = (predict, stop, weights, oip, info, health, metrics)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from model.artifact import CARD_FILE, ArtifactError, Card, read_artifact, shippe
 from model.continuation import Continuation, read_continuation
 from model.runtime import Predictor, Provider
 from model.ulc import encode
+from model.weights import WeightsPredictor, read_weights_predictor
 from service.problems import Fault, invalid
 from service.vocabulary import MAX_ENTRIES, Vocabulary
 
@@ -22,10 +23,12 @@ class Model:
     predictor: Predictor
     folder: Path
     continuation: Continuation | None = field(init=False)
+    weights: WeightsPredictor | None = field(init=False)
     _vocabulary: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
         self.continuation = read_continuation(self.folder)
+        self.weights = read_weights_predictor(self.folder)
         self._vocabulary = Vocabulary(self.card.layer_code, self.card.image)
 
     @property

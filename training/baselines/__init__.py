@@ -1,7 +1,8 @@
 """Published ways to predict the final accuracy from the first epochs, behind one interface, to compare with.
 
-Each has `fit(curves, features)`, whole curves [networks, epochs] and features of the networks [networks, features], and
-`predict(seen, features)`, the first epochs of other networks [networks, seen], which returns final accuracies [networks].
+Each has `fit(curves, features)`, whole curves [networks, epochs] and features of the networks [networks, features],
+and `predict(seen, features)`, the first epochs of other networks [networks, seen], which returns their final accuracies
+[networks].
 """
 
 from typing import Protocol

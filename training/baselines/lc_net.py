@@ -1,8 +1,10 @@
 """LC-Net: a Bayesian neural network with a layer of learning-curve basis functions (Klein et al., ICLR 2017).
 
-Its inputs are a configuration and an epoch; the first epochs of the networks in question are further training data, as in
-the paper. The posterior is approximated by variational inference (Pyro) where the paper samples it by SGHMC.
+Its inputs are a configuration and an epoch; the first epochs of the networks in question are further training data, as
+in the paper. The posterior is approximated by variational inference (Pyro) where the paper samples it by SGHMC.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import pyro
@@ -32,9 +34,7 @@ class _Bayesian(PyroModule):  # type: ignore[misc]
     def __init__(self, features: int) -> None:
         super().__init__()
         sizes = (features, WIDTH, WIDTH, BASES * PARAMETERS + BASES + 2)
-        self.layers = PyroModule[nn.ModuleList](
-            [PyroModule[nn.Linear](a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.layers = PyroModule[nn.ModuleList]([PyroModule[nn.Linear](a, b) for a, b in pairwise(sizes)])
         for layer in self.layers:
             scale = 1 / np.sqrt(layer.in_features)
             layer.weight = PyroSample(dist.Normal(0.0, scale).expand(layer.weight.shape).to_event(2))
@@ -58,7 +58,7 @@ class _Bayesian(PyroModule):  # type: ignore[misc]
 
     @staticmethod
     def _curve(out: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """Asymptote and weighted power, Hill and exponential functions, each growing from about 0 to 1 in time (0, 1]."""
+        """A start and weighted power, Hill and exponential functions, each growing from 0 towards 1 in time (0, 1]."""
         a, b, c = (F.softplus(out[..., i * BASES : (i + 1) * BASES]) + 1e-2 for i in range(PARAMETERS))
         weights = out[..., PARAMETERS * BASES : PARAMETERS * BASES + BASES]
         power = 1 - (1 + 20 * a[..., 0] * time) ** -b[..., 0]

@@ -1,7 +1,7 @@
 """A mixture of parametric curves, each fitted to the epochs seen (Domhan et al., IJCAI 2015).
 
-The families are the paper's; they are fitted by least squares and weighted by the Bayesian information criterion, where the
-paper samples their parameters.
+The families are the paper's; they are fitted by least squares and weighted by the Bayesian information criterion, where
+the paper samples their parameters.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ FAMILIES = {
 
 
 def extrapolate(seen: Floats, epochs: int) -> float:
-    """Return the weighted mean of the families' values at the last epoch; the last value seen when too few were seen."""
+    """Return the weighted mean of the families at the last epoch; the last value seen when too few were seen."""
     count = len(seen)
     ticks = np.arange(1, count + 1, dtype=float)
     values, criteria = [], []

@@ -1,0 +1,148 @@
+"""Read a network's accuracy off its trained weights: a graph of boosted trees in an artifact's folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from model.artifact import ArtifactError, digest
+from model.weight_features import FEATURES, Floats, Statistics, features, tensor_statistics
+
+WEIGHTS_FILE = "weights.onnx"
+WEIGHTS_CARD_FILE = "weights.json"
+MOST_TENSORS = 10_000
+
+
+class WeightsError(ValueError):
+    """A file that is not the weights of a network; the message says why."""
+
+
+class WeightsCard(BaseModel):
+    """What reads accuracy off weights, what it was fitted to, how well it does.
+
+    Attributes:
+        task: whose networks it was fitted to.
+        features: number of features it reads (`model.weight_features`).
+        margin: half width of the interval, in accuracy.
+        interval_level: nominal coverage of the interval.
+        metrics: measured figures, with how they were measured.
+        sha256: of `weights.onnx`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    task: str
+    features: int
+    margin: float
+    interval_level: float = Field(gt=0, lt=1)
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsPrediction:
+    """The accuracy that a network's weights suggest, and its interval."""
+
+    accuracy: float
+    lower: float
+    upper: float
+
+
+class WeightsPredictor:
+    """A loaded model. Safe to call from several threads."""
+
+    def __init__(self, card: WeightsCard, model: bytes) -> None:
+        self.card = card
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a different class for each status
+            raise ArtifactError(f"{WEIGHTS_FILE} of {card.task}: {str(error).splitlines()[0][:300]}") from error
+        if card.features != len(FEATURES):
+            raise ArtifactError(f"{WEIGHTS_FILE} of {card.task} reads {card.features} features, not {len(FEATURES)}")
+
+    def accuracies(self, rows: Floats) -> Floats:
+        """Return accuracies [networks] from features [networks, features]."""
+        (name,) = (entry.name for entry in self._session.get_inputs())
+        (predicted,) = self._session.run(None, {name: np.asarray(rows, dtype=np.float32)})
+        return np.clip(np.asarray(predicted, dtype=np.float64).ravel(), 0, 1)
+
+    def predict(self, statistics: Statistics) -> WeightsPrediction:
+        """Predict from the statistics of each tensor.
+
+        Raises:
+            ValueError: when they are not a network's.
+        """
+        accuracy = float(self.accuracies(features(statistics)[None])[0])
+        return WeightsPrediction(accuracy, max(0.0, accuracy - self.card.margin), min(1.0, accuracy + self.card.margin))
+
+
+def read_tensors(content: bytes) -> dict[str, Floats]:
+    """Parse a safetensors file; nothing in it is ever executed.
+
+    Raises:
+        WeightsError: when it is not one, is truncated, or holds a type that numpy does not have.
+    """
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"not a safetensors file: {error}") from None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WeightsError(f"a tensor has a type that is not supported: {error}") from None
+    if not tensors:
+        raise WeightsError("the file holds no tensors")
+    if len(tensors) > MOST_TENSORS:
+        raise WeightsError(f"{len(tensors)} tensors; {MOST_TENSORS} is the most")
+    return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
+
+
+def read_statistics(content: bytes) -> dict[str, list[float]]:
+    """Return the statistics of a safetensors file's tensors.
+
+    Raises:
+        WeightsError: when it is not the weights of a network.
+    """
+    try:
+        return tensor_statistics(read_tensors(content))
+    except WeightsError:
+        raise
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+
+
+def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
+    """Load what reads weights from an artifact's folder; `None` when it has none.
+
+    Raises:
+        ArtifactError: when its card is malformed or its graph is not the card's.
+    """
+    if not (folder / WEIGHTS_CARD_FILE).exists():
+        return None
+    try:
+        card = WeightsCard.model_validate_json((folder / WEIGHTS_CARD_FILE).read_bytes())
+        model = (folder / WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
+    except ValidationError as error:
+        raise ArtifactError(f"{folder / WEIGHTS_CARD_FILE}: {error.errors()[0]['msg']}") from error
+    if digest(model) != card.sha256:
+        raise ArtifactError(f"{folder / WEIGHTS_FILE}: its sha256 is not the one in {WEIGHTS_CARD_FILE}")
+    return WeightsPredictor(card, model)
+
+
+def write_weights_predictor(folder: Path, card: WeightsCard, model: bytes) -> None:
+    """Write a model into an artifact's folder; the card last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(model)
+    (folder / WEIGHTS_CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")

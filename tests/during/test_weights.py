@@ -1,0 +1,186 @@
+"""Accuracy read off weights: features, files, the command and the route, with real networks' statistics."""
+
+import gzip
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save
+from safetensors.torch import save_file
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from cli import weights as command
+from cli.main import app as cli
+from model.weight_features import FEATURES, features, tensor_statistics
+from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_statistics, read_weights_predictor
+from service.app import create_app
+from service.settings import Settings
+from tests.service import graphs
+from training.during.fit_weights import cross_validated, fit_weights, tabulate_weights
+from training.metrics import tau
+from training.observations import Observation, ObservationError
+from training.weight_stats import weight_statistics
+
+SLICE = Path(__file__).parent / "data" / "mnist-mini.jsonl.gz"
+BINARY = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="session")
+def rows() -> list[Observation]:
+    """60 networks of mnist-mini that were really trained, with the statistics of their weights."""
+    return [Observation.model_validate_json(line) for line in gzip.decompress(SLICE.read_bytes()).splitlines()]
+
+
+@pytest.fixture(scope="session")
+def able(tmp_path_factory: pytest.TempPathFactory, rows: list[Observation]) -> Path:
+    folder = graphs.artifact(tmp_path_factory.mktemp("able"))
+    fit_weights(folder, "tiny", rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(able: Path) -> WeightsPredictor:
+    loaded = read_weights_predictor(able)
+    assert loaded is not None
+    return loaded
+
+
+@pytest.fixture
+def client(able: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Settings(models=(able,), shipped=False, threads=1))) as client:
+        while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
+            sleep(0.01)
+        yield client
+
+
+def network(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "layer0.weight": (8, 1, 3, 3),
+        "layer0.bias": (8,),
+        "layer3.weight": (16, 8, 3, 3),
+        "head.weight": (10, 16),
+    }
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_a_file_has_the_statistics_that_the_collector_records() -> None:
+    """numpy on a file and torch on the module agree, so that what was learnt from one holds for the other."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential()
+    module.add_module("layer0", torch.nn.Conv2d(1, 8, 3))
+    module.add_module("head", torch.nn.Linear(8, 10))
+    recorded = weight_statistics(module)
+    from_file = tensor_statistics({name: p.detach().numpy() for name, p in module.named_parameters()})
+    assert recorded.keys() == from_file.keys()
+    for name, values in recorded.items():
+        np.testing.assert_allclose(from_file[name], values, rtol=1e-4, atol=1e-6)
+
+
+def test_features_are_named_and_follow_the_order_of_layers() -> None:
+    """Layer 10 comes after layer 2, and the head comes last, however the file orders them."""
+    statistics = {f"layer{i}.weight": [float(i)] * 7 for i in (10, 2, 0)} | {"head.weight": [99.0] * 7}
+    row = dict(zip(FEATURES, features(statistics), strict=True))
+    assert row["weight.first_1.mean"] < row["weight.first_2.mean"] < row["weight.first_3.mean"]
+    assert row["weight.last_1.mean"] == max(row.values())
+
+
+def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
+    """Networks never seen, 60 real ones: the ranking is far from chance, with final weights and after a quarter."""
+    for moment in ("final", "quarter"):
+        table = tabulate_weights(rows, moment)
+        assert tau(table.final, cross_validated(table)) > 0.3
+
+
+def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
+    with pytest.raises(ObservationError, match="least"):
+        tabulate_weights(rows[:5], "final")
+
+
+def test_the_card_says_how_good_it_is(predictor: WeightsPredictor) -> None:
+    metrics = predictor.card.metrics
+    assert metrics["onnx_difference"] <= 1e-5
+    assert set(metrics["each_alone"]) >= {"mean", "variance", "quantile_50", "weight", "bias"}
+
+
+def test_the_route_and_the_command_agree(
+    client: TestClient, able: Path, tmp_path: Path, predictor: WeightsPredictor
+) -> None:
+    """The same file over HTTP, on the command line and in process."""
+    content = save(network())
+    answer = client.post("/predict-weights", content=content, headers=BINARY)
+    assert answer.status_code == 200
+    expected = predictor.predict(read_statistics(content))
+    assert answer.json()["accuracy"] == pytest.approx(expected.accuracy, abs=1e-6)
+    assert answer.json()["lower"] <= answer.json()["accuracy"] <= answer.json()["upper"]
+    (tmp_path / "network.safetensors").write_bytes(content)
+    command_line = ["predict-weights", str(tmp_path / "network.safetensors"), "--artifact", str(able)]
+    if not any(entry.name == "predict-weights" for entry in cli.registered_commands):
+        command.register(cli)
+    result = CliRunner().invoke(cli, command_line)
+    assert result.exit_code == 0, result.output
+    assert f"accuracy {expected.accuracy:.4f}" in result.output
+
+
+def test_a_file_written_by_torch_is_read(tmp_path: Path, predictor: WeightsPredictor) -> None:
+    save_file({name: torch.from_numpy(values) for name, values in network().items()}, tmp_path / "n.safetensors")
+    got = predictor.predict(read_statistics((tmp_path / "n.safetensors").read_bytes()))
+    assert 0 <= got.lower <= got.accuracy <= got.upper <= 1
+
+
+MALFORMED = {
+    "empty": b"",
+    "noise": b"\x93" * 500,
+    "a header that lies": (2**62).to_bytes(8, "little") + b"{}",
+    "truncated": save(network())[:-100],
+    "a pickle": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.",
+    "no tensors": save({}),
+    "not finite": save({"layer0.weight": np.array([1.0, np.nan], dtype=np.float32)}),
+    "no elements": save({"layer0.weight": np.zeros((0, 3), dtype=np.float32)}),
+}
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_files_are_refused(client: TestClient, content: bytes) -> None:
+    with pytest.raises(WeightsError):
+        read_statistics(content)
+    answer = client.post("/predict-weights", content=content, headers=BINARY)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_file_without_weights_is_refused(client: TestClient) -> None:
+    answer = client.post("/predict-weights", content=save({"x": np.ones(3, dtype=np.float32)}), headers=BINARY)
+    assert answer.status_code == 422
+    assert "weight" in answer.json()["detail"]
+
+
+def test_the_size_is_limited(able: Path) -> None:
+    """One byte over the limit is refused, the limit itself is read."""
+    content = save(network())
+    settings = Settings(models=(able,), shipped=False, threads=1, max_body_bytes=len(content))
+    with TestClient(create_app(settings)) as client:
+        while client.get("/readyz").status_code != 200:
+            sleep(0.01)
+        assert client.post("/predict-weights", content=content, headers=BINARY).status_code == 200
+        assert client.post("/predict-weights", content=content + b" ", headers=BINARY).status_code == 413
+
+
+def test_other_bodies_and_tasks_are_refused(client: TestClient) -> None:
+    content = save(network())
+    assert client.post("/predict-weights", json={}).status_code == 415
+    answer = client.post("/predict-weights?task=other", content=content, headers=BINARY)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/task"
+
+
+def test_a_changed_graph_is_refused(able: Path, tmp_path: Path) -> None:
+    shutil.copytree(able, tmp_path / "copy")
+    (tmp_path / "copy" / WEIGHTS_FILE).write_bytes(b"not this")
+    with pytest.raises(ValueError, match="sha256"):
+        read_weights_predictor(tmp_path / "copy")
