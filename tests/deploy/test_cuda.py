@@ -1,0 +1,63 @@
+"""The predictors on an NVIDIA GPU; skipped, with the reason, where there is none."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_refusal
+from model.artifact import Artifact, read_artifact, shipped
+from model.ulc import pad
+from service.loading import load
+from service.settings import Settings
+
+FOLDERS = pytest.mark.parametrize("folder", shipped(), ids=lambda folder: folder.name)
+
+
+@pytest.fixture
+def gpu() -> Callable[[Artifact], None]:
+    """Return a check that skips the test where ONNX Runtime cannot run an artifact on a GPU."""
+
+    def check(artifact: Artifact) -> None:
+        try:
+            session(artifact.model, cuda=True)
+        except NoGpuError as error:
+            pytest.skip(str(error))
+
+    return check
+
+
+@pytest.mark.gpu
+@FOLDERS
+def test_the_gpu_answers_as_the_cpu_does_for_networks_of_mixed_length(folder, gpu) -> None:
+    artifact = read_artifact(folder)
+    gpu(artifact)
+    card = artifact.card
+    codes, lengths = pad(networks(card.layer_code, card.image, 200))
+    epochs = np.arange(1, card.epochs + 1)
+    cpu, cuda = (
+        by_onnxruntime(session(artifact.model, cuda=on_gpu))(codes, lengths, epochs) for on_gpu in (False, True)
+    )
+    assert np.abs(cpu - cuda).max() <= TOLERANCE
+
+
+@pytest.mark.gpu
+@FOLDERS
+def test_no_node_of_a_shipped_predictor_is_left_to_the_cpu(folder, gpu) -> None:
+    artifact = read_artifact(folder)
+    gpu(artifact)
+    assert strict_refusal(artifact.model) is None
+
+
+@pytest.mark.gpu
+def test_the_service_loads_every_predictor_on_the_gpu(gpu) -> None:
+    gpu(read_artifact(shipped()[0]))
+    loaded = load(Settings(provider="cuda"), threads=1)
+    assert loaded.provider == "cuda"
+    assert {model.predictor.provider for model in loaded.models.values()} == {"CUDAExecutionProvider"}
+
+
+def test_a_gpu_that_is_not_there_is_an_error_and_not_the_cpu_in_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(NoGpuError, match="no CUDA provider"):
+        session(read_artifact(shipped()[0]).model, cuda=True)
