@@ -155,6 +155,7 @@ class Bench:
         await self.start(model, logs)
         await self.check()
         await self.warm_up()
+        print("warmed up", file=sys.stderr, flush=True)
         began = monotonic()
         for number in range(self.pace.rounds):
             await self.round(number)
