@@ -108,7 +108,8 @@ def _advice(error: Any, record: Any) -> str:
         case "value_error":
             return str(error["ctx"]["error"])
     hint = "" if where in _NEEDED else " (the field is optional: it may be left out)"
-    return error["msg"][0].lower() + error["msg"][1:] + hint
+    message = str(error["msg"])
+    return message[0].lower() + message[1:] + hint
 
 
 @dataclass
