@@ -5,7 +5,7 @@ future resolved, once. A thread that dies or stalls is noticed by `supervise`, w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
 from time import monotonic
 
@@ -20,10 +20,15 @@ from service.metrics import Metrics
 
 PATIENCE = 0.25
 TICK = 0.1
+STANDSTILL = 1.0
 
 
 class PredictionError(Exception):
-    """The predictor failed on a network of the job."""
+    """The predictor failed on networks of the job: `rows`."""
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        super().__init__()
+        self.rows = rows
 
 
 class EngineDownError(Exception):
@@ -108,7 +113,11 @@ class Engine:
         for index, (owner, row) in enumerate(rows):
             owner.result[row] = result[index]
         self.backlog.release(batch)
-        self._loop.call_soon_threadsafe(self._deliver, batch, {rows[index][0] for index in failed})
+        poisonous: dict[Job, list[int]] = {}
+        for index in failed:
+            owner, row = rows[index]
+            poisonous.setdefault(owner, []).append(row)
+        self._loop.call_soon_threadsafe(self._deliver, batch, poisonous)
         cost = sum(chunk.cost for chunk in batch)
         self.rate += 0.1 * (len(self._workers) * cost / max(seconds, 1e-6) - self.rate)
         task = job.model.card.task
@@ -134,14 +143,14 @@ class Engine:
             return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
         return result, np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist()
 
-    def _deliver(self, batch: Sequence[Chunk], failed: set[Job]) -> None:
+    def _deliver(self, batch: Sequence[Chunk], poisonous: Mapping[Job, list[int]]) -> None:
         for chunk in batch:
             job = chunk.job
             job.left -= len(chunk.rows)
             if job.future.done():
                 continue
-            if job in failed:
-                job.future.set_exception(PredictionError())
+            if job in poisonous:
+                job.future.set_exception(PredictionError(poisonous[job]))
             elif job.left == 0:
                 job.future.set_result(job.result)
 
@@ -175,8 +184,12 @@ class Engine:
 
 async def supervise(engine: Engine, *, stall_seconds: float, on_failure: Callable[[str], None]) -> None:
     """Watch the inference threads; fail the engine when one died, or was silent for `stall_seconds`."""
+    last = monotonic()
     while True:
         await asyncio.sleep(TICK)
+        late, last = monotonic() - last, monotonic()
+        if late > STANDSTILL:
+            continue  # the whole process stood still (paused, starved), not only an inference thread: look again
         reason = None
         if engine.has_dead_thread():
             reason = "an inference thread died"

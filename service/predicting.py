@@ -14,13 +14,15 @@ from service.backlog import FullError
 from service.cache import keys
 from service.edge import stages
 from service.engine import EngineDownError, PredictionError
+from service.faults import pointer
 from service.jobs import Job, split
 from service.models import Model
-from service.problems import ClientGoneError, Problem
+from service.problems import ClientGoneError, Fault, Problem
 from service.service import Service
 from service.vocabulary import Ints
 
 GLANCE_SECONDS = 0.02
+LARGE = 64  # networks whose look-up would hold the event loop for more than a millisecond
 UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
 
 
@@ -53,13 +55,17 @@ async def predict_curves(
         Problem: 413, 429, 500, 503 or 504; never another exception for what callers or the predictor may do.
         ClientGoneError: when the caller hung up meanwhile.
     """
-    plan = _plan(service, model, codes, epochs)
+    arguments = (service, model, codes, epochs)
+    is_large = len(codes) > LARGE
+    loop = asyncio.get_running_loop()
+    plan = await loop.run_in_executor(service.readers, _plan, *arguments) if is_large else _plan(*arguments)
     missing = [index for index, result in enumerate(plan.known) if result is None]
     service.metrics.cache.labels("hit").inc(len(plan.place) - len(missing))
     service.metrics.cache.labels("miss").inc(len(missing))
     results: list[Floats | None] = list(plan.known)
     if missing:
-        computed = await _compute(service, request, model, [codes[plan.first[index]] for index in missing], epochs)
+        places = [plan.first[index] for index in missing]
+        computed = await _compute(service, request, model, codes, places, epochs)
         service.cache.put([plan.keys[index] for index in missing], list(computed))
         for index, result in zip(missing, computed, strict=True):
             results[index] = result
@@ -68,11 +74,17 @@ async def predict_curves(
 
 
 async def _compute(
-    service: Service, request: Request, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]
+    service: Service,
+    request: Request,
+    model: Model,
+    codes: Sequence[Ints],
+    places: Sequence[int],
+    epochs: tuple[int, ...],
 ) -> Floats:
+    """Compute the networks of the request at `places`."""
     deadline = request.scope["state"]["deadline"]
     engine = service.engine
-    job = Job(model, codes, epochs, deadline, max_chunk=service.settings.batch_cost)
+    job = Job(model, [codes[place] for place in places], epochs, deadline, max_chunk=service.settings.batch_cost)
     if job.cost > engine.backlog.max_cost:
         limit = engine.backlog.max_cost
         raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
@@ -83,8 +95,9 @@ async def _compute(
         raise queue_full(service) from None
     except TimeoutError:
         raise Problem("deadline-exceeded", "The deadline passed before the prediction was done.") from None
-    except PredictionError:
-        raise Problem("prediction-failed", "The predictor failed on a network of this request.") from None
+    except PredictionError as error:
+        found = [Fault(pointer("architectures", places[row]), "failed", "no curve comes out") for row in error.rows]
+        raise Problem("prediction-failed", "The predictor failed on networks of this request.", faults=found) from None
     except EngineDownError as error:
         raise Problem("unavailable", str(error), headers=UNAVAILABLE_RETRY) from None
     finally:

@@ -39,7 +39,7 @@ KINDS = {
     "queue-full": Kind(429, "Too much is waiting", "Retry after the seconds in Retry-After.", "queue_full"),
     "internal-error": Kind(500, "The service failed", "Report it with the request_id.", "engine_error"),
     "prediction-failed": Kind(
-        500, "The predictor failed", "Report it with the request_id; retry without the network.", "engine_error"
+        500, "The predictor failed", "Retry without the networks that `errors` points at; report them.", "engine_error"
     ),
     "unavailable": Kind(
         503, "The service cannot answer now", "Retry after the seconds in Retry-After, or elsewhere.", "unavailable"

@@ -118,7 +118,7 @@ def test_a_poisonous_network_fails_alone(serve: Serve) -> None:
     assert [response.status_code for response in responses] == [200, 200, 500, 200, 500, 200]
     assert problem(responses[2], 500)["type"] == "/problems/prediction-failed"
     again = client.post("/predict", json={"architectures": [bodies[0], bodies[1], bodies[2]]})
-    problem(again, 500)
+    assert problem(again, 500)["errors"][0]["pointer"] == "/architectures/2"
     assert client.get("/readyz").status_code == 200
 
 
