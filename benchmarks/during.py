@@ -1,96 +1,99 @@
 """Final accuracy from the first epochs: this project's continuation against published methods, by cross-validation.
 
-    python benchmarks/during.py --data TABLE --artifact model/zoo/TASK --out docs/data/during-TASK.json
+    python -m benchmarks.during --data TABLE --artifact model/zoo/TASK --out docs/data/during-TASK.json
 
-The folds are those of the predictor's own cross-validation; every method sees the same networks. `--slow` adds LC-Net and the
-parametric mixture (tens of minutes).
+The project's own figures are those in the artifact's `continuation.json`; the other methods are fitted here, on the same
+folds of the same networks. Methods that `--out` already has are not run again. `--slow` adds LC-Net (the `study` extra) and
+the parametric mixture, minutes to tens of minutes.
 """
 
 import json
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
+from sklearn.model_selection import KFold
 
 from model.artifact import read_artifact
+from model.continuation import read_continuation
 from model.networks.layer_features import LayerQuantities
 from model.networks.network_features import network_features
 from training.baselines import FinalPredictor
-from training.baselines.last_value import LastValue
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
-from training.during.figures import cuts, final_error, interval_figures, rounded, sigmoid
-from training.during.prior import out_of_fold
-from training.during.ridges import cross_fit, logit
+from training.during.figures import final_error, rounded
 from training.observations import read
+from training.table import tabulate
+
+OWN = {
+    "before_training": "Peephole, before training",
+    "with_prior": "Peephole, curve and layers",
+    "curve_only": "Peephole, curve alone",
+    "last_seen_value": "last seen value",
+}
 
 
-def baselines(slow: bool) -> dict[str, FinalPredictor]:
-    found: dict[str, FinalPredictor] = {"last seen value": LastValue(), "ν-SVR (Baker et al.)": BakerSVR()}
-    if slow:
-        from training.baselines.lc_net import LCNet  # needs Pyro, the `study` extra
+def _lc_net() -> FinalPredictor:
+    from training.baselines.lc_net import LCNet
 
-        found |= {"LC-Net (Klein et al.)": LCNet(), "parametric mixture (Domhan et al.)": ParametricMixture()}
-    return found
+    return LCNet()
 
 
 def main(
     data: Annotated[Path, typer.Option()],
     artifact: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
-    cache: Annotated[Path, typer.Option()] = Path("scratch"),
     slow: bool = False,
 ) -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     card = read_artifact(artifact).card
-    prior = out_of_fold(read(data), card, cache=cache, on_fit=print)
-    curves, fold = prior.table.curves, prior.fold
-    whole = ~np.isnan(curves).any(axis=1)
-    final = curves[whole, -1]
-    codes = torch.from_numpy(prior.table.codes)
-    features = network_features(LayerQuantities(card.image)(codes), card.image).double().numpy()
-    logits, before = logit(curves), logit(prior.predicted)
-    crossed = {"curve alone": cross_fit(logits, None, fold), "curve and prior": cross_fit(logits, before, fold)}
-    result: dict[str, object] = {
-        "task": card.task,
-        "networks": int(whole.sum()),
-        "folds": len(np.unique(fold)),
-        "seen": {},
-    }
-    for share, seen in cuts(curves.shape[1]).items():
-        rows = {"before training": rounded(final_error(final, prior.predicted[whole, -1]))}
-        result["seen"][f"{share:.0%}"] = {"epochs": seen, "methods": rows}  # type: ignore[index]
-        for name, crossing in crossed.items():
-            error = final_error(final, sigmoid(crossing.predicted[seen, whole, -1]))
-            rows[f"Peephole, {name}"] = rounded(error) | interval_figures(crossing, seen)
-        for name, method in baselines(slow).items():
-            started = time.perf_counter()
+    continuation = read_continuation(artifact)
+    assert continuation is not None
+    table = tabulate([row for row in read(data) if row.task == card.task], card.layer_code, card.image, clamp=True)
+    curves = table.curves
+    folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
+    features = network_features(LayerQuantities(card.image)(torch.from_numpy(table.codes)), card.image).double().numpy()
+    methods: dict[str, Callable[[], FinalPredictor]] = {"ν-SVR (Baker et al.)": BakerSVR}
+    if slow:
+        methods |= {"LC-Net (Klein et al.)": _lc_net, "parametric mixture (Domhan et al.)": ParametricMixture}
+    result: dict[str, Any] = {"task": card.task, "networks": len(curves), "seen": {}}
+    kept = json.loads(out.read_text())["seen"] if out.exists() else {}
+    shares = {share: entry for share, entry in continuation.card.metrics.items() if isinstance(entry, dict)}
+    for share, own in shares.items():
+        rows = {title: own[name] for name, title in OWN.items()}
+        result["seen"][share] = {"epochs": own["epochs_seen"], "methods": rows}
+        for name in methods:
+            if name in kept.get(share, {}).get("methods", {}):
+                rows[name] = kept[share]["methods"][name]
+    for name, make in methods.items():
+        for share, entry in result["seen"].items():
+            if name in entry["methods"]:
+                continue
+            started, seen = time.perf_counter(), entry["epochs"]
             predicted = np.empty(len(curves))
-            for number in np.unique(fold):
-                rest, held_out = (fold != number) & whole, (fold == number) & whole
+            for rest, held_out in folds:
+                method = make()
                 method.fit(curves[rest], features[rest])
                 predicted[held_out] = method.predict(curves[held_out, :seen], features[held_out])
-            rows[name] = rounded(final_error(final, predicted[whole]))
-            print(share, name, rows[name], f"{time.perf_counter() - started:.0f} s", flush=True)
-            out.parent.mkdir(parents=True, exist_ok=True)
+            entry["methods"][name] = rounded(final_error(curves[:, -1], predicted))
+            print(share, name, entry["methods"][name], f"{time.perf_counter() - started:.0f} s", flush=True)
             out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(table(result))
+    out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(markdown(result))
 
 
-def table(result: dict[str, object]) -> str:
-    """Return the figures as Markdown."""
-    lines = [
-        "| seen | method | tau | R2 | MSE | MAE | 90 % interval covers |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for share, entry in result["seen"].items():  # type: ignore[attr-defined]
+def markdown(result: dict[str, Any]) -> str:
+    """Return the figures as a table."""
+    lines = ["| seen | method | tau | R2 | MSE | MAE | 90 % interval |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for share, entry in result["seen"].items():
         for name, f in entry["methods"].items():
-            cover = f"{f['final_coverage']:.3f} (width {f['final_width']:.3f})" if "final_coverage" in f else ""
+            cover = f"covers {f['final_coverage']:.3f}, {f['final_width']:.3f} wide" if "final_width" in f else ""
             lines.append(
                 f"| {share} | {name} | {f['tau']:.3f} | {f['r2']:.3f} | {f['mse']:.5f} | {f['mae']:.4f} | {cover} |"
             )

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -87,11 +87,13 @@ def train_network(
     *,
     seed: int,
     deadline: float = float("inf"),
+    on_epoch: Callable[[float], None] = lambda _: None,
 ) -> Observation:
     """Train a network and return its row of the observation table.
 
     The seed fixes the initial weights and the order of the images, so that a row can be measured again on the same kind
-    of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds.
+    of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds. `on_epoch`
+    is told the validation accuracy after each epoch; what it raises ends the training.
 
     Raises:
         OutOfTimeError: when the deadline passes first.
@@ -121,6 +123,7 @@ def train_network(
             break
         losses.append(loss)
         accuracy.append(measure_accuracy(network, validation))
+        on_epoch(accuracy[-1])
         if epoch + 1 == max(1, protocol.epochs // 4):
             statistics["quarter"] = weight_statistics(network)
     statistics["final"] = weight_statistics(network)

@@ -8,6 +8,7 @@ import pytest
 from model.artifact import ArtifactError
 from model.continuation import CONTINUATION_FILE, Continuation, read_continuation
 from tests.during.conftest import Curves
+from training.during.figures import figures
 from training.during.fit import fit_module, largest_difference
 from training.during.ridges import cross_fit, fit_ridges, gate, logit, margins
 
@@ -119,3 +120,26 @@ def test_a_changed_graph_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_one_has_none(tmp_path: Path) -> None:
     assert read_continuation(tmp_path) is None
+
+
+def test_curves_of_different_lengths_are_learnt_from(curves: Curves) -> None:
+    """Half of the networks were stopped at epoch 4 of 8; what was not measured is not missed."""
+    measured = curves.measured[:60, :8].copy()
+    measured[::2, 4:] = np.nan
+    module, _ = fit_module(measured, curves.prior[:60, :8], curves.fold[:60])
+    cut = np.where(np.arange(8) < 3, curves.measured[60:, :8], 0)
+    got = module.run(cut, np.full(60, 3, dtype=np.int32), curves.prior[60:, :8], np.zeros(60))
+    assert np.isfinite(got.accuracy).all()
+    assert np.abs(got.accuracy[:, -1] - curves.measured[60:, 7]).mean() < 0.05
+
+
+@pytest.mark.parametrize(("networks", "epochs"), [(20, 2), (20, 3), (25, 20)])
+def test_small_tables_are_enough(curves: Curves, networks: int, epochs: int) -> None:
+    """Few networks give wide intervals and no certainty, not an error."""
+    measured, prior = curves.measured[:networks, :epochs], curves.prior[:networks, :epochs]
+    module, crossings = fit_module(measured, prior, np.arange(networks) % 5)
+    figures(measured, prior, crossings)
+    cut = np.where(np.arange(epochs) < 1, measured, 0)
+    got = module.run(cut, np.ones(networks, dtype=np.int32), prior, np.ones(networks))
+    assert np.isfinite(got.accuracy).all()
+    assert got.below.max() <= networks / (networks + 1)

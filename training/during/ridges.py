@@ -114,6 +114,8 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
         for target in range(seen, epochs):
             if np.isnan(crossed.residuals[seen, :, target]).all():
                 continue  # nobody's curve goes that far
+            if np.isnan(crossed.residuals[seen, :, target]).all():
+                continue
             rivals = {"last": logits[:, seen - 1]}
             if prior is not None:
                 rivals["prior"] = prior[:, target]
@@ -137,6 +139,9 @@ def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
     widths = np.zeros((count, epochs))
     for seen in range(1, epochs):
         part = crossed.residuals[seen, chosen][:, seen:]
+        if np.isnan(part).all():
+            widths[seen, seen:] = NEVER  # nothing was measured after this epoch: anything may come
+            continue
         widths[seen, seen:] = conformal_margins(part, np.ones_like(part), level)
     return widths
 
