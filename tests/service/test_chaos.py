@@ -46,6 +46,12 @@ class Load:
             thread.join(30)
         assert not any(thread.is_alive() for thread in self.threads), "a client was never answered"
 
+    def wait_for_answers(self) -> None:
+        """Wait until the load is under way."""
+        limit = time.monotonic() + 30
+        while self.outcomes["200"] < 20 and time.monotonic() < limit:
+            time.sleep(0.02)
+
     def _run(self, number: int) -> None:
         with httpx2.Client(timeout=20) as client:
             while not self.stopping.is_set():
@@ -79,7 +85,7 @@ def test_dead_inference_thread_is_noticed_and_everybody_answered(tiny: Path, act
     """Killed or stalled: not ready soon, every waiter gets an answer, the process exits non-zero with a reason."""
     with running(tiny, action, PEEPHOLE_STALL_SECONDS="1", PEEPHOLE_HANG_SECONDS="2") as live:
         with Load(live) as load:
-            time.sleep(0.5)
+            load.wait_for_answers()
             killer = httpx2.post(live.url + "/predict", json=body(1, TRIGGER), timeout=20)
             assert killer.status_code == 503
             assert killer.headers["content-type"] == "application/problem+json"
@@ -94,7 +100,7 @@ def test_dead_inference_thread_is_noticed_and_everybody_answered(tiny: Path, act
 def test_sigterm_under_load_loses_no_accepted_request(tiny: Path) -> None:
     """After SIGTERM every request still gets an answer, 200 or 503; nobody is cut off; the exit is clean."""
     with running(tiny) as live, Load(live) as load:
-        time.sleep(0.7)
+        load.wait_for_answers()
         live.signal(signal.SIGTERM)
         code, output = live.wait(20)
         assert code == 0, output
@@ -104,14 +110,16 @@ def test_sigterm_under_load_loses_no_accepted_request(tiny: Path) -> None:
 
 def test_sigterm_waits_for_a_slow_prediction(tmp_path: Path) -> None:
     """A request that was accepted before SIGTERM is answered with its curves, however long the model takes."""
-    slow = graphs.artifact(tmp_path / "slow", model=graphs.graph(loops=3000))
+    slow = graphs.artifact(tmp_path / "slow", model=graphs.graph(loops=1500))
     answers: list[int] = []
-    with running(slow) as live:
+    with running(slow, PEEPHOLE_HANG_SECONDS="60") as live:
         ask = threading.Thread(
             target=lambda: answers.append(httpx2.post(live.url + "/predict", json=body(3), timeout=60).status_code)
         )
         ask.start()
-        time.sleep(0.3)
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit and "inflight_requests 1.0" not in httpx2.get(live.url + "/metrics").text:
+            time.sleep(0.01)
         live.signal(signal.SIGTERM)
         assert not_ready(live)
         ask.join(60)
