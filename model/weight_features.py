@@ -70,7 +70,7 @@ def features(statistics: Statistics) -> Floats:
     names = sorted(statistics, key=natural_order)
     count = 0
     for kind in KINDS:
-        table = np.array([statistics[name] for name in names if name.split(".")[-1] == kind], dtype=np.float64)
+        table: Floats = np.array([statistics[name] for name in names if name.split(".")[-1] == kind], dtype=np.float64)
         if kind == "weight":
             count = len(table)
             if not count:

@@ -1,6 +1,7 @@
 """Read a network's accuracy off its trained weights: a graph of boosted trees in an artifact's folder."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ class WeightsCard(BaseModel):
     Attributes:
         task: whose networks it was fitted to.
         features: number of features it reads (`model.weight_features`).
-        margin: half width of the interval, in accuracy.
+        margin: half width of the interval, in log-odds.
         interval_level: nominal coverage of the interval.
         metrics: measured figures, with how they were measured.
         sha256: of `weights.onnx`.
@@ -72,11 +73,11 @@ class WeightsPredictor:
         if card.features != len(FEATURES):
             raise ArtifactError(f"{WEIGHTS_FILE} of {card.task} reads {card.features} features, not {len(FEATURES)}")
 
-    def accuracies(self, rows: Floats) -> Floats:
-        """Return accuracies [networks] from features [networks, features]."""
+    def logits(self, rows: Floats) -> Floats:
+        """Return log-odds of accuracies [networks] from features [networks, features]."""
         (name,) = (entry.name for entry in self._session.get_inputs())
         (predicted,) = self._session.run(None, {name: np.asarray(rows, dtype=np.float32)})
-        return np.clip(np.asarray(predicted, dtype=np.float64).ravel(), 0, 1)
+        return np.asarray(predicted, dtype=np.float64).ravel()
 
     def predict(self, statistics: Statistics) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
@@ -84,8 +85,9 @@ class WeightsPredictor:
         Raises:
             ValueError: when they are not a network's.
         """
-        accuracy = float(self.accuracies(features(statistics)[None])[0])
-        return WeightsPrediction(accuracy, max(0.0, accuracy - self.card.margin), min(1.0, accuracy + self.card.margin))
+        middle = float(self.logits(features(statistics)[None])[0])
+        spread = (0.0, -self.card.margin, self.card.margin)
+        return WeightsPrediction(*(1 / (1 + math.exp(-middle - shift)) for shift in spread))
 
 
 def read_tensors(content: bytes) -> dict[str, Floats]:

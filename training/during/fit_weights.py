@@ -17,7 +17,8 @@ from model.artifact import digest
 from model.weight_features import FEATURES, STATISTICS, features
 from model.weights import WeightsCard, WeightsPredictor, write_weights_predictor
 from training.calibrate import FOLDS, LEVEL
-from training.during.figures import final_error, rounded
+from training.during.figures import final_error, rounded, sigmoid
+from training.during.ridges import logit
 from training.observations import Observation, ObservationError
 
 Floats = NDArray[np.floating]
@@ -58,18 +59,28 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
 
 def _trees() -> GradientBoostingRegressor:
     return GradientBoostingRegressor(
-        n_estimators=300, max_depth=4, learning_rate=0.05, subsample=0.7, max_features=0.2, random_state=0
+        n_estimators=200,
+        max_depth=5,
+        min_samples_leaf=3,
+        learning_rate=0.06,
+        subsample=0.7,
+        max_features=0.1,
+        random_state=0,
     )
 
 
 def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | None = None) -> Floats:
-    """Predict each network by trees fitted to other architectures, from some of the features or all."""
+    """Predict, in log-odds, each network by trees fitted to other architectures, from some of the features or all."""
     rows = table.rows if columns is None else table.rows[:, columns]
-    predicted = np.empty(len(rows))
-    for training, held_out in GroupKFold(FOLDS).split(rows, table.final, table.groups):
-        fitted = _trees().fit(rows[training], table.final[training])
-        predicted[held_out] = np.clip(fitted.predict(rows[held_out]), 0, 1)
+    measured = logit(table.final)
+    predicted: Floats = np.empty(len(rows))
+    for training, held_out in GroupKFold(FOLDS).split(rows, measured, table.groups):
+        predicted[held_out] = _trees().fit(rows[training], measured[training]).predict(rows[held_out])
     return predicted
+
+
+def _figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
+    return rounded(final_error(table.final, sigmoid(predicted)))
 
 
 def worth(table: WeightsTable) -> dict[str, dict[str, float]]:
@@ -79,7 +90,7 @@ def worth(table: WeightsTable) -> dict[str, dict[str, float]]:
     groups |= {kind: np.flatnonzero(np.char.startswith(names, f"{kind}.")) for kind in ("weight", "bias")}
     for part in ("first", "last"):
         groups[f"{part} tensors"] = np.flatnonzero(np.char.find(names, f".{part}_") >= 0)
-    return {name: rounded(final_error(table.final, cross_validated(table, chosen))) for name, chosen in groups.items()}
+    return {name: _figures(table, cross_validated(table, chosen)) for name, chosen in groups.items()}
 
 
 def fit_weights(
@@ -99,21 +110,22 @@ def fit_weights(
     """
     table = tabulate_weights(observations, "final")
     predicted = cross_validated(table)
-    ratios = np.sort(np.abs(predicted - table.final))
+    measured = logit(table.final)
+    ratios = np.sort(np.abs(predicted - measured))
     margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
     early = tabulate_weights(observations, "quarter")
     metrics: dict[str, Any] = {
-        "cross_validation": {"folds": FOLDS, **rounded(final_error(table.final, predicted))},
-        "quarter_of_training": rounded(final_error(early.final, cross_validated(early))),
+        "cross_validation": {"folds": FOLDS, **_figures(table, predicted)},
+        "quarter_of_training": _figures(early, cross_validated(early)),
         "each_alone": worth(table),
     }
-    trees = _trees().fit(table.rows.astype(np.float32), table.final)
+    trees = _trees().fit(table.rows.astype(np.float32), measured)
     if other:
         foreign = tabulate_weights(other, "final")
         metrics["other_task"] = {
             "task": other[0].task,
             "networks": len(foreign.final),
-            **rounded(final_error(foreign.final, np.clip(trees.predict(foreign.rows.astype(np.float32)), 0, 1))),
+            **_figures(foreign, trees.predict(foreign.rows.astype(np.float32))),
         }
     model = to_onnx(trees, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
     card = WeightsCard(
@@ -126,8 +138,8 @@ def fit_weights(
         sha256=digest(model),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    expected = np.clip(trees.predict(table.rows.astype(np.float32)), 0, 1)
-    difference = float(np.abs(WeightsPredictor(card, model).accuracies(table.rows) - expected).max())
+    expected = sigmoid(trees.predict(table.rows.astype(np.float32)))
+    difference = float(np.abs(sigmoid(WeightsPredictor(card, model).logits(table.rows)) - expected).max())
     if difference > TOLERANCE:
         raise RuntimeError(
             f"scikit-learn and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
