@@ -29,6 +29,7 @@ FORMS: tuple[Form, ...] = ("codes", "layers")
 CHECKED = 8
 TOLERANCE = 1e-5
 STEADY_SHARE = 0.4
+ATTEMPTS = 3
 
 
 class Bench:
@@ -60,16 +61,21 @@ class Bench:
         """
         body = self.workload.bodies("codes", 1, 1)[0]
         for server in list(self.servers):
-            try:
-                server.start(model, logs)
-                await server.ready(body)
-            except RuntimeError as error:
-                if server.name == "peephole":
-                    raise
-                print(f"{error}\n{(logs / server.name).with_suffix('.log').read_text()[-2000:]}", file=sys.stderr)
-                server.stop()
-                self.servers.remove(server)
-                self.left_out[server.name] = str(error)
+            for attempt in range(ATTEMPTS):
+                try:
+                    server.start(model, logs)
+                    await server.ready(body)
+                    break
+                except RuntimeError as error:
+                    log = (logs / server.name).with_suffix(".log").read_text()[-2000:]
+                    print(f"{error}\n{log}", file=sys.stderr, flush=True)
+                    server.stop()
+                    if attempt + 1 < ATTEMPTS:
+                        continue
+                    if server.name == "peephole":
+                        raise
+                    self.servers.remove(server)
+                    self.left_out[server.name] = str(error)
 
     async def check(self) -> None:
         """See that each server gives the bare predictor's answers, in both forms.
