@@ -21,6 +21,7 @@ from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_sta
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
+from training.during import fit_weights as fitting
 from training.during.fit_weights import cross_validated, fit_weights, tabulate_weights
 from training.metrics import tau
 from training.observations import Observation, ObservationError
@@ -39,7 +40,9 @@ def rows() -> list[Observation]:
 @pytest.fixture(scope="session")
 def able(tmp_path_factory: pytest.TempPathFactory, rows: list[Observation]) -> Path:
     folder = graphs.artifact(tmp_path_factory.mktemp("able"))
-    fit_weights(folder, "tiny", rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "TREES", 20)  # a small one: how good it is, is tested below
+        fit_weights(folder, "tiny", rows)
     return folder
 
 

@@ -23,6 +23,7 @@ from training.observations import Observation, ObservationError
 
 Floats = NDArray[np.floating]
 FEWEST = 30
+TREES = 200
 TOLERANCE = 1e-5
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 MOMENTS = ("quarter", "final")
@@ -59,7 +60,7 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
 
 def _trees() -> GradientBoostingRegressor:
     return GradientBoostingRegressor(
-        n_estimators=200,
+        n_estimators=TREES,
         max_depth=5,
         min_samples_leaf=3,
         learning_rate=0.06,
