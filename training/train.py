@@ -92,8 +92,8 @@ def train_network(
     """Train a network and return its row of the observation table.
 
     The seed fixes the initial weights and the order of the images, so that a row can be measured again on the same kind
-    of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds. `on_epoch`
-    is told the validation accuracy after each epoch; what it raises ends the training.
+    of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds.
+    `on_epoch` is told the validation accuracy after each epoch; what it raises ends the training.
 
     Raises:
         OutOfTimeError: when the deadline passes first.
