@@ -47,7 +47,7 @@ class Peephole:
 if __name__ == "__main__":
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=PORT))
     serve.run(Peephole.bind(), route_prefix="/predict")
     stop.wait()
