@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: study help serve install test check compose-test bench bench-rivals clean
+.PHONY: fuzz soak study help serve install test check compose-test bench bench-rivals clean
 
 help: ## Explain the targets (this)
 	@echo "Peephole predicts the learning curves of CNNs before they are trained."; echo
@@ -52,6 +52,12 @@ bench-rivals:
 bench: $(VENV)/.dev bench-rivals ## Measure the service beside other servers (10 minutes, a quiet machine); write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.page
+
+fuzz: $(VENV)/.dev ## Throw at least 10,000 generated requests at the live service (minutes)
+	$(BIN)/python -m tests.service.fuzz
+
+soak: $(VENV)/.dev ## Load the service for 10 minutes and watch memory and descriptors
+	$(BIN)/python -m tests.service.soak --minutes 10
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info .coverage*
