@@ -1,6 +1,9 @@
 """`peephole sample` and `peephole collect`."""
 
+import importlib
 import json
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +34,16 @@ def _summary(row: Observation) -> str:
     return f"{row.accuracy[-1]:.3f} after {len(row.accuracy)} epochs, {row.seconds:.0f} s ({row.status})"
 
 
+def _on_cluster(address: str) -> Callable[..., int]:
+    try:
+        module = importlib.import_module("training.ray_collect")
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise typer.BadParameter("Ray is not installed; pip install 'peephole-nas[cluster]'") from None
+    return partial(module.collect, address=address)
+
+
 def sample(
     protocol: ProtocolOption,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many networks.")] = 5,
@@ -57,6 +70,9 @@ def collect(
     time_limit: Annotated[
         float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
     ] = float("inf"),
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster instead: host:6379, or auto on one.")
+    ] = None,
 ) -> None:
     """Train sampled networks and record their learning curves.
 
@@ -87,12 +103,12 @@ def collect(
             progress.update(bar, rate=f"{3600 * speed:.0f} networks/h" if speed else "")
             progress.console.print(_summary(row), style="dim", highlight=False)
 
-        added = collect_networks(
+        collector = partial(collect_networks, workers=workers) if ray is None else _on_cluster(ray)
+        added = collector(
             protocol,
             out,
             networks=networks,
             seeds=seeds,
-            workers=workers,
             time_limit=time_limit,
             on_start=on_start,
             on_row=on_row,
