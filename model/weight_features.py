@@ -47,7 +47,7 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
 def natural_order(name: str) -> tuple[bool, list[tuple[int, str]]]:
     """Sort key: layer2 before layer10, the classifier (`head`, `fc`, `classifier`) last."""
     parts = re.findall(r"\d+|\D+", name)
-    is_head = name.split(".", maxsplit=1)[0] in {"head", "fc", "classifier", "output"}
+    is_head = not {"head", "fc", "classifier", "output"}.isdisjoint(name.split("."))
     return is_head, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 

@@ -11,20 +11,24 @@ import pytest
 import torch
 import typer
 from safetensors.numpy import save
+from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from cli import weights as command
+from model.architecture import BatchNorm, Conv, ReLU
 from model.weight_features import FEATURES, features, tensor_statistics
 from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_statistics, read_weights_predictor
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
+from training.cnn import build
 from training.during import fit_weights as fitting
 from training.during.fit_weights import cross_validated, fit_weights, tabulate_weights
 from training.metrics import tau
 from training.observations import Observation, ObservationError
+from training.protocols import PROTOCOLS
 from training.weight_stats import weight_statistics
 
 SLICE = Path(__file__).parent / "data" / "mnist-mini.jsonl.gz"
@@ -83,6 +87,32 @@ def test_a_file_has_the_statistics_that_the_collector_records() -> None:
     assert recorded.keys() == from_file.keys()
     for name, values in recorded.items():
         np.testing.assert_allclose(from_file[name], values, rtol=1e-4, atol=1e-6)
+
+
+def test_a_saved_state_reads_as_the_network_does(tmp_path: Path) -> None:
+    """Running statistics and counters of a state dict change nothing, nor does a wrapper's prefix on every name."""
+    protocol = PROTOCOLS["digits-mini"]
+    layers = [Conv(type="conv", kernel_size=3, out_channels=8), BatchNorm(type="batch_norm"), ReLU(type="relu")]
+    module = build(layers, protocol.image, protocol.classes)
+    expected = features(weight_statistics(module))
+    for prefix in ("", "module."):
+        state = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+        save_file(state, tmp_path / "state.safetensors")
+        read = features(read_statistics((tmp_path / "state.safetensors").read_bytes()))
+        np.testing.assert_allclose(read, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: WeightsPredictor) -> None:
+    tensors = {name: torch.from_numpy(values) for name, values in network().items()}
+    expected = predictor.predict(read_statistics(torch_save(tensors)))
+    got = predictor.predict(read_statistics(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
+    assert got.accuracy == pytest.approx(expected.accuracy, abs=0.05)
+
+
+def test_a_precision_that_numpy_lacks_is_named() -> None:
+    with pytest.raises(WeightsError, match="type that is not supported: 'BF16'"):
+        read_statistics(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
 
 
 def test_features_are_named_and_follow_the_order_of_layers() -> None:
