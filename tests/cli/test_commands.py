@@ -1,6 +1,7 @@
 """The command line does what its help says, and bad input ends in one clear line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ def peephole(*arguments, stdin=None):
         capture_output=True,
         text=True,
         timeout=600,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
 

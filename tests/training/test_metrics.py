@@ -38,7 +38,7 @@ def test_without_noise_the_ceiling_is_one():
     found = ceiling(runs([[0.1] * 3, [0.5] * 3, [0.9] * 3, [0.7] * 3]))
     assert found.tau == pytest.approx(1)
     assert found.r2 == 1
-    assert found.noise == 0
+    assert found.noise == pytest.approx(0, abs=1e-12)
 
 
 def test_noise_lowers_the_ceiling():
