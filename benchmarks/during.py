@@ -2,9 +2,9 @@
 
     python -m benchmarks.during --data TABLE --artifact model/zoo/TASK --out docs/data/during-TASK.json
 
-The project's own figures are those in the artifact's `continuation.json`; the other methods are fitted here, on the same
-folds of the same networks. Methods that `--out` already has are not run again. `--slow` adds LC-Net (the `study` extra) and
-the parametric mixture, minutes to tens of minutes.
+The project's own figures are those in the artifact's `continuation.json`; the other methods are fitted here, on the
+same folds of the same networks. Methods that `--out` already has are not run again. `--slow` adds LC-Net (the `study`
+extra) and the parametric mixture, minutes to tens of minutes.
 """
 
 import json

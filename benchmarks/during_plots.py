@@ -2,8 +2,8 @@
 
     python -m benchmarks.during_plots --data TABLE --artifact model/zoo/metaqnn-cifar10
 
-`curve.png` continues a network of the table after 1, 2, 5 and 10 epochs, `replay.png` shows the replays in docs/data, and
-`weights.png` what each statistic of the weights is worth (the card of model/zoo/mnist-mini).
+`curve.png` continues a network of the table after 1, 2, 5 and 10 epochs, `replay.png` shows the replays in docs/data,
+and `weights.png` what each statistic of the weights is worth (the card of model/zoo/mnist-mini).
 """
 
 import json

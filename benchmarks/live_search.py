@@ -2,9 +2,9 @@
 
     python -m benchmarks.live_search --data data/mnist-mini.parquet --trials 25
 
-The networks searched are left out of the table that the continuation is fitted to. What the search would have cost without
-the pruner is what training the same networks to the end cost when they were measured (`seconds` of the table: processor
-seconds, so that other work on the machine does not count).
+The networks searched are left out of the table that the continuation is fitted to. What the search would have cost
+without the pruner is what training the same networks to the end cost when they were measured (`seconds` of the table:
+processor seconds, so that other work on the machine does not count).
 """
 
 import json
@@ -32,7 +32,7 @@ class Fitted:
         fold = np.arange(len(curves)) % 5
         self.module, _ = fit_module(curves, curves, fold)  # the half that reads a prior is not used
 
-    def below(self, observed: Any, best: float, layers: Any = None) -> float:
+    def below(self, observed: Any, best: float, layers: Any = None) -> float:  # noqa: ARG002 - a judge is asked with them
         epochs = self.module.epochs
         padded = np.zeros((1, epochs))
         padded[0, : len(observed)] = observed
