@@ -7,6 +7,7 @@ machine happens to all of them. Figures are medians over rounds; ratios are take
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -203,17 +204,18 @@ def main() -> None:
     pace = measure.QUICK if options.quick else measure.PACE
     if options.rounds:
         pace = replace(pace, rounds=options.rounds)
-    folder = ZOO / options.task
-    artifact = read_artifact(folder)
     servers = [s for s in SERVERS if options.servers == "all" or s.name in options.servers.split(",")]
     versions = {server.name: server.versions() for server in servers}
     about = machine.describe()
-    workload = Workload(artifact.card, 1500 if options.quick else 6000)
-    bench = Bench(Predictor(artifact, threads=1), workload, servers, pace)
     began = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="peephole-bench-") as logs:
+    with tempfile.TemporaryDirectory(prefix="peephole-bench-") as scratch:
+        # a copy, so that a refit meanwhile changes nothing here
+        model = Path(shutil.copytree(ZOO / options.task, Path(scratch) / "model"))
+        artifact = read_artifact(model)
+        workload = Workload(artifact.card, 1500 if options.quick else 4000)
+        bench = Bench(Predictor(artifact, threads=1), workload, servers, pace)
         try:
-            uvloop.run(bench.run(folder, Path(logs)))
+            uvloop.run(bench.run(model, Path(scratch)))
         finally:
             for server in servers:
                 server.stop()
