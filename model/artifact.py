@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +20,18 @@ class ArtifactError(ValueError):
     """An artifact that cannot be trusted or understood; the message is one line that says where and why."""
 
 
-class Card(BaseModel):
+class HasDigest(BaseModel):
+    """A card that names the sha256 of its model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+CardType = TypeVar("CardType", bound=HasDigest)
+
+
+class Card(HasDigest):
     """What a predictor predicts, what it was fitted to, and how well it does.
 
     Attributes:
@@ -38,8 +49,6 @@ class Card(BaseModel):
         sha256: of `predictor.onnx`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     format: Literal[1] = 1
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     version: str
@@ -54,7 +63,6 @@ class Card(BaseModel):
     distance_threshold: float
     layers: tuple[int, int]
     opset: int
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created_at: str
 
     @property
@@ -82,26 +90,31 @@ def digest(model: bytes) -> str:
     return hashlib.sha256(model).hexdigest()
 
 
-def read_artifact(folder: Path) -> Artifact:
-    """Read an artifact and verify its model against its card.
+def read_verified(folder: Path, card_type: type[CardType], card_file: str, model_file: str) -> tuple[CardType, bytes]:
+    """Read a card and the model it speaks of, and verify the model against the card.
 
     Raises:
         ArtifactError: when a file is missing, the card is malformed or the model is not the card's.
     """
     try:
-        card = Card.model_validate_json((folder / CARD_FILE).read_bytes())
-        model = (folder / MODEL_FILE).read_bytes()
+        card = card_type.model_validate_json((folder / card_file).read_bytes())
+        model = (folder / model_file).read_bytes()
     except OSError as error:
         raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"]) or "the file"
-        raise ArtifactError(f"{folder / CARD_FILE}: {where}: {first['msg']}") from error
+        raise ArtifactError(f"{folder / card_file}: {where}: {first['msg']}") from error
     if digest(model) != card.sha256:
         raise ArtifactError(
-            f"{folder / MODEL_FILE}: its sha256 is not the one in {CARD_FILE}; it was changed or truncated"
+            f"{folder / model_file}: its sha256 is not the one in {card_file}; it was changed or truncated"
         )
-    return Artifact(card, model, folder)
+    return card, model
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read an artifact; see `read_verified`."""
+    return Artifact(*read_verified(folder, Card, CARD_FILE, MODEL_FILE), folder)
 
 
 def write_artifact(folder: Path, card: Card, model: bytes) -> None:

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from model.artifact import ArtifactError, digest
+from model.artifact import ArtifactError, HasDigest, read_verified
 
 CONTINUATION_FILE = "continuation.onnx"
 CONTINUATION_CARD_FILE = "continuation.json"
@@ -31,7 +31,7 @@ NO_PRIOR = -1.0
 Floats = NDArray[np.float32]
 
 
-class ContinuationCard(BaseModel):
+class ContinuationCard(HasDigest):
     """What a continuation was fitted to and how well it does.
 
     Attributes:
@@ -44,8 +44,6 @@ class ContinuationCard(BaseModel):
         sha256: of `continuation.onnx`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     format: Literal[1] = 1
     task: str
     epochs: int = Field(ge=2)
@@ -53,7 +51,6 @@ class ContinuationCard(BaseModel):
     interval_level: float = Field(gt=0, lt=1)
     training: dict[str, Any]
     metrics: dict[str, Any]
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created_at: str
 
 
@@ -130,17 +127,7 @@ def read_continuation(folder: Path) -> Continuation | None:
     """
     if not (folder / CONTINUATION_CARD_FILE).exists():
         return None
-    try:
-        card = ContinuationCard.model_validate_json((folder / CONTINUATION_CARD_FILE).read_bytes())
-        model = (folder / CONTINUATION_FILE).read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "/".join(str(part) for part in first["loc"]) or "the file"
-        raise ArtifactError(f"{folder / CONTINUATION_CARD_FILE}: {where}: {first['msg']}") from error
-    if digest(model) != card.sha256:
-        raise ArtifactError(f"{folder / CONTINUATION_FILE}: its sha256 is not the one in {CONTINUATION_CARD_FILE}")
+    card, model = read_verified(folder, ContinuationCard, CONTINUATION_CARD_FILE, CONTINUATION_FILE)
     return Continuation(card, model)
 
 

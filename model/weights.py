@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from model.artifact import ArtifactError, digest
+from model.artifact import ArtifactError, HasDigest, read_verified
 from model.weight_features import FEATURES, Floats, Statistics, features, tensor_statistics
 
 WEIGHTS_FILE = "weights.onnx"
@@ -24,7 +24,7 @@ class WeightsError(ValueError):
     """A file that is not the weights of a network; the message says why."""
 
 
-class WeightsCard(BaseModel):
+class WeightsCard(HasDigest):
     """What reads accuracy off weights, what it was fitted to, how well it does.
 
     Attributes:
@@ -36,8 +36,6 @@ class WeightsCard(BaseModel):
         sha256: of `weights.onnx`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     format: Literal[1] = 1
     task: str
     features: int
@@ -45,7 +43,6 @@ class WeightsCard(BaseModel):
     interval_level: float = Field(gt=0, lt=1)
     training: dict[str, Any]
     metrics: dict[str, Any]
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created_at: str
 
 
@@ -131,15 +128,7 @@ def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
     """
     if not (folder / WEIGHTS_CARD_FILE).exists():
         return None
-    try:
-        card = WeightsCard.model_validate_json((folder / WEIGHTS_CARD_FILE).read_bytes())
-        model = (folder / WEIGHTS_FILE).read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
-    except ValidationError as error:
-        raise ArtifactError(f"{folder / WEIGHTS_CARD_FILE}: {error.errors()[0]['msg']}") from error
-    if digest(model) != card.sha256:
-        raise ArtifactError(f"{folder / WEIGHTS_FILE}: its sha256 is not the one in {WEIGHTS_CARD_FILE}")
+    card, model = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, WEIGHTS_FILE)
     return WeightsPredictor(card, model)
 
 
