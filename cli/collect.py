@@ -1,8 +1,8 @@
-"""`peephole sample` and `peephole collect`."""
+"""`peephole sample`, `peephole collect` and `peephole train`."""
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cli.predict import File, read_architectures
 from model.architecture import Architecture
+from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
-from training.collect import population
 from training.durations import parse_duration
-from training.observations import Observation
+from training.observations import Observation, architecture_id
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -59,28 +60,16 @@ def sample(
     typer.echo(json.dumps({"architectures": architectures}))
 
 
-def collect(
-    protocol: ProtocolOption,
-    networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
-    out: Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")] = 1,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")
-    ] = None,
-    time_limit: Annotated[
-        float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
-    ] = float("inf"),
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster instead: host:6379, or auto on one.")
-    ] = None,
-) -> None:
-    """Train sampled networks and record their learning curves.
+Out = Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")]
+TimeLimit = Annotated[
+    float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
+]
 
-    Finished networks are on disk at once (JSON Lines beside the table, folded into it now and then and at the end), so
-    that a kill loses at most the networks in flight. Run the same command again to go on.
 
-    Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
-    """
+def _measure(collector: Callable[..., int], protocol: Protocol, out: Path, jobs: Sequence[Job]) -> None:
+    """Run jobs behind a progress bar."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,7 +79,7 @@ def collect(
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, speed_estimate_period=600) as progress:
-        bar = progress.add_task(protocol.name, total=networks * seeds, rate="")
+        bar = progress.add_task(protocol.name, total=len(jobs), rate="")
 
         def on_start(done: int, total: int) -> None:
             progress.reset(bar, total=total, completed=done)
@@ -103,20 +92,64 @@ def collect(
             progress.update(bar, rate=f"{3600 * speed:.0f} networks/h" if speed else "")
             progress.console.print(_summary(row), style="dim", highlight=False)
 
-        collector = partial(collect_networks, workers=workers) if ray is None else _on_cluster(ray)
-        added = collector(
-            protocol,
-            out,
-            networks=networks,
-            seeds=seeds,
-            time_limit=time_limit,
-            on_start=on_start,
-            on_row=on_row,
-        )
+        added = collector(protocol, out, jobs, on_start=on_start, on_row=on_row)
     typer.echo(f"{added} rows added to {out}")
+
+
+def collect(
+    protocol: ProtocolOption,
+    networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
+    out: Out,
+    seeds: Seeds = 1,
+    only_held_out: Annotated[
+        bool,
+        typer.Option("--held-out", help="Count and train only networks of the test split: its noise ceiling."),
+    ] = False,
+    workers: Workers = None,
+    time_limit: TimeLimit = float("inf"),
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster instead: host:6379, or auto on one.")
+    ] = None,
+) -> None:
+    """Train sampled networks and record their learning curves.
+
+    Finished networks are on disk at once (JSON Lines beside the table, folded into it now and then and at the end), so
+    that a kill loses at most the networks in flight. Run the same command again to go on.
+
+    Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
+    """
+    collector = partial(collect_networks, workers=workers) if ray is None else _on_cluster(ray)
+    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out)
+    _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
+
+
+def train(
+    file: File,
+    protocol: ProtocolOption,
+    out: Out,
+    seeds: Seeds = 1,
+    workers: Workers = None,
+    time_limit: TimeLimit = float("inf"),
+) -> None:
+    """Train networks of your own, or those that were selected, and record their learning curves.
+
+    Works as `peephole collect` does, and fills the same kind of table.
+
+    Example: `peephole select --task mnist-mini --json | peephole train - --protocol mnist-mini --out best.parquet`
+    """
+    networks = read_architectures(file)
+    for index, network in enumerate(networks):
+        if network.in_channels not in {None, protocol.in_channels}:
+            raise ValueError(
+                f"{file}: /{index}/in_channels: {network.in_channels}, but images of {protocol.name} have "
+                f"{protocol.in_channels}"
+            )
+    jobs = [Job(architecture_id(one.layers), one.layers, seed) for one in networks for seed in range(seeds)]
+    _measure(partial(collect_networks, workers=workers, time_limit=time_limit), protocol, out, jobs)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command()(sample)
     app.command()(collect)
+    app.command()(train)

@@ -25,7 +25,12 @@ Artifact = Annotated[Path | None, typer.Option(help="Folder of another artifact.
 Clamp = Annotated[bool, typer.Option(help="Take the outermost bin for channel ratios outside the table.")]
 
 
-def _read(file: Path) -> list[Architecture]:
+def read_architectures(file: Path) -> list[Architecture]:
+    """Read networks from JSON in any of the forms that `File` names.
+
+    Raises:
+        ValueError: saying where the JSON is wrong.
+    """
     text = sys.stdin.read() if str(file) == "-" else file.read_text()
     try:
         content = json.loads(text)
@@ -97,7 +102,7 @@ def predict(
 
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --task mnist-mini`
     """
-    architectures = _read(file)
+    architectures = read_architectures(file)
     predictor = load(task, artifact)
     card = predictor.card
     codes, lengths = pad(_encode(architectures, card, clamp=clamp))
@@ -118,7 +123,7 @@ def predict(
 def encode(file: File, task: Task = None, artifact: Artifact = None, clamp: Clamp = False) -> None:
     """Print the integer codes of networks: one row a layer, ready for a request's `codes`."""
     card = load(task, artifact).card
-    architectures = _read(file)
+    architectures = read_architectures(file)
     encodings = _encode(architectures, card, clamp=clamp)
     typer.echo(
         json.dumps(

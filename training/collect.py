@@ -3,10 +3,11 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from model.architecture import Layer
 from model.shapes import cost
 from training import datasets
 from training.blocks import sample_block
-from training.observations import Journal, Observation, architecture_id
+from training.observations import Journal, Observation, architecture_id, held_out
 from training.protocols import Protocol
 from training.skeleton import assemble
 from training.train import OutOfTimeError, train_network
@@ -65,12 +66,23 @@ def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
         yield member.architecture, member.layers
 
 
-def plan(protocol: Protocol, networks: int, seeds: int, done: set[tuple[str, int]]) -> list[Job]:
-    """Return what is left to train: `networks` networks under seeds 0 to `seeds` - 1, in a fixed order."""
-    jobs = []
-    for (architecture, layers), _ in zip(population(protocol), range(networks), strict=False):
-        jobs += [Job(architecture, layers, seed) for seed in range(seeds) if (architecture, seed) not in done]
-    return jobs
+def plan(protocol: Protocol, networks: int, seeds: int = 1, *, only_held_out: bool = False) -> list[Job]:
+    """Return the runs that measure a population's first networks under seeds 0 to `seeds` - 1, in a fixed order.
+
+    Args:
+        protocol: whose population.
+        networks: how many networks.
+        seeds: how often each is trained.
+        only_held_out: count and train networks of the test split alone.
+    """
+    chosen = ((one, layers) for one, layers in population(protocol) if not only_held_out or held_out(one))
+    return [Job(one, layers, seed) for one, layers in islice(chosen, networks) for seed in range(seeds)]
+
+
+def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that the journal's table does not have, each once."""
+    done = {(row.architecture, row.seed) for row in journal.fold() if row.protocol == protocol.key}
+    return [job for key, job in {(job.architecture, job.seed): job for job in jobs}.items() if key not in done]
 
 
 _images: tuple[datasets.Images, datasets.Images]
@@ -97,9 +109,8 @@ def _work(job: Job, protocol: Protocol, deadline: float) -> Observation | None:
 def collect(
     protocol: Protocol,
     out: Path,
+    jobs: Sequence[Job],
     *,
-    networks: int,
-    seeds: int = 1,
     workers: int | None = None,
     time_limit: float = float("inf"),
     on_start: Callable[[int, int], None] = lambda done, total: None,
@@ -110,8 +121,7 @@ def collect(
     Args:
         protocol: the training recipe.
         out: the Parquet table; rows it already has are not measured again.
-        networks: how many networks of the population.
-        seeds: how often each is trained.
+        jobs: which networks, under which seeds.
         workers: processes, one thread each; all cores by default.
         time_limit: seconds after which networks in flight are given up.
         on_start: called with the number of runs already measured and the total.
@@ -124,12 +134,11 @@ def collect(
     datasets.load(protocol)  # fail here, in one line, and not in every worker; decoded images are cached
     journal = Journal(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row.architecture, row.seed) for row in journal.fold() if row.protocol == protocol.key}
-    jobs = plan(protocol, networks, seeds, done)
-    on_start(networks * seeds - len(jobs), networks * seeds)
+    missing = left_to_do(journal, protocol, jobs)
+    on_start(len(jobs) - len(missing), len(jobs))
     added = 0
     count = workers or os.cpu_count() or 1
-    queue = iter(jobs)
+    queue = iter(missing)
     last_fold = time.monotonic()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(protocol,)) as pool:

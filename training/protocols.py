@@ -70,7 +70,7 @@ PROTOCOLS = {
         Protocol("cifar10-short", "cifar10", 3, 32, 16, 50_000, 10_000, 24, 128, 0.1, (12, 18), clip=1.0),
         Protocol("mnist-mini", "mnist", 1, 14, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=20_000_000),
         Protocol(
-            "cifar10-mini", "cifar10", 3, 16, 8, 5_000, 4_000, 12, 64, 0.1, (6, 9), clip=1.0, max_flops=25_000_000
+            "cifar10-mini", "cifar10", 3, 16, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=12_000_000
         ),
         Protocol("digits-mini", "digits", 1, 8, 4, 1_200, 597, 8, 32, 0.05, (4, 6), clip=1.0, max_flops=500_000),
     )

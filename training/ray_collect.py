@@ -7,7 +7,7 @@ on every machine, with the images where the protocol reads them.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import ray
 import torch
 
 from training import datasets
-from training.collect import SECONDS_BETWEEN_FOLDS, Job, plan
+from training.collect import SECONDS_BETWEEN_FOLDS, Job, left_to_do
 from training.observations import Journal, Observation
 from training.protocols import Protocol
 from training.train import OutOfTimeError, train_network
@@ -60,10 +60,9 @@ def slots() -> dict[str, int]:
 def collect(
     protocol: Protocol,
     out: Path,
+    jobs: Sequence[Job],
     *,
-    networks: int,
     address: str,
-    seeds: int = 1,
     time_limit: float = float("inf"),
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_row: Callable[[Observation], None] = lambda row: None,
@@ -73,9 +72,8 @@ def collect(
     Args:
         protocol: the training recipe.
         out: the Parquet table; rows it already has are not measured again.
-        networks: how many networks of the population.
+        jobs: which networks, under which seeds.
         address: of the cluster, as `ray.init` takes it: `host:6379`, or `auto` on a machine of the cluster.
-        seeds: how often each is trained.
         time_limit: seconds after which networks in flight are given up.
         on_start: called with the number of runs already measured and the total.
         on_row: called with each new row, after it is on disk.
@@ -86,9 +84,8 @@ def collect(
     deadline = time.time() + time_limit
     journal = Journal(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row.architecture, row.seed) for row in journal.fold() if row.protocol == protocol.key}
-    jobs = deque(plan(protocol, networks, seeds, done))
-    on_start(networks * seeds - len(jobs), networks * seeds)
+    missing = deque(left_to_do(journal, protocol, jobs))
+    on_start(len(jobs) - len(missing), len(jobs))
     if not ray.is_initialized():
         ray.init(address=address, log_to_driver=False)
     remote = ray.remote(max_retries=-1)(_train)  # a task dies with its machine only; then it is run elsewhere
@@ -96,11 +93,11 @@ def collect(
     added = 0
     last_fold = time.monotonic()
     try:
-        while pending or (jobs and time.time() < deadline):
+        while pending or (missing and time.time() < deadline):
             busy = Counter(pending.values())
             for kind, room in slots().items():
-                while busy[kind] < room and jobs and time.time() < deadline:
-                    pending[remote.options(**RESOURCES[kind]).remote(jobs.popleft(), protocol, deadline)] = kind
+                while busy[kind] < room and missing and time.time() < deadline:
+                    pending[remote.options(**RESOURCES[kind]).remote(missing.popleft(), protocol, deadline)] = kind
                     busy[kind] += 1
             if not pending:  # no machine is left; others may join
                 time.sleep(PATIENCE)

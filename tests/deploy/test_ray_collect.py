@@ -7,6 +7,7 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]
 import ray
 from ray.cluster_utils import Cluster
 
+from training.collect import plan
 from training.observations import read
 from training.protocols import PROTOCOLS
 from training.ray_collect import collect
@@ -30,9 +31,9 @@ def test_a_machine_that_dies_in_the_middle_costs_no_network_and_repeats_none(tmp
         ray.init(address=cluster.address, log_to_driver=False)
         cluster.wait_for_nodes()
         assert ray.cluster_resources()["CPU"] == 2
-        added = collect(PROTOCOL, out, networks=NETWORKS, address=cluster.address, on_row=on_row)
+        added = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), address=cluster.address, on_row=on_row)
         assert ray.cluster_resources()["CPU"] == 1, "the machine is gone"
-        again = collect(PROTOCOL, out, networks=NETWORKS, address=cluster.address)
+        again = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), address=cluster.address)
     finally:
         ray.shutdown()
         cluster.shutdown()

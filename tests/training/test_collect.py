@@ -1,18 +1,24 @@
 """Collecting survives kill -9, resumes without repeating, and records what later work needs."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
+from cli.collect import register
+from model.architecture import Architecture
 from training import datasets
-from training.collect import collect, population
-from training.observations import Journal, read
+from training.collect import collect, plan, population
+from training.observations import Journal, held_out, read
 from training.protocols import PROTOCOLS
 from training.train import train_network
 from training.weight_stats import NAMES
@@ -53,12 +59,12 @@ def test_kill_in_the_middle_then_resume(tmp_path):
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     out = tmp_path_factory.mktemp("collect") / "digits.parquet"
-    collect(PROTOCOL, out, networks=3, seeds=2, workers=2)
+    collect(PROTOCOL, out, plan(PROTOCOL, 3, 2), workers=2)
     return out
 
 
 def test_a_second_run_adds_nothing(table):
-    assert collect(PROTOCOL, table, networks=3, seeds=2, workers=1) == 0
+    assert collect(PROTOCOL, table, plan(PROTOCOL, 3, 2), workers=1) == 0
     assert len(read(table)) == 6
 
 
@@ -95,7 +101,7 @@ def test_a_row_can_be_measured_again(table):
 
 def test_the_time_limit_stops_the_run(tmp_path):
     out = tmp_path / "digits.parquet"
-    assert collect(PROTOCOL, out, networks=10_000, workers=1, time_limit=0.0) == 0
+    assert collect(PROTOCOL, out, plan(PROTOCOL, 1000), workers=1, time_limit=0.0) == 0
     assert not out.exists()
 
 
@@ -106,3 +112,46 @@ def test_a_diverged_network_is_a_row(tmp_path):
     row = train_network(layers, wild, images, seed=0)
     assert row.status == "diverged"
     assert 1 <= len(row.accuracy) <= 4
+
+
+def test_a_plan_of_held_out_networks_takes_the_first_of_the_test_split():
+    jobs = plan(PROTOCOL, 4, 2, only_held_out=True)
+    chosen = [identity for identity, _ in islice(population(PROTOCOL), 100) if held_out(identity)][:4]
+    assert [(job.architecture, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
+
+
+@pytest.fixture
+def commands():
+    app = typer.Typer()
+    register(app)
+    return app
+
+
+def request_body(tmp_path, in_channels=1):
+    networks = [
+        Architecture(id=identity, in_channels=in_channels, layers=layers).model_dump(mode="json", exclude_none=True)
+        for identity, layers in islice(population(PROTOCOL), 2)
+    ]
+    file = tmp_path / "networks.json"
+    file.write_text(json.dumps({"task": PROTOCOL.name, "architectures": networks}))
+    return file
+
+
+def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table, commands):
+    out = tmp_path / "own.parquet"
+    arguments = ["train", str(request_body(tmp_path)), "--protocol", PROTOCOL.name, "--out", str(out)]
+    result = CliRunner().invoke(commands, arguments)
+    assert result.exit_code == 0, result.output
+    collected = {(row.architecture, row.seed): row.accuracy for row in read(table)}
+    trained = {(row.architecture, row.seed): row.accuracy for row in read(out)}
+    assert len(trained) == 2
+    assert all(collected[key] == accuracy for key, accuracy in trained.items())
+
+
+def test_networks_for_other_images_are_refused(tmp_path, commands):
+    out = tmp_path / "own.parquet"
+    arguments = ["train", str(request_body(tmp_path, 3)), "--protocol", PROTOCOL.name, "--out", str(out)]
+    result = CliRunner().invoke(commands, arguments)
+    assert isinstance(result.exception, ValueError)
+    assert "/0/in_channels: 3" in str(result.exception)
+    assert not out.exists()
