@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from model.artifact import MODEL_FILE
+from service import loading
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
