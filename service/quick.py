@@ -4,7 +4,6 @@ Only what is known to be valid is read here. A layer never met before, unusual s
 `envelope` and `population`, which learn and explain: `None` means "ask them", never "invalid".
 """
 
-from itertools import chain
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,12 +17,12 @@ Epoch = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class QuickCandidate(msgspec.Struct, forbid_unknown_fields=True):
-    """One architecture, its layers or codes still one text."""
+    """One architecture, its layers or codes still one text, which is empty when it is absent."""
 
     id: Text | None = None
     in_channels: int | None = None
-    layers: msgspec.Raw | None = None
-    codes: msgspec.Raw | None = None
+    layers: msgspec.Raw = msgspec.Raw()
+    codes: msgspec.Raw = msgspec.Raw()
     observed: Annotated[list[Share], msgspec.Meta(min_length=1)] | None = None
 
 
@@ -57,15 +56,13 @@ def look_up(asked: QuickRequest, vocabulary: Vocabulary, *, most: int, max_layer
     rows: list[list[int]] = []
     try:
         for candidate in candidates:
-            if candidate.in_channels not in known_channels or (candidate.layers is None) == (candidate.codes is None):
+            layers, codes = bytes(candidate.layers), bytes(candidate.codes)
+            if candidate.in_channels not in known_channels or bool(layers) == bool(codes):
                 return None
-            if candidate.codes is not None:
-                rows.append(vocabulary.codes_of(bytes(candidate.codes)))
-            elif candidate.layers is not None:
-                rows.append(vocabulary.layers_of(bytes(candidate.layers)))
+            rows.append(vocabulary.layers_of(layers) if layers else vocabulary.codes_of(codes))
     except KeyError:
         return None
-    if max(map(len, rows)) > max_layers or min(chain.from_iterable(rows)) < 0:  # too many, or clamped
+    if max(map(len, rows)) > max_layers:
         return None
     observed = {index: one.observed for index, one in enumerate(candidates) if one.observed is not None}
     return Population(ids, vocabulary.gather(rows), [[]] * len(rows), observed)

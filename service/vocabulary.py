@@ -48,7 +48,12 @@ def _split(text: bytes, close: bytes, begin: bytes) -> list[bytes]:
 
     The parts may be nonsense (a string can hold anything). But when each of them is the text of a valid element, then
     the list is made of just those.
+
+    Raises:
+        KeyError: when it is no list.
     """
+    if text[:1] != b"[":
+        raise KeyError
     spaced = close + b", " + begin
     return text[1:-1].replace(spaced if spaced in text else close + b"," + begin, close + b"\n" + begin).split(b"\n")
 
@@ -110,16 +115,18 @@ class Vocabulary:
             return Reading([known.get(bytes(row)) or self._learn_row(bytes(row)) for row in codes])
 
     def layers_of(self, text: bytes) -> list[int]:
-        """Return the rows of a list of layer objects, all met before; negative where one was clamped.
+        """Return the rows of a list of layer objects, all met before and none of them clamped.
 
         Raises:
-            KeyError: when one was not.
+            KeyError: when one was not met before, or was clamped.
         """
         state = self._start
         rows: list[int] = []
         for layer in _split(text, b"}", b"{"):
             row, state = state[layer]
             rows.append(row)
+        if min(rows) < 0:
+            raise KeyError
         return rows
 
     def codes_of(self, text: bytes) -> list[int]:
