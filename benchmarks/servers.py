@@ -121,8 +121,7 @@ SERVERS = (
     Server(
         "peephole",
         "Peephole",
-        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0, PEEPHOLE_MAX_QUEUE_COST=65536 "
-        "(about 40 of the overload's requests)",
+        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0",
         ("fastapi", "uvicorn", "msgspec", *_COMMON),
         ("-m", "service"),
         8101,
@@ -130,7 +129,6 @@ SERVERS = (
             "PORT": "8101",
             "PEEPHOLE_THREADS": "1",
             "PEEPHOLE_CACHE_ENTRIES": "0",
-            "PEEPHOLE_MAX_QUEUE_COST": "65536",
             "PEEPHOLE_SHIPPED": "false",
             "PEEPHOLE_MODELS": "{model}",
         },

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Card
-from model.runtime import Curves, Floats
+from model.runtime import Curves
 from service.population import Population
 
 DECIMALS = 6
@@ -19,32 +19,26 @@ def ranks(final: NDArray[np.float64]) -> list[int]:
     return [int(rank) for rank in np.searchsorted(ordered, -final, side="left") + 1]
 
 
-def _rounded(curves: Floats) -> NDArray[np.float64]:
-    exact: NDArray[np.float64] = curves.astype(np.float64)
-    return exact.round(DECIMALS)
-
-
 def render(request_id: str, card: Card, epochs: Sequence[int], population: Population, curves: Curves) -> bytes:
     """Return the body of the answer; curves are [networks, epochs] in the order of the request."""
-    accuracy = _rounded(curves.accuracy)
-    final = accuracy[:, int(np.argmax(epochs))]
+    columns = np.concatenate([curves.accuracy, curves.lower, curves.upper], axis=1, dtype=np.float64).round(DECIMALS)
+    final = columns[:, int(np.argmax(epochs))]
+    one, two = len(epochs), 2 * len(epochs)
     familiar = curves.distance <= card.distance_threshold
     predictions = [
         {
             "id": name,
-            "accuracy": middle,
-            "lower": low,
-            "upper": high,
+            "accuracy": row[:one],
+            "lower": row[one:two],
+            "upper": row[two:],
             "final_accuracy": last,
             "rank": rank,
             "in_distribution": near,
             "notes": notes,
         }
-        for name, middle, low, high, last, rank, near, notes in zip(
+        for name, row, last, rank, near, notes in zip(
             population.ids,
-            accuracy.tolist(),
-            _rounded(curves.lower).tolist(),
-            _rounded(curves.upper).tolist(),
+            columns.tolist(),
             final.tolist(),
             ranks(final),
             familiar.tolist(),

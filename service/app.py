@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from service.direct import Direct
 from service.edge import Edge
 from service.openapi import describe
 from service.problems import Problem, on_http_exception, on_problem
@@ -32,6 +33,12 @@ def _operation_id(route: APIRoute) -> str:
     return route.path_format.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "root"
 
 
+def _direct(service: Service) -> dict[tuple[str, str], Direct]:
+    """Return the endpoints that skip the router, by method and path."""
+    (route,) = (route for route in predict.router.routes if isinstance(route, APIRoute))
+    return {("POST", route.path): Direct(route, predict.predict, service)}
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return a new application; nothing is shared between two of them."""
     settings = settings or Settings()
@@ -43,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=info.package_version(),
         lifespan=_lifespan,
         exception_handlers=handlers,
-        middleware=[Middleware(Edge, metrics=service.metrics)],
+        middleware=[Middleware(Edge, metrics=service.metrics, direct=_direct(service))],
         telemetry=tracing(settings),
         generate_unique_id_function=_operation_id,
         redoc_url=None,

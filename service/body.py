@@ -4,17 +4,24 @@ import asyncio
 
 from starlette.requests import Request
 
-from service.problems import KINDS, Problem
+from service.problems import KINDS, ClientGoneError, Problem
 from service.service import Service
 
 _CLOSE = {"Connection": "close"}
 
 
 def _check_type(request: Request) -> None:
+    if request.headers.get("content-type") == "application/json":
+        return
     kind, *parameters = request.headers.get("content-type", "").lower().split(";")
     charsets = {p.strip().removeprefix("charset=").strip('"') for p in parameters if p.strip().startswith("charset=")}
     if kind.strip() != "application/json" or not charsets <= {"utf-8", "utf8", "us-ascii"}:
         raise Problem("unsupported-media-type", KINDS["unsupported-media-type"].advice)
+
+
+def _too_large(limit: int) -> Problem:
+    """Return the 413 for a body over `limit` bytes."""
+    return Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
 
 
 async def read_body(request: Request, service: Service, *, check_type: bool = True) -> bytes:
@@ -23,6 +30,7 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
     Raises:
         Problem: 415 for anything but JSON, 413 for more than the limit, 408 for a body that does not arrive, 429 when
             the bodies of all requests together are too much.
+        ClientGoneError: when the caller hung up meanwhile.
     """
     if check_type:
         _check_type(request)
@@ -30,22 +38,28 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
     seconds = service.settings.body_seconds
     limit = service.settings.max_body_bytes
-    too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
-        raise too_large
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     state = request.scope["state"]
-    state["buffered"] = 0
+    state["buffered"] = state["unqueued"] = 0
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                chunk, more = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 if size > limit:
-                    raise too_large
+                    raise _too_large(limit)
                 state["buffered"] += len(chunk)
+                state["unqueued"] += len(chunk)
                 service.buffered += len(chunk)
+                service.intake.size += len(chunk)
                 if service.buffered > service.settings.max_buffered_bytes:
                     raise Problem("queue-full", "Too many bodies at once.", headers={"Retry-After": "1"})
                 chunks.append(chunk)

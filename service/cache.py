@@ -22,6 +22,8 @@ class CurveCache:
 
     def get(self, keys: Sequence[bytes]) -> list[Floats | None]:
         """Return what is known for each key."""
+        if not self._results.maxsize:
+            return [None] * len(keys)
         with self._lock:
             return [self._results.get(key) for key in keys]
 

@@ -1,12 +1,12 @@
 """The outermost layer: request ids, timings, metrics, the access line, security headers, the last-resort 500."""
 
+import asyncio
 import re
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.logs import log
@@ -14,14 +14,14 @@ from service.metrics import Metrics
 from service.problems import KINDS, ClientGoneError, Problem
 from service.tracing import trace_id
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:+/=-]{1,128}")
 _QUIET = {"/livez", "/readyz", "/healthz", "/metrics"}
-_SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cache-Control": "no-store",
-}
+_SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+)
 
 
 def stages(scope: MutableMapping[str, Any]) -> dict[str, float]:
@@ -31,11 +31,12 @@ def stages(scope: MutableMapping[str, Any]) -> dict[str, float]:
 
 
 class Edge:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application; `direct` are applications by method and path that go first."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Mapping[tuple[str, str], ASGIApp]) -> None:
         self.app = app
         self.metrics = metrics
+        self.direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,8 +44,9 @@ class Edge:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        offered = Headers(scope=scope).get("x-request-id", "")
-        request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(8)
+        app = self.direct.get((scope["method"], scope["path"]), self.app)
+        offered = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
         sent = False
@@ -54,18 +56,19 @@ class Edge:
             if message["type"] == "http.response.start":
                 sent = True
                 status = message["status"]
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers["X-Request-ID"] = request_id
-                for name, value in _SECURITY.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                given = {name for name, _ in headers}
+                headers += [header for header in _SECURITY if header[0] not in given]
+                headers.append((b"x-request-id", request_id.encode()))
                 times = scope["state"].get("stages", {})
                 if times:
                     timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in times.items())
-                    headers["Server-Timing"] = timing
+                    headers.append((b"server-timing", timing.encode()))
+                message["headers"] = headers
             await send(message)
 
         try:
-            await self.app(scope, receive, edged_send)
+            await app(scope, receive, edged_send)
         except ClientGoneError:
             status = 499
             scope["state"]["gone"] = True
@@ -75,7 +78,8 @@ class Edge:
                 problem = Problem("internal-error", "An unexpected error; the log has it under the request_id.")
                 await problem.response(request_id)(scope, receive, edged_send)
         finally:
-            self._account(scope, request_id, status, perf_counter() - started)
+            arguments = (scope, request_id, status, perf_counter() - started)
+            asyncio.get_running_loop().call_soon(self._account, *arguments)  # once the answer is on its way
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

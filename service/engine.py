@@ -21,6 +21,8 @@ from service.metrics import Metrics
 PATIENCE = 0.25
 TICK = 0.1
 STANDSTILL = 1.0
+ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
+FADING = 0.9  # of what was measured, at each batch
 
 
 class PredictionError(Exception):
@@ -46,16 +48,18 @@ class _Worker(Thread):
 
     def run(self) -> None:
         """Take and run batches until the backlog is closed and empty."""
+        backlog = self.engine.backlog
         while True:
-            self.beat = monotonic()
+            since = self.beat = monotonic()
+            is_idle = not len(backlog)
             try:
-                batch = self.engine.backlog.take(PATIENCE)
+                batch = backlog.take(PATIENCE)
             except ClosedError:
                 self.finished = True
                 return
             if batch:
                 self.beat = monotonic()
-                self.engine.execute(batch)
+                self.engine.execute(batch, self.beat if is_idle else since)
 
 
 class Engine:
@@ -64,7 +68,8 @@ class Engine:
     def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int) -> None:
         self.metrics = metrics
         self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch)
-        self.rate = 100_000.0  # padded layers a second; measured as it goes
+        self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
+        self._busy = 1.0
         self.failure: str | None = None
         self._jobs: set[Job] = set()
         self._workers = [_Worker(self, index) for index in range(workers)]
@@ -100,16 +105,15 @@ class Engine:
             self.backlog.discard(job)
         job.future.cancel()
 
-    def execute(self, batch: Sequence[Chunk]) -> None:
-        """Run a batch on an inference thread and pass its results to the event loop."""
+    def execute(self, batch: Sequence[Chunk], since: float) -> None:
+        """Run a batch on an inference thread and pass its results to the event loop; it was ready `since` then."""
         assert self._loop is not None  # noqa: S101 - `start` set it
-        job = batch[0].job
         began = monotonic()
         for chunk in batch:
             chunk.job.started = chunk.job.started or began
         rows = [(chunk.job, row) for chunk in batch for row in chunk.rows]
         result, failed = self._predict(rows)
-        seconds = monotonic() - began
+        ended = monotonic()
         for index, (owner, row) in enumerate(rows):
             owner.result[row] = result[index]
         self.backlog.release(batch)
@@ -117,15 +121,7 @@ class Engine:
         for index in failed:
             owner, row = rows[index]
             poisonous.setdefault(owner, []).append(row)
-        self._loop.call_soon_threadsafe(self._deliver, batch, poisonous)
-        cost = sum(chunk.cost for chunk in batch)
-        self.rate += 0.1 * (len(self._workers) * cost / max(seconds, 1e-6) - self.rate)
-        task = job.model.card.task
-        self.metrics.inference_seconds.labels(task).observe(seconds)
-        self.metrics.batches.labels(task).inc()
-        self.metrics.batch_architectures.observe(len(rows))
-        self.metrics.batch_cost.observe(cost)
-        self.metrics.batch_padding.observe(1 - sum(len(j.codes[row]) for j, row in rows) / cost)
+        self._loop.call_soon_threadsafe(self._deliver, batch, poisonous, ended - began, ended - since)
 
     def _predict(self, rows: Sequence[tuple[Job, int]]) -> tuple[Floats, list[int]]:
         """Return the rows' results and the indices of rows that failed; a failing batch is halved to find them."""
@@ -143,7 +139,9 @@ class Engine:
             return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
         return result, np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist()
 
-    def _deliver(self, batch: Sequence[Chunk], poisonous: Mapping[Job, list[int]]) -> None:
+    def _deliver(
+        self, batch: Sequence[Chunk], poisonous: Mapping[Job, list[int]], seconds: float, busy_seconds: float
+    ) -> None:
         for chunk in batch:
             job = chunk.job
             job.left -= len(chunk.rows)
@@ -153,6 +151,24 @@ class Engine:
                 job.future.set_exception(PredictionError(poisonous[job]))
             elif job.left == 0:
                 job.future.set_result(job.result)
+        self._account(batch, seconds, busy_seconds)
+
+    def _account(self, batch: Sequence[Chunk], seconds: float, busy_seconds: float) -> None:
+        cost = sum(chunk.cost for chunk in batch)
+        self._done = FADING * self._done + cost * len(self._workers)
+        self._busy = FADING * self._busy + busy_seconds
+        layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
+        task = batch[0].job.model.card.task
+        self.metrics.inference_seconds.labels(task).observe(seconds)
+        self.metrics.batches.labels(task).inc()
+        self.metrics.batch_architectures.observe(sum(len(chunk.rows) for chunk in batch))
+        self.metrics.batch_cost.observe(cost)
+        self.metrics.batch_padding.observe(1 - layers / cost)
+
+    @property
+    def rate(self) -> float:
+        """Padded layers a second, as measured of late while there was work."""
+        return self._done / self._busy
 
     def retry_after(self) -> int:
         """Seconds until the backlog of now is done, at the rate measured."""

@@ -25,10 +25,13 @@ class Loaded:
 def load(settings: Settings, threads: int) -> Loaded:
     """Load every predictor; `auto` takes the GPU when ONNX Runtime has it and every predictor works there.
 
+    An ONNX Runtime that was built for the CPU alone is a choice; one that cannot use its GPU is a fallback.
+
     Raises:
         ArtifactError: one line that says where and why; with `cuda` also when there is no working GPU.
     """
-    if settings.provider == "cpu":
+    cpu_only = CUDA not in onnxruntime.get_available_providers()
+    if settings.provider == "cpu" or (settings.provider == "auto" and cpu_only):
         return Loaded(_on("cpu", settings, threads), "cpu")
     try:
         return Loaded(_on("cuda", settings, threads), "cuda")

@@ -104,6 +104,5 @@ def read_population(
             ]
     if reader.found:
         raise invalid(reader.found)
-    readings = [reading for _, reading in read]
-    notes = [_notes(reading.clamped) for reading in readings]
-    return Population(ids, vocabulary.gather(readings), notes, reader.observed)
+    notes = [_notes(reading.clamped) for _, reading in read]
+    return Population(ids, vocabulary.gather([reading.rows for _, reading in read]), notes, reader.observed)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from starlette.requests import Request
@@ -62,6 +61,10 @@ async def predict_curves(
     missing = [index for index, result in enumerate(plan.known) if result is None]
     service.metrics.cache.labels("hit").inc(len(plan.place) - len(missing))
     service.metrics.cache.labels("miss").inc(len(missing))
+    if len(missing) == len(codes):
+        distinct = await _compute(service, request, model, codes, range(len(codes)), epochs)
+        service.cache.put(plan.keys, list(distinct))
+        return split(distinct)
     results: list[Floats | None] = list(plan.known)
     if missing:
         places = [plan.first[index] for index in missing]
@@ -89,6 +92,7 @@ async def _compute(
         limit = engine.backlog.max_cost
         raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
     try:
+        _take_in(service, request, job)
         engine.submit(job)
         result = await _settled(request, job)
     except FullError:
@@ -110,6 +114,13 @@ async def _compute(
     return result
 
 
+def _take_in(service: Service, request: Request, job: Job) -> None:
+    """Count the request's work in the queue from now on, no longer among what is coming."""
+    size = request.scope["state"].pop("unqueued", 0)
+    service.intake.size -= size
+    service.intake.learn(size, job.cost)
+
+
 def queue_full(service: Service) -> Problem:
     """Return the 429 for a full backlog, with the seconds until it is done."""
     seconds = service.engine.retry_after()
@@ -122,19 +133,28 @@ async def _settled(request: Request, job: Job) -> Floats:
 
     Most answers are there within `GLANCE_SECONDS`; only then is it worth a task to listen for the hang-up.
     """
-    await asyncio.wait({job.future}, timeout=min(GLANCE_SECONDS, job.deadline - monotonic()))
-    if job.future.done():
-        return job.future.result()
-    gone = asyncio.ensure_future(_hang_up(request))
+    loop = asyncio.get_running_loop()
+    listening: list[asyncio.Task[None]] = []
+
+    def listen() -> None:
+        listening.append(loop.create_task(_hang_up(request)))
+        listening[0].add_done_callback(lambda _: give_up(ClientGoneError()))
+
+    def give_up(reason: Exception) -> None:
+        if not job.future.done():
+            job.future.set_exception(reason)
+
+    timers = (
+        loop.call_later(GLANCE_SECONDS, listen),
+        loop.call_later(max(0.0, job.deadline - monotonic()), give_up, TimeoutError()),
+    )
     try:
-        patience = job.deadline - monotonic()
-        waited: list[asyncio.Future[Any]] = [job.future, gone]
-        await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if job.future.done():
-            return job.future.result()
-        raise ClientGoneError if gone.done() else TimeoutError
+        return await job.future
     finally:
-        gone.cancel()
+        for timer in timers:
+            timer.cancel()
+        for task in listening:
+            task.cancel()
 
 
 async def _hang_up(request: Request) -> None:

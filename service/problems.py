@@ -124,7 +124,7 @@ async def on_problem(request: Request, error: Exception) -> Response:
     """Exception handler for `Problem`."""
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class alone
     request.scope["state"]["problem"] = error.slug
-    if request.url.path.startswith("/v2"):
+    if request.scope["path"].startswith("/v2"):
         error.extensions["error"] = error.detail  # where the Open Inference Protocol looks for it
     return error.response(request_id(request))
 

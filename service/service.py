@@ -15,6 +15,7 @@ from service.auth import Keys
 from service.cache import CurveCache
 from service.cores import available
 from service.engine import Engine, supervise
+from service.intake import Intake
 from service.loading import Loaded, load
 from service.logs import log
 from service.metrics import Metrics
@@ -33,6 +34,7 @@ class Service:
     Attributes:
         models: by task; replaced as a whole, never changed.
         readers: threads that read large bodies, so that the event loop goes on meanwhile.
+        intake: those whose networks are not in the queue yet.
         inflight: requests for predictions being handled.
         buffered: bytes of their bodies.
         on_failure: told the reason when the service can never answer again; the process should end.
@@ -50,6 +52,7 @@ class Service:
         self.provider: Provider = "cpu"
         self.fallback: str | None = None
         self.reloader = Reloader(settings, self.metrics, self._loaded, self._take)
+        self.intake = Intake()
         self.inflight = 0
         self.buffered = 0
         self.draining = False

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     max_layers: int = Field(1024, ge=1, description="Most layers in one architecture.")
 
     max_queue_cost: int = Field(1_000_000, ge=1, description="Most work waiting at once, in padded layers.")
+    max_queue_ms: int = Field(
+        10_000, ge=1, description="Longest expected wait in the queue for a request to be let in."
+    )
     max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
     max_buffered_bytes: int = Field(256 * MIB, ge=KIB, description="Most bytes of bodies held at once.")
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")

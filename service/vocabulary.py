@@ -7,7 +7,7 @@ parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from threading import Lock
 from typing import get_args
 
@@ -35,16 +35,27 @@ class UnknownTextError(Exception):
 class _State(dict[bytes, tuple[int, "_State"]]):
     """A place in a network: from the text of the next layer to its row and the next place."""
 
-    __slots__ = ("is_stem", "shape", "vocabulary")
+    __slots__ = ("is_stem", "shape")
 
-    def __init__(self, vocabulary: "Vocabulary", shape: Shape, is_stem: bool) -> None:
+    def __init__(self, shape: Shape, is_stem: bool) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
         self.shape = shape
         self.is_stem = is_stem
 
-    def __missing__(self, text: bytes) -> tuple[int, "_State"]:
-        return self.vocabulary.learn(self, text)
+
+def _split(text: bytes, close: bytes, begin: bytes) -> list[bytes]:
+    """Split the text of a JSON list where `close` ends an element, a comma follows and `begin` begins the next.
+
+    The parts may be nonsense (a string can hold anything). But when each of them is the text of a valid element, then
+    the list is made of just those.
+
+    Raises:
+        KeyError: when it is no list.
+    """
+    if text[:1] != b"[":
+        raise KeyError
+    spaced = close + b", " + begin
+    return text[1:-1].replace(spaced if spaced in text else close + b"," + begin, close + b"\n" + begin).split(b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,8 @@ class Vocabulary:
         state = self._start
         rows: list[int] = []
         for layer in layers:
-            row, state = state[bytes(layer)]
+            text = bytes(layer)
+            row, state = state.get(text) or self._learn(state, text)
             rows.append(row)
         if min(rows) >= 0:
             return Reading(rows)
@@ -102,13 +114,36 @@ class Vocabulary:
         except KeyError:
             return Reading([known.get(bytes(row)) or self._learn_row(bytes(row)) for row in codes])
 
-    def gather(self, readings: Sequence[Reading]) -> list[Ints]:
-        """Return the codes [layers, columns] of each reading."""
-        lengths = [len(reading.rows) for reading in readings]
-        flat = np.fromiter(chain.from_iterable(reading.rows for reading in readings), dtype=np.intp, count=sum(lengths))
-        return np.split(self._table[flat], np.cumsum(lengths)[:-1])
+    def layers_of(self, text: bytes) -> list[int]:
+        """Return the rows of a list of layer objects, all met before and none of them clamped.
 
-    def learn(self, state: _State, text: bytes) -> tuple[int, _State]:
+        Raises:
+            KeyError: when one was not met before, or was clamped.
+        """
+        state = self._start
+        rows: list[int] = []
+        for layer in _split(text, b"}", b"{"):
+            row, state = state[layer]
+            rows.append(row)
+        if min(rows) < 0:
+            raise KeyError
+        return rows
+
+    def codes_of(self, text: bytes) -> list[int]:
+        """Return the rows of a network's code, all met before.
+
+        Raises:
+            KeyError: when one was not.
+        """
+        return list(map(self._code_texts.__getitem__, _split(text, b"]", b"[")))
+
+    def gather(self, rows: Sequence[Sequence[int]]) -> list[Ints]:
+        """Return the codes [layers, columns] of each network, given as indices of rows."""
+        ends = list(accumulate(map(len, rows)))
+        flat = self._table[np.fromiter(chain.from_iterable(rows), dtype=np.intp, count=ends[-1])]
+        return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _learn(self, state: _State, text: bytes) -> tuple[int, _State]:
         """Validate and encode a layer's text at a place where it was not seen before."""
         try:
             layer = LAYER.validate_json(text)
@@ -137,7 +172,7 @@ class Vocabulary:
             return self._code_texts.setdefault(text, self._row_id(tuple(row)))
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
-        return self._states.setdefault((shape, is_stem), _State(self, shape, is_stem))
+        return self._states.setdefault((shape, is_stem), _State(shape, is_stem))
 
     def _row_id(self, row: tuple[int, ...]) -> int:
         """Return the index of a row of the table, adding it when new; 0 stays the padding."""

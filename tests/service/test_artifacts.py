@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from model.artifact import MODEL_FILE
+from service import loading
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
@@ -77,17 +78,29 @@ def test_a_bad_artifact_refuses_to_start(tmp_path: Path, spoil: Callable[[Path],
     assert "Traceback" not in output
 
 
-def test_cuda_without_a_gpu_refuses_to_start_and_auto_says_it_fell_back(serve: Serve, tiny: Path) -> None:
-    """`cuda` fails with one clear line; `auto` serves from the CPU and says so in /info and a metric."""
+def test_cuda_without_a_gpu_refuses_to_start(tiny: Path) -> None:
+    """`cuda` fails with one clear line."""
     live = Live(tiny, PEEPHOLE_PROVIDER="cuda", CUDA_VISIBLE_DEVICES="")
     code, output = live.wait()
     assert code != 0
     assert "PEEPHOLE_PROVIDER=cuda" in output
+
+
+@pytest.mark.parametrize("has_cuda", [False, True], ids=["built-for-cpu", "built-for-cuda"])
+def test_auto_falls_back_only_where_a_gpu_could_have_been_used(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, has_cuda: bool
+) -> None:
+    """An ONNX Runtime for the CPU alone is no fallback; one for CUDA that finds no GPU is, in /info and a metric."""
+    providers = [*([loading.CUDA] if has_cuda else []), "CPUExecutionProvider"]
+    monkeypatch.setattr(loading.onnxruntime, "get_available_providers", lambda: providers)
     client = serve(provider="auto")
     provider = client.get("/info").json()["provider"]
+    metric = next(
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("predictor_provider_fallback ")
+    )
     if provider["used"] == "cpu":
-        assert provider["fallback"]
-        assert "predictor_provider_fallback 1.0" in client.get("/metrics").text
+        assert (provider["fallback"] is not None) == has_cuda
+        assert float(metric.split()[1]) == has_cuda
 
 
 def until(condition: Callable[[], bool]) -> bool:

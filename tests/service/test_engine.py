@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from model.runtime import Curves
 from service.cache import CurveCache
 from service.engine import Engine, supervise
+from service.intake import Intake
 from service.metrics import Metrics
 from service.predicting import predict_curves
 from service.problems import ClientGoneError, Problem
@@ -112,6 +113,7 @@ class EngineMachine(RuleBasedStateMachine):
             metrics=self.metrics,
             engine=self.engine,
             cache=CurveCache(0),
+            intake=Intake(),
             settings=SimpleNamespace(batch_cost=MAX_BATCH),
         )
         self.run(self._start())

@@ -1,5 +1,6 @@
 """Batches, queue, deadlines, cache: what concurrent callers get is theirs, on time or refused honestly."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -200,6 +201,46 @@ def test_a_large_request_does_not_hold_up_a_small_one(serve: Serve, tmp_path: Pa
     large = [network(30, n) for n in range(150)]
     together([lambda: ask("large", large, 0), lambda: ask("small", [network(3, 7)], 0.4)])
     assert finished == ["small", "large"]
+
+
+def answer_to_headers(port: int, timeout_ms: int, size: int) -> bytes:
+    """Announce a body, do not send it, and return the first line of the answer; nothing when none comes soon."""
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n"
+        f"X-Request-Timeout-Ms: {timeout_ms}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as caller:
+        caller.sendall(head.encode())
+        caller.settimeout(0.5)
+        with suppress(TimeoutError):
+            return caller.recv(4096).partition(b"\r\n")[0]
+    return b""
+
+
+def test_who_would_wait_too_long_is_refused_from_the_headers(tmp_path: Path) -> None:
+    """While much waits, an impatient caller gets a 429 without sending the body; a patient one is heard."""
+    slower = graphs.artifact(tmp_path / "slower", model=graphs.graph(loops=300))
+    with running(slower, PEEPHOLE_BATCH_COST="64", PEEPHOLE_STALL_SECONDS="60", PEEPHOLE_HANG_SECONDS="60") as live:
+        assert answer_to_headers(live.port, 50, 100_000) == b"", "an idle service waits for the body"
+        statuses: list[int] = []
+
+        def ask(n: int) -> None:
+            networks = [network(30, 100 * n + i) for i in range(40)]
+            response = httpx2.post(live.url + "/predict", json={"architectures": networks}, timeout=60)
+            statuses.append(response.status_code)
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        limit = time.monotonic() + 20
+        refused = False
+        while not refused and any(thread.is_alive() for thread in threads) and time.monotonic() < limit:
+            refused = answer_to_headers(live.port, 50, 100_000).startswith(b"HTTP/1.1 429")
+        assert refused
+        assert answer_to_headers(live.port, 60_000, 1000) == b"", "a patient caller is let in"
+        for thread in threads:
+            thread.join(60)
+        assert statuses == [200] * 3
 
 
 def test_loading_is_a_503_until_it_is_done(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
