@@ -32,6 +32,26 @@ def untied_ceiling(observations: Sequence[Observation]) -> float | None:
     Returns:
         `None` with fewer than three networks trained under several seeds.
     """
+    finals = _repeated(observations)
+    if finals is None:
+        return None
+    rng = np.random.default_rng(0)
+    return float(np.mean([_ceiling(finals, TINY * rng.random(len(finals))) for _ in range(TIE_BREAKS)]))
+
+
+def ceiling_interval(observations: Sequence[Observation], level: float = 0.95) -> tuple[float, float] | None:
+    """Return the bootstrap interval of the noise ceiling's tau over the networks trained under several seeds."""
+    finals = _repeated(observations)
+    if finals is None:
+        return None
+    rng = np.random.default_rng(0)
+    taus = [_ceiling(finals[rng.integers(len(finals), size=len(finals))], 0.0) for _ in range(RESAMPLES)]
+    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _repeated(observations: Sequence[Observation]) -> Floats | None:
+    """Return final accuracies [networks, seeds] of networks with several seeds; `None` with fewer than three."""
     runs: dict[str, list[float]] = {}
     for row in sorted(observations, key=lambda row: row.seed):
         runs.setdefault(row.architecture, []).append(row.accuracy[-1])
@@ -39,13 +59,13 @@ def untied_ceiling(observations: Sequence[Observation]) -> float | None:
     if len(repeated) < 3:
         return None
     count = min(map(len, repeated))
-    finals = np.array([one[:count] for one in repeated])
-    rng = np.random.default_rng(0)
-    taus = []
-    for run in range(count):
-        others = np.delete(finals, run, axis=1).mean(axis=1)
-        taus += [tau(finals[:, run], others + TINY * rng.random(len(others))) for _ in range(TIE_BREAKS)]
-    return float(np.mean(taus))
+    return np.array([one[:count] for one in repeated])
+
+
+def _ceiling(finals: Floats, shift: Floats | float) -> float:
+    """Return the mean tau of each run with the mean of the others, the latter shifted."""
+    others = (np.delete(finals, run, axis=1).mean(axis=1) + shift for run in range(finals.shape[1]))
+    return float(np.mean([tau(finals[:, run], mean) for run, mean in enumerate(others)]))
 
 
 def regret(measured: Floats, predicted: Floats, k: int) -> float:

@@ -36,7 +36,7 @@ GROWTH = """## How many networks to learn from
 Random parts of the learning set, the same test split; means of two draws up to 100 networks. The shipped predictor's
 last point is the artifact itself.
 """
-FIGURES_6_7 = """## What the plain LSTM has learnt (the paper's Figures 6 and 7)
+FIGURES_6_7 = """## What the plain LSTM has learned (the paper's Figures 6 and 7)
 
 One memory cell along the layers of six test networks, from the worst to the best: the cell whose response rises most at
 convolutions, as against other layers, over the networks it learned from. Then t-SNE of the structural feature.

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from training.evaluate import Evaluation
 from training.table import Floats
@@ -25,12 +26,12 @@ STYLE: dict[Any, Any] = {
 OURS, OTHERS, DARK = "#1f6f8b", ("#c2410c", "#64748b", "#a3a3a3"), "#0f172a"
 KINDS = {  # colours of layer types in the cell pictures
     "conv": "#c2410c",
-    "batch_norm": "#94a3b8",
+    "batch_norm": "#0f172a",
     "max_pool": "#1f6f8b",
     "avg_pool": "#60a5fa",
-    "relu": "#d4d4d4",
-    "sigmoid": "#d9c89e",
-    "tanh": "#c4b5d4",
+    "relu": "#a3a3a3",
+    "sigmoid": "#ca9a04",
+    "tanh": "#a78bfa",
 }
 CURVES = 12
 
@@ -48,44 +49,52 @@ def _saved(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 def scatter(path: Path, panels: Sequence[tuple[str, Floats, Floats]]) -> None:
     """Draw measured against predicted final accuracies (the paper's Figure 5), a panel for each method."""
-    with _saved(path, 2.6 * len(panels), 2.8) as figure:
+    values = np.concatenate([part for _, *parts in panels for part in parts])
+    low, high = float(values.min()) - 0.02, float(values.max()) + 0.02
+    with _saved(path, 2.6 * len(panels), 3.1) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axis, (title, measured, predicted) in zip(axes, panels, strict=True):
-            axis.plot([0, 1], [0, 1], color="#cbd5e1", lw=1, zorder=0)
-            axis.scatter(measured, predicted, s=8, alpha=0.6, color=OURS, linewidths=0)
-            axis.set(title=title, xlabel="measured", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+            axis.plot([low, high], [low, high], color="#cbd5e1", lw=1, zorder=0)
+            axis.scatter(measured, predicted, s=10, alpha=0.6, color=OURS, linewidths=0)
+            axis.set(xlabel="measured", aspect="equal", xlim=(low, high), ylim=(low, high))
+            axis.set_title(title, fontsize=8)
         axes[0].set_ylabel("predicted")
 
 
 def learning(path: Path, series: dict[str, list[tuple[int, float]]], ceiling: float | None) -> None:
     """Draw the size of the learning set against tau."""
-    with _saved(path, 5, 3) as figure:
+    with _saved(path, 5.2, 3.4) as figure:
         axis = figure.subplots()
         for (name, points), colour in zip(series.items(), (OURS, *OTHERS), strict=False):
             axis.plot(*zip(*sorted(points), strict=True), "o-", ms=4, label=name, color=colour)
         if ceiling is not None:
             axis.axhline(ceiling, ls=":", color=DARK, lw=1, label="noise ceiling")
         axis.set_xscale("log")
-        sizes = sorted({size for points in series.values() for size, _ in points})
+        sizes: list[int] = []
+        for size in sorted({size for points in series.values() for size, _ in points}, reverse=True):
+            if not sizes or size < sizes[-1] / 1.2:  # labels do not overlap
+                sizes.append(size)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.set_xticks([], minor=True)
         axis.set(xlabel="networks to learn from", ylabel="tau on the test split")
-        axis.legend(fontsize=8)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=8)
 
 
 def cells(path: Path, found: dict[str, Any]) -> None:
     """Draw the responses of one LSTM cell along networks' layers (the paper's Figure 6)."""
     shown = found["networks"]
     with _saved(path, 9, 1.05 * len(shown) + 0.5) as figure:
-        axes = figure.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
+        axes = figure.subplots(len(shown), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, network in zip(axes, shown, strict=True):
             ticks = np.arange(len(network["layers"]))
-            axis.bar(ticks, network["responses"], color=[KINDS[kind] for kind in network["layers"]], width=0.9)
-            axis.axhline(0, color=DARK, lw=0.5)
+            axis.plot(ticks, network["responses"], color="#cbd5e1", lw=1, zorder=0)
+            axis.scatter(
+                ticks, network["responses"], s=18, color=[KINDS[kind] for kind in network["layers"]], linewidths=0
+            )
             axis.set_xlim(-1, max(len(one["layers"]) for one in shown))
             axis.set_ylabel(f"ends at\n{network['accuracy']:.2f}", rotation=0, ha="right", va="center")
         axes[-1].set_xlabel("layer, from the image on")
-        handles = [mpl.patches.Patch(color=colour, label=kind) for kind, colour in KINDS.items()]
+        handles = [Line2D([], [], marker="o", ls="", color=colour, label=kind) for kind, colour in KINDS.items()]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(KINDS), fontsize=8)
 
 
@@ -95,12 +104,15 @@ def embedding(path: Path, found: dict[str, Any]) -> None:
     test = np.array(found["test"])
     with _saved(path, 5.2, 3.8) as figure:
         axis = figure.subplots()
-        for chosen, marker, label in ((~test, "o", "learnt from"), (test, "D", "test")):
-            style: dict[str, Any] = {"marker": marker, "label": label, "vmin": 0, "vmax": 1, "cmap": "viridis"}
-            axis.scatter(x[chosen], y[chosen], c=accuracy[chosen], s=12, linewidths=0, **style)
+        style: dict[str, Any] = {"vmin": accuracy.min(), "vmax": accuracy.max(), "cmap": "viridis", "linewidths": 0}
+        handles = []
+        for chosen, marker, label in ((~test, "o", "learned from"), (test, "^", "test")):
+            axis.scatter(x[chosen], y[chosen], c=accuracy[chosen], s=16, marker=marker, **style)
+            handles.append(Line2D([], [], marker=marker, ls="", ms=4, color=DARK, label=label))
         figure.colorbar(axis.collections[0], ax=axis, label="measured final accuracy")
         axis.set(xticks=[], yticks=[])
-        axis.legend(fontsize=8, loc="best")
+        axis.spines[:].set_visible(False)
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, fontsize=8)
 
 
 def curves(path: Path, found: Evaluation) -> None:

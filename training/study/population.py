@@ -6,7 +6,7 @@ import numpy as np
 
 from training.metrics import ceiling
 from training.observations import Observation, held_out
-from training.study.limits import untied_ceiling
+from training.study.limits import ceiling_interval, untied_ceiling
 from training.study.markdown import table
 from training.study.networks import Task
 from training.study.paper import STATISTICS
@@ -54,16 +54,17 @@ def ceilings(tasks: Sequence[Task]) -> list[str]:
         for name, chosen in ((task.name, task.rows), (f"{task.name}, networks that learn", learning)):
             found = ceiling(chosen)
             if found is not None:
-                untied = untied_ceiling(chosen)
-                rows.append([name, found.networks, found.tau, untied, found.r2, found.noise, found.spread])
-    header = ["task", "networks", "tau", "tau, ties broken", "R2", "noise (std between seeds)", "spread (std)"]
+                low, high = ceiling_interval(chosen) or (found.tau, found.tau)
+                interval, untied = f"{low:.2f} to {high:.2f}", untied_ceiling(chosen)
+                rows.append([name, found.networks, found.tau, interval, untied, found.r2, found.noise, found.spread])
+    header = ["task", "networks", "tau", "95 % interval", "tau, ties broken", "R2", "std between seeds", "spread (std)"]
     return [
         "## The noise ceiling",
         "",
         "One training run of a network against the mean of its other runs, over the networks that were trained under "
         "several seeds. Networks that never learn all end at the same accuracy, and two runs of them tie, which counts "
         "as agreement; predictions are real numbers and do not tie. The column with ties broken at random is what a "
-        "prediction as good as another training run would reach.",
+        "prediction as good as another training run would reach. Intervals are bootstrapped over networks.",
         "",
         *table(header, rows),
     ]

@@ -12,7 +12,7 @@ from training.study import structure
 from training.study.kept import Kept
 from training.study.learning import learning_sizes, recipe_of
 from training.study.networks import Networks, Task, describe
-from training.study.rivals import LSTM, judge, rivals
+from training.study.rivals import LC_NET, LSTM, judge, rivals
 from training.study.shipped import foreign, load
 
 OnStep = Callable[[str], None]
@@ -77,6 +77,8 @@ def refresh(
         on_step: told of each step.
     """
     torch.set_num_threads(1)
+    if not any(rival.name == LC_NET for rival in rivals()):
+        on_step("LC-Net is left as it was: Pyro is not installed (the extra `study`)")
     tasks = [*own, *public]
     for task in tasks:
         if only not in {None, task.name}:
