@@ -100,12 +100,13 @@ def _verdict(kept: Kept, tau: float, r2: float) -> list[str]:
 def public_task(name: str, predictor: Predictor | None, kept: Kept) -> list[str]:
     """Return the comparison on a table from elsewhere, by five-fold cross-validation."""
     rows = _rival_rows(kept, None)
+    text = ["Five-fold cross-validation, means of the folds. One run a network: its noise ceiling is not known."]
     if predictor is not None:
         found = predictor.card.metrics["cross_validation"]
         rows.append([f"**{SHIPPED}**", "nothing", found["mse"], found["tau"], found["r2"], None])
-    text = "Five-fold cross-validation, means of the folds. One run a network: its noise ceiling is not known."
+        text += _verdict(kept, found["tau"], found["r2"])
     header = ["method", "sees", "MSE", "tau", "R2"]
-    return [f"### {name}", "", text, "", *table(header, [row[:-1] for row in [*rows, *_paper_rows(name)]])]
+    return [f"### {name}", "", " ".join(text), "", *table(header, [row[:-1] for row in [*rows, *_paper_rows(name)]])]
 
 
 def _predictions(one: Measured, kept: Kept) -> dict[str, tuple[np.ndarray, np.ndarray]]:
