@@ -23,6 +23,8 @@ class Evaluation:
     Attributes:
         table: the networks it was measured on.
         predicted: accuracies [networks, epochs].
+        lower: ends of the intervals, same shape.
+        upper: their other ends.
         metrics: tau, R2 and MSE of the final accuracy, mean absolute error over the curves.
         coverage: share of measured accuracies inside the interval.
         mean_width: of the intervals.
@@ -32,6 +34,8 @@ class Evaluation:
 
     table: Table
     predicted: Floats
+    lower: Floats
+    upper: Floats
     metrics: Metrics
     coverage: float
     mean_width: float
@@ -74,6 +78,8 @@ def evaluate(observations: Sequence[Observation], predictor: Predictor, part: Pa
     return Evaluation(
         table=table,
         predicted=accuracy,
+        lower=lower,
+        upper=upper,
         metrics=score(table.curves, accuracy),
         coverage=float(inside[measured].mean()),
         mean_width=float((upper - lower).mean()),

@@ -1,0 +1,45 @@
+"""The plain Peephole LSTM with the paper's code and sizes (Deng, Yan and Lin, arXiv 1712.03351)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.networks.paper_predictor import PaperPredictor
+from model.ulc import LayerCode
+from training.baselines import Floats
+from training.calibrate import predict_table
+from training.fit_peephole import PeepholeRecipe, fit_peephole
+from training.table import Table
+
+
+def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> Table:
+    """Return padded codes [networks, layers, columns] and curves as a table; a layer's first code is never zero."""
+    lengths = (codes[:, :, 0] > 0).sum(axis=1).astype(np.int32)
+    return Table([str(index) for index in range(len(codes))], codes, lengths, curves)
+
+
+class PlainPeephole:
+    """Reads layer codes where the other methods read hand features.
+
+    Args:
+        code: the layer code of the descriptions.
+        final_epoch_only: learn from the last epoch alone, as in equation 2, instead of whole curves.
+        seed: of the initial weights and the order of the networks.
+    """
+
+    predictor: PaperPredictor
+
+    def __init__(self, code: LayerCode, *, final_epoch_only: bool = False, seed: int = 0) -> None:
+        self.code, self.seed = code, seed
+        self.recipe = PeepholeRecipe(final_epoch_only=final_epoch_only)
+
+    def fit(self, curves: Floats, features: NDArray[np.int32]) -> None:
+        """Fit the network."""
+        self.predictor = fit_peephole(
+            as_table(features, np.asarray(curves, dtype=np.float64)), self.code, self.recipe, seed=self.seed
+        )
+
+    def predict(self, seen: Floats, features: NDArray[np.int32]) -> Floats:
+        """Return the prediction for the last epoch, whatever was seen."""
+        del seen
+        asked = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
+        return predict_table(self.predictor, asked)[0][:, -1]
