@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from torch import nn
@@ -27,7 +28,6 @@ LARGEST_ROUNDING = 5e-6  # of an accuracy
 
 log = logging.getLogger(__name__)
 RANKING_SHARPNESS = 3.0  # per standard deviation
-SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Recipe:
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
-    process_weight: float = 0.4
+    process_weight: float = 0.3
+    features: int = 64
+    trees: int = 300
     gradient_norm: float = 1.0
 
 
@@ -129,6 +131,13 @@ def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
     return best[1]
 
 
+def _relevance(features: NDArray[np.floating], targets: NDArray[np.floating], trees: int) -> NDArray[np.floating]:
+    """Share of the targets' variance that each feature explains in extremely randomised trees."""
+    forest = ExtraTreesRegressor(trees, max_features=0.5, min_samples_leaf=2, random_state=0)
+    shares: NDArray[np.floating] = forest.fit(features, targets).feature_importances_
+    return shares
+
+
 def _fit_process(
     features: NDArray[np.floating], targets: NDArray[np.floating], slope: NDArray[np.floating]
 ) -> GaussianProcess:
@@ -163,14 +172,13 @@ def fit_ensemble(
         on_member: called after each member.
     """
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
-    with torch.no_grad():
-        raw = network_features(LayerQuantities(image)(codes), image).numpy()
-    inputs = Inputs(image, raw.mean(axis=0), np.maximum(raw.std(axis=0), SMALLEST_SPREAD))
     scale = LogitScale(table.curves)
     standardised = scale.standardise(table.curves)
-    with torch.no_grad():
-        per_layer, whole = inputs(codes)
     filled = carry_forward(standardised)
+    with torch.no_grad():
+        features = network_features(LayerQuantities(image)(codes), image).numpy()
+        inputs = Inputs(image, features, _relevance(features, filled[:, -1], recipe.trees), recipe.features)
+        per_layer, whole, _ = inputs(codes)
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
     data = _Tensors(codes, lengths, per_layer, whole, targets, final)
     slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter

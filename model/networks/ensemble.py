@@ -7,34 +7,68 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.networks.fused_members import FusedMembers
 from model.networks.gaussian_process import GaussianProcess
 from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import LayerQuantities, layer_features
+from model.networks.layer_features import LayerQuantities
 from model.networks.network_features import network_features
 from model.networks.predictor import CurvePredictor, LogitScale, Raw
 from model.shapes import Shape
 
 LARGEST_FEATURE = 8.0
+RANGE_TOLERANCE = 1e-3  # standard deviations; rounding is not a distance
+SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
+Floats = NDArray[np.floating]
 
 
 class Inputs(nn.Module):
-    """Features of networks, standardised with the statistics of the training networks."""
+    """Features of networks: the most telling ones, standardised and stretched by their relevance.
 
+    Args:
+        image: shape of the task's images.
+        features: hand features of the training networks, float [networks, features].
+        relevance: of each feature, summing to 1, float [features].
+        keep: how many features to keep.
+    """
+
+    chosen: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
+    stretch: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+    spread: torch.Tensor
 
-    def __init__(self, image: Shape, mean: NDArray[np.floating], std: NDArray[np.floating]) -> None:
+    def __init__(self, image: Shape, features: Floats, relevance: Floats, keep: int) -> None:
         super().__init__()
         self.image = image
         self.quantities = LayerQuantities(image)
-        self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
-        self.register_buffer("std", torch.from_numpy(std.astype(np.float32)))
+        spread = np.maximum(features.std(axis=0), SMALLEST_SPREAD)
+        chosen = np.sort(np.argsort(-relevance, kind="stable")[:keep])
+        self.register_buffer("chosen", torch.from_numpy(chosen))
+        values = {
+            "mean": features.mean(axis=0)[chosen],
+            "std": spread[chosen],
+            "stretch": np.sqrt(relevance[chosen] * len(chosen)),
+            "low": features.min(axis=0),
+            "high": features.max(axis=0),
+            "spread": spread,
+        }
+        for name, value in values.items():
+            self.register_buffer(name, torch.from_numpy(value.astype(np.float32)))
 
-    def forward(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return per-layer features [batch, layers, features] and whole-network features [batch, features]."""
+    def forward(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return features of the layers and of the network, and how far the network lies outside what was seen.
+
+        float32 [batch, layers, features], [batch, features] and [batch]. The last is the mean square, over all features
+        in standard deviations, of what lies beyond the training networks' range.
+        """
         quantities = self.quantities(codes)
-        whole = (network_features(quantities, self.image) - self.mean) / self.std
-        return layer_features(quantities), torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE)
+        features = network_features(quantities, self.image)
+        beyond = torch.clamp(torch.maximum(self.low - features, features - self.high), min=0) / self.spread
+        outside = (torch.clamp(beyond - RANGE_TOLERANCE, 0.0, LARGEST_FEATURE) ** 2).mean(1)
+        whole = (torch.index_select(features, 1, self.chosen) - self.mean) / self.std
+        return quantities.features, torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch, outside
 
 
 class Ensemble(CurvePredictor):
@@ -59,14 +93,14 @@ class Ensemble(CurvePredictor):
     ) -> None:
         super().__init__(scale, len(scale.mean))
         self.inputs, self.process = inputs, process
-        self.members = nn.ModuleList(members)
+        self.members = FusedMembers(members)
         self.process_weight = process_weight
 
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
-        per_layer, whole = self.inputs(codes)
+        per_layer, whole, outside = self.inputs(codes)
         process, distance = self.process(whole)
-        curves = torch.stack([member(codes, lengths, per_layer, whole) for member in self.members])
+        curves = self.members(codes, lengths, per_layer, whole)
         blended = (1 - self.process_weight) * curves.mean(0) + self.process_weight * process
         everyone = torch.cat([curves, process.unsqueeze(0)])
         variance = ((everyone - blended) ** 2).mean(0)
-        return Raw(blended[:, index], variance[:, index], distance)
+        return Raw(blended[:, index], variance[:, index], torch.sqrt(distance**2 + outside))

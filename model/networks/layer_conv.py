@@ -11,7 +11,7 @@ from model.networks.peephole import LayerEmbedding
 from model.ulc import EXTENDED
 
 EMBEDDING = 32
-WIDTH = 64
+WIDTH = 32
 DEPTH = 3
 SPAN = 3
 MLP_WIDTH = 128
@@ -23,7 +23,8 @@ class LayerConv(nn.Module):
     """Layer embedding and absolute layer features, residual 1-D convolutions, mean and maximum over layers, MLP.
 
     Pooling over layers replaces the paper's last state, whose read-out can collapse on long networks. All epochs of the
-    curve are outputs of the last layer, so that a whole curve costs no more than its final value.
+    curve are outputs of the last layer, so that a whole curve costs no more than its final value. Several members are
+    computed as one (`model.networks.fused_members`) once they are fitted.
 
     Args:
         epochs: number of epochs of a curve.
@@ -53,8 +54,8 @@ class LayerConv(nn.Module):
         Args:
             codes: int [batch, layers, columns], zero-padded.
             lengths: int [batch].
-            per_layer: `layer_features`, float32 [batch, layers, features].
-            whole: standardised `network_features`, float32 [batch, features].
+            per_layer: features of the layers, float32 [batch, layers, features].
+            whole: scaled `network_features`, float32 [batch, features].
 
         Returns:
             float32 [batch, all epochs].
@@ -65,6 +66,6 @@ class LayerConv(nn.Module):
         # answer does not depend on the batch's padding.
         along = mixed.transpose(1, 2) * present
         for convolution in self.convolutions:
-            along = (along + torch.relu(convolution(along))) * present
+            along = torch.relu(along + convolution(along)) * present
         pooled = [along.sum(2) / lengths.unsqueeze(1), along.amax(2)]
         return self.mlp(torch.cat([*pooled, torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE)], dim=-1))

@@ -1,145 +1,175 @@
 """Hand features of whole networks, from the quantities of their layers.
 
-Tabular models live on these; they are computed in the predictor's graph, from the codes alone.
+Tabular models live on these; they are computed in the predictor's graph, from the codes alone. Most are sums over
+layers of a value where a mask holds, so one matrix product gives every such sum and the features pick from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 
 from model.networks.layer_features import ID, Quantities, log_scale
+from model.networks.signal_propagation import signal_features
 from model.shapes import Shape
 
 KERNELS = (1, 2, 3, 4, 5)
 # Shares of the image's positions that a feature map may have left: full, about a quarter, a sixteenth, less.
 STAGES = ((0.5, 2.0), (0.1, 0.5), (0.02, 0.1), (0.0, 0.02))
 AREAS = ((0, 9), (9, 36), (36, 81), (81, 300), (300, 1e9))
-FIRST_CONVS, LAST_CONVS, FIRST_POOLS = 4, 3, 3
+FIRST_CONVS, LAST_CONVS, FIRST_POOLS = (1, 2, 3, 4), (0, 1, 2), (1, 2, 3)
+FOLLOWERS = ("conv", "batch_norm", "relu", "sigmoid", "tanh")
 
-Features = Iterator[torch.Tensor]
+Named = tuple[list[str], torch.Tensor]  # names and what they stand for, [batch, layers, names]
+Sum = tuple[str, str, float]  # over the layers of a mask, of a value, times a factor
+Mean = tuple[str, str, str, float]  # the same, divided by the number of layers of another mask
 
+STAGE_NAMES = [f"stage {number}" for number in range(len(STAGES))]
+VALUES = (
+    *("one", "params", "flops", "log_channels", "log_channels_2", "log_params", "log_flops", "log_area", "log_volume"),
+    *("kernel", "kernel_width", "kernel_height", "margin", "wider", "narrower", "dropout", "convs"),
+)
 
-def _at_least_one(counts: torch.Tensor) -> torch.Tensor:
-    return torch.clamp(counts, min=1.0)
-
-
-def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return (values * mask).sum(1) / _at_least_one(mask.sum(1))
-
-
-def _smallest(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the smallest masked value of values in 0 to 2; 0 where the mask is empty."""
-    return (2 - (mask * (2 - values)).amax(1)) * (mask.sum(1) > 0)
-
-
-def _totals(q: Quantities) -> Features:
-    depth = q.present.sum(1)
-    yield log_scale(q.params.sum(1))
-    yield log_scale(q.flops.sum(1))
-    yield log_scale(depth)
-    for name in ID:
-        count = q.is_kind(name).sum(1)
-        yield log_scale(count)
-        yield count / _at_least_one(depth)
-    for size in KERNELS:
-        yield log_scale((q.is_conv * (q.kernel_width == size)).sum(1))
-        yield log_scale((q.is_pool * (q.kernel_width == size)).sum(1))
-    yield _mean(q.kernel_width, q.is_conv) * 0.2
-    yield _mean(q.kernel_height, q.is_conv) * 0.2
-    yield log_scale(q.reach.amax(1))
-
-
-def _widths(q: Quantities) -> Features:
-    channels = log_scale(q.channels)
-    change = (channels - log_scale(q.channels_in)) * q.is_conv
-    mean = _mean(channels, q.is_conv)
-    yield mean
-    yield _mean((channels - mean.unsqueeze(1)) ** 2, q.is_conv) * 10
-    yield (q.is_conv * channels).amax(1)
-    yield _smallest(channels, q.is_conv)
-    yield _mean(channels, q.is_conv + q.is_linear)
-    yield torch.clamp(change, min=0).sum(1)
-    yield torch.clamp(-change, min=0).sum(1)
-    yield _mean(log_scale(q.flops), q.is_conv)
-    yield _mean(log_scale(q.params), q.is_conv)
-    yield log_scale(q.flops).amax(1)
-    yield (q.is_linear * log_scale(q.params)).sum(1)
-
-
-def _ending(q: Quantities) -> Features:
-    depth = q.present.sum(1, keepdim=True)
-    last = (torch.cumsum(q.present, dim=1) == depth).float() * q.present
-    yield (last * log_scale(q.area)).sum(1)
-    yield (last * log_scale(q.channels)).sum(1)
-    yield (last * log_scale(q.channels * q.area)).sum(1)
-    yield (last * q.dropout).sum(1)
-    yield _mean(q.dropout, q.is_kind("dropout"))
-    yield q.dropout.amax(1)
+LOGS: list[tuple[str, str]] = [
+    ("present", "params"),
+    ("present", "flops"),
+    *((name, "one") for name in ("present", *ID)),
+    *((f"{name} of kernel {size}", "one") for name in ("conv", "pool") for size in KERNELS),
+    *((f"conv on area {number}", "one") for number in range(len(AREAS))),
+    *((f"area {number}", "params") for number in range(len(AREAS))),
+    *((stage, value) for stage in STAGE_NAMES for value in ("one", "flops", "params")),
+    *((f"{stage} {size}", "one") for stage in STAGE_NAMES for size in ("larger", "large")),
+    *((f"{name} then {after}", "one") for name in ("conv", "batch_norm", "pool") for after in FOLLOWERS),
+]
+SUMS: list[Sum] = [
+    ("conv", "wider", 1.0),
+    ("conv", "narrower", 1.0),
+    ("linear", "log_params", 1.0),
+    *(("last", value, 1.0) for value in ("log_area", "log_channels", "log_volume", "dropout")),
+    *((stage, "margin", 0.05) for stage in STAGE_NAMES),
+    *((f"conv {place}", "log_area", 1.0) for place in FIRST_CONVS),
+    *((f"conv {place}", value, f) for place in FIRST_CONVS for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
+    *((f"conv -{place}", value, f) for place in LAST_CONVS for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
+    *(
+        (f"pool {place}", value, f)
+        for place in FIRST_POOLS
+        for value, f in (("one", 1.0), ("convs", 0.1), ("kernel", 0.2))
+    ),
+]
+MEANS: list[Mean] = [
+    *((name, "one", "present", 1.0) for name in ID),
+    *(("conv", value, "conv", factor) for value, factor in (("kernel_width", 0.2), ("kernel_height", 0.2))),
+    *(("conv", value, "conv", 1.0) for value in ("log_channels", "log_flops", "log_params", "log_area")),
+    ("weighted", "log_channels", "weighted", 1.0),
+    ("dropout", "dropout", "dropout", 1.0),
+    ("present", "log_area", "present", 1.0),
+    *((stage, value, stage, f) for stage in STAGE_NAMES for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
+    ("conv then batch_norm", "one", "conv", 1.0),
+    ("sigmoid", "one", "activation", 1.0),
+    ("tanh", "one", "activation", 1.0),
+]
 
 
-def _resolution(q: Quantities) -> Features:
-    yield _mean(log_scale(q.area), q.present)
-    yield _mean(log_scale(q.area), q.is_conv)
-    for low, high in AREAS:
-        inside = ((q.area > low) & (q.area <= high)).float()
-        yield log_scale((q.is_conv * inside).sum(1))
-        yield log_scale((q.params * inside).sum(1))
+def _equal(values: torch.Tensor, to: Sequence[int]) -> torch.Tensor:
+    return (values == torch.tensor(to, dtype=values.dtype)).float()
 
 
-def _stages(q: Quantities, image: Shape) -> Features:
-    share = q.area_in / (image.height * image.width)
-    kernel = (q.kernel_width + q.kernel_height) / 2
-    channels = log_scale(q.channels)
-    for low, high in STAGES:
-        stage = q.is_conv * ((share > low) & (share <= high))
-        yield log_scale(stage.sum(1))
-        yield log_scale((stage * (kernel > 1)).sum(1))
-        yield log_scale((stage * (kernel >= 4)).sum(1))
-        yield _mean(channels, stage)
-        yield (stage * channels).amax(1)
-        yield _smallest(channels, stage)
-        yield _mean(kernel, stage) * 0.2
-        yield log_scale((stage * q.flops).sum(1))
-        yield log_scale((stage * q.params).sum(1))
-        yield (stage * (kernel - 1)).sum(1) * 0.05
+def _between(values: torch.Tensor, ranges: Sequence[tuple[float, float]]) -> torch.Tensor:
+    low, high = (torch.tensor(edges, dtype=values.dtype) for edges in zip(*ranges, strict=True))
+    return ((values > low) & (values <= high)).float()
 
 
-def _positions(q: Quantities) -> Features:
-    kernel = (q.kernel_width + q.kernel_height) / 2
-    channels = log_scale(q.channels)
-    convs, pools = torch.cumsum(q.is_conv, dim=1), torch.cumsum(q.is_pool, dim=1)
-    for place in range(1, FIRST_CONVS + 1):
-        here = q.is_conv * (convs == place)
-        yield (here * channels).sum(1)
-        yield (here * kernel).sum(1) * 0.2
-        yield (here * log_scale(q.area)).sum(1)
+def _masks(q: Quantities, image: Shape, kernel: torch.Tensor, convs: torch.Tensor) -> list[Named]:
+    conv, pool = q.is_conv, q.is_pool
+    activation = q.is_kind("relu") + q.is_kind("sigmoid") + q.is_kind("tanh")
+    stages = conv * _between(q.area_in / (image.height * image.width), STAGES)
+    larger, large = (kernel > 1).float(), (kernel >= 4).float()
+    areas = _between(q.area, AREAS)
+    sizes = _equal(q.kernel_width, KERNELS)
+    pools = torch.cumsum(q.is_pool, dim=1)
     from_end = q.is_conv.sum(1, keepdim=True) - convs
-    for place in range(LAST_CONVS):
-        here = q.is_conv * (from_end == place)
-        yield (here * channels).sum(1)
-        yield (here * kernel).sum(1) * 0.2
-    for place in range(1, FIRST_POOLS + 1):
-        here = q.is_pool * (pools == place)
-        yield here.sum(1)
-        yield (here * convs).sum(1) * 0.1
-        yield (here * kernel).sum(1) * 0.2
+    followers = torch.cat([q.following_kind(name) for name in FOLLOWERS], dim=-1)
+    batch_norm = q.is_kind("batch_norm")
+    several = torch.cat([q.present, pool, q.is_last, activation, conv + q.is_linear], dim=-1)
+    return [
+        (list(ID), q.kinds),
+        (["present", "pool", "last", "activation", "weighted"], several),
+        ([f"conv of kernel {size}" for size in KERNELS], conv * sizes),
+        ([f"pool of kernel {size}" for size in KERNELS], pool * sizes),
+        (STAGE_NAMES, stages),
+        ([f"{stage} larger" for stage in STAGE_NAMES], stages * larger),
+        ([f"{stage} large" for stage in STAGE_NAMES], stages * large),
+        ([f"area {number}" for number in range(len(AREAS))], areas),
+        ([f"conv on area {number}" for number in range(len(AREAS))], conv * areas),
+        ([f"conv {place}" for place in FIRST_CONVS], conv * _equal(convs, FIRST_CONVS)),
+        ([f"conv -{place}" for place in LAST_CONVS], conv * _equal(from_end, LAST_CONVS)),
+        ([f"pool {place}" for place in FIRST_POOLS], pool * _equal(pools, FIRST_POOLS)),
+        ([f"conv then {name}" for name in FOLLOWERS], conv * followers),
+        ([f"batch_norm then {name}" for name in FOLLOWERS], batch_norm * followers),
+        ([f"pool then {name}" for name in FOLLOWERS], pool * followers),
+    ]
 
 
-def _neighbours(q: Quantities) -> Features:
-    """Which layer follows which: where normalisation and saturation meet decides whether a deep stack trains at all."""
-    following = torch.cat([q.kind[:, 1:], torch.zeros_like(q.kind[:, :1])], dim=1)
-    sigmoid, tanh, relu = q.is_kind("sigmoid"), q.is_kind("tanh"), q.is_kind("relu")
-    activations = sigmoid + tanh + relu
-    yield _mean((following == ID["batch_norm"]).float(), q.is_conv)
-    yield _mean(sigmoid, activations)
-    yield _mean(sigmoid + tanh, activations)
-    for name, mask in (("conv", q.is_conv), ("batch_norm", q.is_kind("batch_norm")), ("pool", q.is_pool)):
-        for after in ("conv", "relu", "sigmoid", "tanh"):
-            if (name, after) != ("batch_norm", "conv"):
-                yield log_scale((mask * (following == ID[after])).sum(1))
+def _values(q: Quantities, kernel: torch.Tensor, convs: torch.Tensor) -> torch.Tensor:
+    change = q.log_channels - q.log_channels_in
+    columns = {
+        "one": torch.ones_like(q.present),
+        "params": q.params,
+        "flops": q.flops,
+        "log_channels": q.log_channels,
+        "log_channels_2": q.log_channels**2,
+        "log_params": q.log_params,
+        "log_flops": q.log_flops,
+        "log_area": q.log_area,
+        "log_volume": q.log_volume,
+        "kernel": kernel,
+        "kernel_width": q.kernel_width,
+        "kernel_height": q.kernel_height,
+        "margin": kernel - 1,
+        "wider": torch.clamp(change, min=0),
+        "narrower": torch.clamp(-change, min=0),
+        "dropout": q.dropout,
+        "convs": convs,
+    }
+    return torch.cat([columns[name] for name in VALUES], dim=-1)
+
+
+def _extremes(q: Quantities, stages: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Largest and smallest widths of all convolutions and of each stage, and the largest of other values."""
+    masks = torch.cat([q.is_conv, stages], dim=-1)
+    widths = q.log_channels  # at most 1.4
+    others = torch.cat([q.log_reach, q.log_flops, q.dropout], dim=-1)
+    found = torch.cat([masks * widths, masks * (2 - widths), others], dim=-1).amax(1)
+    largest, from_two, largest_others = found.split([5, 5, 3], dim=1)
+    return torch.cat([largest, (2 - from_two) * torch.clamp(counts, max=1.0), largest_others], dim=1)
 
 
 def network_features(q: Quantities, image: Shape) -> torch.Tensor:
-    """Return float32 [batch, features]."""
-    groups = (_totals(q), _widths(q), _ending(q), _resolution(q), _stages(q, image), _positions(q), _neighbours(q))
-    return torch.stack([feature.float() for group in groups for feature in group], dim=-1)
+    """Return float32 [batch, features]; the first two are the parameters and the multiply-adds on a log scale."""
+    kernel = (q.kernel_width + q.kernel_height) * 0.5
+    convs = torch.cumsum(q.is_conv, dim=1)
+    blocks = _masks(q, image, kernel, convs)
+    names = [name for block, _ in blocks for name in block]
+    masks = torch.cat([mask for _, mask in blocks], dim=-1)
+    sums = (masks.transpose(1, 2) @ _values(q, kernel, convs)).flatten(1)
+
+    def pick(pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
+        places = [names.index(mask) * len(VALUES) + VALUES.index(value) for mask, value in pairs]
+        return torch.index_select(sums, 1, torch.tensor(places))
+
+    def counts(masks: Sequence[str]) -> torch.Tensor:
+        return pick([(mask, "one") for mask in masks])
+
+    convolutions = counts(["conv", *STAGE_NAMES])
+    stages = next(mask for block, mask in blocks if block == STAGE_NAMES)
+    mean = pick([("conv", "log_channels"), ("conv", "log_channels_2")]) / torch.clamp(convolutions[:, :1], min=1.0)
+    parts = [
+        log_scale(pick(LOGS)),
+        pick([entry[:2] for entry in SUMS]) * torch.tensor([factor for *_, factor in SUMS]),
+        pick([entry[:2] for entry in MEANS])
+        / torch.clamp(counts([entry[2] for entry in MEANS]), min=1.0)
+        * torch.tensor([factor for *_, factor in MEANS]),
+        (mean[:, 1:] - mean[:, :1] ** 2) * 10,
+        _extremes(q, stages, convolutions),
+        signal_features(q),
+    ]
+    return torch.cat(parts, dim=1)
