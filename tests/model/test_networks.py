@@ -72,8 +72,6 @@ def test_a_run_of_sigmoids_ends_at_a_normalisation():
 
 def test_a_signal_survives_relu_and_not_sigmoids():
     fall = -4  # column: how deep the walk falls
-    kept, lost = (
-        float(signal_features(quantities(codes_of(*[CONV, kind] * 5)))[0, fall]) for kind in (RELU, SIGMOID)
-    )
+    kept, lost = (float(signal_features(quantities(codes_of(*[CONV, kind] * 5)))[0, fall]) for kind in (RELU, SIGMOID))
     assert abs(kept) < 1e-5
     assert lost > 10

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.study import comparison, pictures, population, predictors
+from training.study import comparison, pictures, population, predictors, search
 from training.study.kept import Kept
 from training.study.markdown import update_readme
 from training.study.networks import Task
@@ -131,6 +131,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
         *predictors.intervals(measured),
         REGRET,
         *(line for one in measured for line in comparison.picking(one, kept[one.task.name])),
+        *(line for one in measured for line in search.found_networks(one, places.data / "search")),
         *(scatters and [FIGURE_5, *scatters]),
         *(grown and [GROWTH, *grown]),
         *predictors.curves(measured, drawn),
