@@ -27,6 +27,7 @@ LEAST_NOISE = (1e-3, 1e-2, 1e-1)  # variances, of targets with variance 1
 LARGEST_ROUNDING = 5e-6  # of an accuracy
 
 log = logging.getLogger(__name__)
+TREES = 300
 RANKING_SHARPNESS = 3.0  # per standard deviation
 
 
@@ -46,7 +47,6 @@ class Recipe:
     attempts: int = 3
     process_weight: float = 0.3
     features: int = 64
-    trees: int = 300
     gradient_norm: float = 1.0
 
 
@@ -131,9 +131,9 @@ def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
     return best[1]
 
 
-def _relevance(features: NDArray[np.floating], targets: NDArray[np.floating], trees: int) -> NDArray[np.floating]:
-    """Share of the targets' variance that each feature explains in extremely randomised trees."""
-    forest = ExtraTreesRegressor(trees, max_features=0.5, min_samples_leaf=2, random_state=0)
+def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the share of the targets' variance that each feature explains in extremely randomised trees."""
+    forest = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=2, random_state=0)
     shares: NDArray[np.floating] = forest.fit(features, targets).feature_importances_
     return shares
 
@@ -160,7 +160,13 @@ def _fit_process(
 
 
 def fit_ensemble(
-    table: Table, image: Shape, recipe: Recipe, *, seed: int = 0, on_member: Callable[[], None] = lambda: None
+    table: Table,
+    image: Shape,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    relevance: Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]] = explained,
+    on_member: Callable[[], None] = lambda: None,
 ) -> Ensemble:
     """Fit an ensemble to every network of a table; its intervals still need `calibrate`.
 
@@ -169,6 +175,7 @@ def fit_ensemble(
         image: shape of the task's images.
         recipe: sizes and schedules.
         seed: fixes everything random.
+        relevance: from hand features [networks, features] and final targets [networks] to a share for each feature.
         on_member: called after each member.
     """
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
@@ -177,7 +184,7 @@ def fit_ensemble(
     filled = carry_forward(standardised)
     with torch.no_grad():
         features = network_features(LayerQuantities(image)(codes), image).numpy()
-        inputs = Inputs(image, features, _relevance(features, filled[:, -1], recipe.trees), recipe.features)
+        inputs = Inputs(image, features, relevance(features, filled[:, -1]), recipe.features)
         per_layer, whole, _ = inputs(codes)
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
     data = _Tensors(codes, lengths, per_layer, whole, targets, final)

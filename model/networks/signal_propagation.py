@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from model.networks.layer_features import Quantities, log_scale
 
+SIGNAL_FEATURES = 27
 WINDOW = 32  # layers that a run may be long
 # Change of the signal's log standard deviation at one layer: half of log 2 and, for the saturating two, a round guess.
 GAINS = {"conv": 0.35, "relu": -0.35, "sigmoid": -3.0, "tanh": -1.0}
@@ -25,7 +26,7 @@ def _last(positions: torch.Tensor) -> list[torch.Tensor]:
 
 
 def signal_features(q: Quantities) -> torch.Tensor:
-    """Return float32 [batch, features]."""
+    """Return float32 [batch, SIGNAL_FEATURES]."""
     normal, activations = q.is_kind("batch_norm"), torch.cat([q.is_kind(name) for name in SQUASHING], dim=-1)
     counted = torch.cat([q.is_conv, activations, q.is_pool], dim=-1)
     gain = counted @ torch.tensor([[GAINS.get(name, 0.0)] for name in COUNTED])

@@ -138,7 +138,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
         *_structure(measured, kept, drawn),
         *predictors.transfer(measured),
         *predictors.unfamiliar(measured, places.kept),
-        *predictors.ablations(places.docs / "data"),
+        *predictors.ablations(measured, kept),
         *predictors.cards(folders),
     ]
     notes = places.docs / "results-notes.md"

@@ -1,6 +1,5 @@
 """Sections on the predictors that ship: held-out networks, intervals, other tasks, other search spaces, their cards."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -141,13 +140,15 @@ def cards(folders: Sequence[Path]) -> list[str]:
     return lines
 
 
-def ablations(data: Path) -> list[str]:
+def ablations(measured: Sequence[Measured], kept: dict[str, Kept]) -> list[str]:
     """Return what each step of the predictor is worth, where that was measured."""
     lines: list[str] = []
-    for file in sorted(data.glob("ablation-*.json")):
-        rows = [[one["step"], one["tau"], one["r2"], one["mse"]] for one in json.loads(file.read_text())]
-        lines += [f"### {file.stem.removeprefix('ablation-')}", "", *table(["step", "tau", "R2", "MSE"], rows)]
-    return lines and ["## What each step is worth", "", "Cross-validated on the learning set.", "", *lines]
+    for one in measured:
+        name = one.task.name
+        if (found := kept[name].get("ablation")) is not None:
+            rows = [[row["step"], row["tau"], row["r2"], row["mse"]] for row in found]
+            lines += [f"### {name}", "", *table(["step", "tau", "R2", "MSE"], rows)]
+    return lines and ["## What each step is worth", "", "Cross-validated on the learning set, five folds.", "", *lines]
 
 
 def curves(measured: Sequence[Measured], folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
 from training.study import structure
+from training.study.ablation import ablate
 from training.study.kept import Kept
 from training.study.learning import learning_sizes, recipe_of
 from training.study.networks import Networks, Task, describe
@@ -40,15 +41,19 @@ def _compare(task: Task, networks: Networks, kept: Kept, *, force: bool, on_step
             kept.put("embedding", of, structure.embedding(predictor, networks, asked))
 
 
-def _grow(task: Task, networks: Networks, kept: Kept, zoo: Path, *, force: bool, on_step: OnStep) -> None:
+def _look_into(task: Task, networks: Networks, kept: Kept, zoo: Path, *, force: bool, on_step: OnStep) -> None:
+    fitting, asked = task.parts(networks)[0]
+
+    def step(text: str) -> None:
+        on_step(f"{task.name}: {text}")
+
+    if force or not kept.fresh("ablation", task.sha256):
+        kept.put("ablation", task.sha256, ablate(networks.rows(fitting), step))
     predictor = load(zoo, task.name)
     recipe = recipe_of(predictor.card if predictor else None)
     of = f"{predictor.card.sha256[:6] if predictor else 'none'}{task.sha256[:6]}"
     if force or not kept.fresh("learning", of):
-        fitting, asked = task.parts(networks)[0]
-        steps = learning_sizes(
-            networks.rows(fitting), networks.rows(asked), recipe, lambda s: on_step(f"{task.name}: {s}")
-        )
+        steps = learning_sizes(networks.rows(fitting), networks.rows(asked), recipe, step)
         kept.put("learning", of, steps)
 
 
@@ -87,7 +92,7 @@ def refresh(
         networks = describe(task.rows)
         _compare(task, networks, kept, force=force, on_step=on_step)
         if task.own:
-            _grow(task, networks, kept, zoo, force=force, on_step=on_step)
+            _look_into(task, networks, kept, zoo, force=force, on_step=on_step)
         predictor = load(zoo, task.name)
         if predictor is None:
             on_step(f"{task.name}: no predictor ships; its figures on other tables wait for it")
