@@ -30,6 +30,7 @@ def prepare(
 ) -> None:
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
     from model.artifact import read_artifact
+    from training.during.kernels import add_kernels
     from training.during.prior import out_of_fold
     from training.during.ridges import cross_fit, final_quantiles, logit
     from training.observations import read
@@ -39,7 +40,7 @@ def prepare(
     curves, fold = prior.table.curves[whole], prior.fold[whole]
     kept: dict[str, np.ndarray] = {"curves": curves, "fold": fold}
     for name, known in (("alone", None), ("prior", logit(prior.predicted[whole]))):
-        crossed = cross_fit(logit(curves), known, fold)
+        crossed, _ = add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)
         kept[f"{name}_final"] = crossed.predicted[:, :, -1]
         kept[f"{name}_quantiles"] = np.stack([final_quantiles(crossed, fold != n) for n in np.unique(fold)])
     np.savez_compressed(out, **kept)
