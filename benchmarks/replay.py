@@ -63,6 +63,15 @@ def full(curves: np.ndarray, order: np.ndarray) -> tuple[int, float]:
     return len(order) * curves.shape[1], float(curves[order, -1].max())
 
 
+def foreseen(curves: np.ndarray, order: np.ndarray) -> tuple[int, float]:
+    """The bound: what ends at or below the best so far stops after one epoch, as if its end were known."""
+    epochs, best, spent = curves.shape[1], 0.0, 0
+    for final in curves[order, -1]:
+        spent += epochs if final > best else 1
+        best = max(best, float(final))
+    return spent, best
+
+
 def stopped(curves: np.ndarray, order: np.ndarray, judged: Judged, confidence: float) -> tuple[int, float]:
     """Baker's rule: a run stops when it probably ends at or below the best finished one."""
     epochs, best, spent = curves.shape[1], 0.0, 0
@@ -130,8 +139,10 @@ def rules(kept: Any) -> dict[str, Callable[[np.ndarray], tuple[int, float]]]:
     halving = optuna.pruners.SuccessiveHalvingPruner
     found: dict[str, Callable[[np.ndarray], tuple[int, float]]] = {
         "full training": lambda order: full(curves, order),
+        "ends known after one epoch (bound)": lambda order: foreseen(curves, order),
         "Peephole, curve alone, 0.95": lambda order: stopped(curves, order, alone, 0.95),
         "Peephole, layers known, 0.95": lambda order: stopped(curves, order, informed, 0.95),
+        "Peephole, layers known, 0.7": lambda order: stopped(curves, order, informed, 0.7),
         "Peephole, layers known, 0.8": lambda order: stopped(curves, order, informed, 0.8),
         "Peephole, layers known, 0.9": lambda order: stopped(curves, order, informed, 0.9),
         "Peephole, layers known, 0.99": lambda order: stopped(curves, order, informed, 0.99),

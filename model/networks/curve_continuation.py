@@ -84,8 +84,8 @@ class CurveContinuation(nn.Module):
         distance = distance + squares[:, 3 * epochs - 3].unsqueeze(1) * (mine - theirs) ** 2
         theirs = self.known[:, -1].double().unsqueeze(0)
         distance = distance + squares[:, 3 * epochs - 2].unsqueeze(1) * (before[:, -1:].double() - theirs) ** 2
-        closeness = torch.exp(-GAMMA * distance).float()
-        return (closeness * self.coefficients[row]).sum(1) + self.ends[row][:, 0]
+        closeness = torch.exp(-GAMMA * distance)
+        return (closeness * self.coefficients[row].double()).sum(1).float() + self.ends[row][:, 0]
 
     def forward(
         self, observed: torch.Tensor, seen: torch.Tensor, prior: torch.Tensor, best: torch.Tensor

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import NuSVR
 
-from training.during.ridges import CrossFitted
+from training.during.ridges import CrossFitted, Mask
 
 Floats = NDArray[np.floating]
 GAMMA = 0.01
@@ -66,7 +66,7 @@ def fit_kernels(logits: Floats, prior: Floats | None) -> Kernels:
         logits: of the measured accuracies [networks, epochs], NaN where not measured.
         prior: of the curves predicted before training, by predictors not fitted to these networks; same shape.
     """
-    whole = ~np.isnan(logits).any(axis=1)
+    whole: Mask = np.asarray(~np.isnan(logits).any(axis=1))
     epochs = logits.shape[1]
     points = np.where(whole[:, None], logits, 0)
     scale, constant = np.zeros((epochs + 1, 3 * epochs - 1)), np.zeros(epochs + 1)
