@@ -1,8 +1,9 @@
-"""The continuation of a curve as a PyTorch module, for export: a linear model for each number of epochs seen.
+"""The continuation of a curve as a PyTorch module, for export: linear models and support vectors by epochs seen.
 
 On the logit scale, epoch t is predicted from the k accuracies seen and from what was predicted before training for the
 epochs k and t: the last accuracy seen plus a ridge regression of the rest. Staying where it is, or following the curve
-predicted before training, are special cases.
+predicted before training, are special cases. Radial support vectors on the same numbers and their differences have a
+say in the final accuracy; what they change grows evenly from the last epoch seen.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from model.continuation import Continued
 from model.networks.predictor import LARGEST, SMALLEST
 
 Floats = NDArray[np.floating]
+GAMMA = 0.01
 
 
 def _logit(accuracy: torch.Tensor) -> torch.Tensor:
@@ -29,17 +31,61 @@ class CurveContinuation(nn.Module):
             prior at the last epoch seen, of the prior at the predicted epoch, and the constant.
         margins: half widths of the intervals, in logits, float [2, epochs + 1, epochs].
         residuals: quantiles, at equal steps, of measured minus predicted final logits, float [2, epochs + 1, steps].
+        points: logits of the support vectors' networks, and those predicted before training, float [2, points, epochs].
+        scale: what the support vectors' features are multiplied with, float [2, epochs + 1, 3 * epochs - 1].
+        coefficients: of each point, float [2, epochs + 1, points].
+        ends: the support vectors' constant, and their share in the final accuracy, float [2, epochs + 1, 2].
     """
 
     weights: torch.Tensor
     margins: torch.Tensor
     residuals: torch.Tensor
+    points: torch.Tensor
+    known: torch.Tensor
+    scale: torch.Tensor
+    coefficients: torch.Tensor
+    ends: torch.Tensor
 
-    def __init__(self, weights: Floats, margins: Floats, residuals: Floats) -> None:
+    def __init__(
+        self,
+        weights: Floats,
+        margins: Floats,
+        residuals: Floats,
+        points: Floats,
+        scale: Floats,
+        coefficients: Floats,
+        ends: Floats,
+    ) -> None:
         super().__init__()
         self.epochs = margins.shape[2]
         for name, values in (("weights", weights), ("margins", margins), ("residuals", residuals)):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
+        for name, values in (("scale", scale), ("coefficients", coefficients), ("ends", ends)):
+            self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
+        curves = torch.from_numpy(points[0].astype(np.float32))
+        self.register_buffer("points", torch.cat([curves, curves.diff(dim=1), curves.diff(n=2, dim=1)], 1))
+        self.register_buffer("known", torch.from_numpy(points[1].astype(np.float32)))
+
+    def _final(self, row: torch.Tensor, seen: torch.Tensor, logits: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """Return the change to the final logit that the support vectors see [batch].
+
+        Squared distances are expanded, so that no [batch, points, features] is held, and summed in double precision,
+        as differences of large numbers must be. A scale of 0 keeps out what was not seen yet.
+        """
+        epochs = self.epochs
+        curve = torch.cat([logits, logits[:, 1:] - logits[:, :-1]], 1)
+        curve = torch.cat([curve, logits[:, 2:] - 2 * logits[:, 1:-1] + logits[:, :-2]], 1).double()
+        squares = self.scale[row].double() ** 2
+        part, points = squares[:, : 3 * epochs - 3], self.points.double()
+        distance = (part * curve**2).sum(1, keepdim=True) + part @ (points**2).T - 2 * (part * curve) @ points.T
+        at_last = torch.clamp(seen - 1, min=0)
+        mine = torch.gather(before, 1, at_last.unsqueeze(1)).double()
+        theirs = self.known.T[at_last].double()
+        distance = distance + squares[:, 3 * epochs - 3].unsqueeze(1) * (mine - theirs) ** 2
+        theirs = self.known[:, -1].double().unsqueeze(0)
+        distance = distance + squares[:, 3 * epochs - 2].unsqueeze(1) * (before[:, -1:].double() - theirs) ** 2
+        closeness = torch.exp(-GAMMA * distance)
+        return (closeness * self.coefficients[row].double()).sum(1).float() + self.ends[row][:, 0]
 
     def forward(
         self, observed: torch.Tensor, seen: torch.Tensor, prior: torch.Tensor, best: torch.Tensor
@@ -58,6 +104,11 @@ class CurveContinuation(nn.Module):
         change = change + weights[:, :, self.epochs] * torch.gather(before, 1, at_last)
         change = change + weights[:, :, self.epochs + 1] * before + weights[:, :, self.epochs + 2]
         middle = last + change
+        correction = self.ends[row][:, 1] * (self._final(row, seen, logits, before) + last[:, 0] - middle[:, -1])
+        ahead = (torch.arange(self.epochs) + 1 - seen.unsqueeze(1)) / torch.clamp(self.epochs - seen, min=1).unsqueeze(
+            1
+        )
+        middle = middle + correction.unsqueeze(1) * torch.clamp(ahead, min=0)
         margin = self.margins[row]
         accuracy, lower, upper = (
             torch.where(was_seen, observed, torch.sigmoid(value))

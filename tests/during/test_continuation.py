@@ -10,6 +10,7 @@ from model.continuation import CONTINUATION_FILE, Continuation, read_continuatio
 from tests.during.conftest import Curves
 from training.during.figures import figures
 from training.during.fit import fit_module, largest_difference
+from training.during.kernels import add_kernels
 from training.during.ridges import cross_fit, fit_ridges, gate, logit, margins
 
 
@@ -62,6 +63,26 @@ def test_a_regression_that_loses_is_replaced_by_what_beats_it(curves: Curves) ->
         for target in range(seen, 8):
             last = np.mean((walks[:, target] - walks[:, seen - 1]) ** 2)
             assert np.mean(crossed.residuals[seen, :, target] ** 2) <= last
+
+
+def test_support_vectors_never_cost_much(curves: Curves) -> None:
+    """On real curves they are no worse than ridges alone by more than the choice of a share can cost."""
+    logits, prior = logit(curves.measured), logit(curves.prior)
+    ridges = cross_fit(logits, prior, curves.fold)
+    blended, kernels = add_kernels(ridges, logits, prior, curves.fold)
+    assert kernels.share.max() > 0
+    for seen in (2, 5, 10, 15):
+        before, after = (np.mean(crossed.residuals[seen, :, -1] ** 2) for crossed in (ridges, blended))
+        assert after < 1.1 * before
+    np.testing.assert_allclose(blended.predicted + blended.residuals, ridges.predicted + ridges.residuals)
+
+
+def test_few_curves_are_left_to_ridges(curves: Curves) -> None:
+    logits = logit(curves.measured[:30])
+    ridges = cross_fit(logits, None, curves.fold[:30])
+    blended, kernels = add_kernels(ridges, logits, None, curves.fold[:30])
+    assert kernels.share.max() == 0
+    np.testing.assert_array_equal(blended.predicted, ridges.predicted)
 
 
 def test_margins_cover_what_they_promise(curves: Curves) -> None:

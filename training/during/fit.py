@@ -20,6 +20,7 @@ from model.export import OPSET, TOLERANCE
 from model.networks.curve_continuation import CurveContinuation
 from training.calibrate import LEVEL
 from training.during.figures import figures
+from training.during.kernels import Kernels, add_kernels
 from training.during.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, logit, margins
 
 Floats = NDArray[np.floating]
@@ -60,8 +61,15 @@ def largest_difference(module: CurveContinuation, continuation: Continuation, cu
     return worst
 
 
+def _kernel_arrays(kernels: list[Kernels]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return points with their prior, scales, coefficients, and constants with shares, as the module takes them."""
+    points = np.stack([kernels[-1].points, kernels[-1].prior])
+    ends = np.stack([np.stack([kernel.constant, kernel.share], axis=-1) for kernel in kernels])
+    return points, np.stack([k.scale for k in kernels]), np.stack([k.coefficients for k in kernels]), ends
+
+
 def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
-    """Fit the regressions without and with the prior; return them as a module, and their out-of-fold continuations.
+    """Fit ridges and support vectors without and with the prior; return the module and out-of-fold continuations.
 
     Args:
         curves: measured accuracies [networks, epochs], NaN where not measured.
@@ -71,15 +79,19 @@ def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[C
     logits, before = logit(curves), logit(prior)
     everyone = np.ones(len(curves), dtype=bool)
     weights, widths, quantiles, crossings = [], [], [], []
+    kernels: list[Kernels] = []
     for known in (None, before):
         crossed = cross_fit(logits, known, fold)
         ridges = fit_ridges(logits, known)
         gate(ridges, crossed, logits, known)
+        crossed, kernel = add_kernels(crossed, logits, known, fold)
+        kernels.append(kernel)
         weights.append(ridges.weights)
         widths.append(margins(crossed, everyone))
         quantiles.append(final_quantiles(crossed, everyone))
         crossings.append(crossed)
-    return CurveContinuation(np.stack(weights), np.stack(widths), np.stack(quantiles)), crossings
+    module = CurveContinuation(np.stack(weights), np.stack(widths), np.stack(quantiles), *_kernel_arrays(kernels))
+    return module, crossings
 
 
 def fit_continuation(
