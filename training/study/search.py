@@ -16,12 +16,13 @@ from training.study.shipped import Measured
 ORIGINS = {
     "selected": "predicted best of 10,000",
     "random": "sampled at random",
-    "vgg": "VGG-style (`examples/vgg_style.json`)",
+    "vgg": "VGG-style",
 }
 INTRODUCTION = """## Finding good networks (the paper's Section 5.3)
 
 `peephole select --task cifar10-mini --from 10000 --top 5 --json | peephole train - --protocol cifar10-mini --seeds 3`;
-the random ones come from `peephole select --from 5 --top 5 --seed 1`; all are trained alike, three seeds each.
+the random ones come from `peephole select --from 5 --top 5 --seed 1`; the
+VGG-style ones are those of `examples/vgg_style.json`. All are trained alike, three seeds each.
 """
 
 
@@ -75,7 +76,7 @@ def found_networks(measured: Measured, folder: Path) -> list[str]:
     return [
         INTRODUCTION,
         *table(header, rows),
-        f"Best of the selected {best['selected']:.3f}, of the random {best['random']:.3f}, the VGG-style network "
+        f"Best of the selected {best['selected']:.3f}, of the random {best['random']:.3f}, the VGG-style ones "
         f"{best['vgg']:.3f}; the best of the {len(population)} networks that were measured to learn from and to test "
         f"{population[0].mean:.3f} ({len(population[0].finals)} seed).",
         "",
