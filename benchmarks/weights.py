@@ -48,7 +48,7 @@ def _learning(learnt: WeightsTable, test: WeightsTable) -> dict[str, float]:
     rng, found = np.random.default_rng(0), {}
     for share in SHARES:
         size = round(share * len(learnt.final))
-        draws = [rng.permutation(len(learnt.final))[:size] for _ in range(1 if share == 1 else DRAWS)]
+        draws = [np.sort(rng.permutation(len(learnt.final))[:size]) for _ in range(DRAWS if share < 1 else 1)]
         scores = [figures(test, accuracies(fitted(learnt.only(chosen)), test.rows))["r2"] for chosen in draws]
         found[str(size)] = round(float(np.mean(scores)), 4)
     return found
@@ -96,8 +96,28 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
         print(task, json.dumps(entry), flush=True)
         out.write_text(json.dumps({"tasks": result}, indent=1) + "\n")
     task, (learnt, _) = next(iter(final.items()))
-    worth = {"task": task, **_worth(learnt)}
-    out.write_text(json.dumps({"tasks": result, "worth": worth}, indent=1) + "\n")
+    whole = {"tasks": result, "worth": {"task": task, "figures": _worth(learnt)}}
+    out.write_text(json.dumps(whole, indent=1) + "\n")
+    print(markdown(whole))
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the figures as two tables: tasks, and what each statistic is worth."""
+    lines = ["| held-out networks of | what is read | tau | R2 | MAE |", "| --- | --- | --- | --- | --- |"]
+    for task, entry in result["tasks"].items():
+        found = {"final weights": entry["held_out"], "weights at a quarter of training": entry["quarter_of_training"]}
+        for other, figure in entry["from_other_task"].items():
+            found[f"final weights, by what was fitted to {other}"] = figure["as_it_is"]
+            found[f"the same, its ranks turned into accuracies of {task}"] = figure["rank_aligned"]
+        lines += [f"| {task} | {t} | {f['tau']:.3f} | {f['r2']:.3f} | {f['mae']:.4f} |" for t, f in found.items()]
+    worth = dict(result["worth"]["figures"])
+    everything = worth.pop("all")
+    lines += ["", "| statistic | alone: tau | R2 | left out: tau | R2 |", "| --- | --- | --- | --- | --- |"]
+    lines.append(f"| all | {everything['tau']:.3f} | {everything['r2']:.3f} | | |")
+    for name, figure in worth.items():
+        cells = [f"{figure[how][score]:.3f}" for how in ("alone", "left_out") for score in ("tau", "r2")]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
