@@ -66,7 +66,9 @@ def _worth(learnt: WeightsTable) -> dict[str, Any]:
 
 
 def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
-    final, quarter, result = {}, {}, {}
+    final: dict[str, tuple[WeightsTable, WeightsTable]] = {}
+    quarter: dict[str, tuple[WeightsTable, WeightsTable]] = {}
+    result: dict[str, Any] = {}
     for path in tables:
         rows = read(path)
         task = rows[0].task
@@ -76,7 +78,7 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
         predicted = accuracies(models[task], test.rows)
         error = np.sort((predicted - test.final) ** 2)[::-1]
         early, early_test = quarter[task]
-        result[task] = entry = {
+        entry: dict[str, Any] = {
             "training_rows": len(learnt.final),
             "held_out_rows": len(test.final),
             "held_out_networks": len(set(test.groups.tolist())),
@@ -93,6 +95,7 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
                     "as_it_is": figures(test, foreign),
                     "rank_aligned": figures(test, _aligned(foreign, learnt.final)),
                 }
+        result[task] = entry
         print(task, json.dumps(entry), flush=True)
         out.write_text(json.dumps({"tasks": result}, indent=1) + "\n")
     task, (learnt, _) = next(iter(final.items()))
