@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from cli import weights as command
 from model.architecture import BatchNorm, Conv, ReLU
+from model.artifact import shipped as artifacts
 from model.weight_features import FEATURES, Weights, fan_ins, features, tensor_statistics
 from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_weights, read_weights_predictor
 from service.app import create_app
@@ -143,6 +144,14 @@ def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
     for moment in ("final", "quarter"):
         table = tabulate_weights(rows, moment)
         assert tau(table.final, cross_validated(table)) > 0.3
+
+
+def test_what_ships_reads_a_file() -> None:
+    """Both mini tasks; weights as drawn, before any training, are no good network's."""
+    shipped = {p.card.task: p for p in map(read_weights_predictor, artifacts()) if p is not None}
+    assert set(shipped) == {"mnist-mini", "cifar10-mini"}
+    untrained = read_weights(save(network()))
+    assert all(p.predict(untrained).accuracy < 0.5 for p in shipped.values())
 
 
 def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
