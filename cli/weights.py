@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from model.artifact import ArtifactError, shipped
-from model.weights import WeightsPredictor, read_statistics, read_weights_predictor
+from model.weights import WeightsPredictor, read_weights, read_weights_predictor
 
 
 def _predictor(task: str | None, artifact: Path | None) -> WeightsPredictor:
@@ -34,7 +34,7 @@ def predict_weights(
     Example: `peephole predict-weights network.safetensors --task mnist-mini`
     """
     predictor = _predictor(task, artifact)
-    got = predictor.predict(read_statistics(file.read_bytes()))
+    got = predictor.predict(read_weights(file.read_bytes()))
     level = f"{predictor.card.interval_level:.0%}"
     typer.echo(
         f"{predictor.card.task}: accuracy {got.accuracy:.4f} ({level} interval {got.lower:.4f} to {got.upper:.4f})"

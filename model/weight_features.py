@@ -1,33 +1,56 @@
 """A trained network's weights as features (Unterthiner et al., arXiv 2002.11448): statistics of each tensor, lined up.
 
-Networks differ in depth, so the statistics of the first and last weight tensors stand by themselves, and those of all
-are summarised. Only numpy is needed; nothing here knows how the tensors were stored.
+Networks differ in depth and in kinds of layers. Tensors are therefore sorted by what they are (weights, the biases of
+those, scales and shifts of normalisation), weights are measured in the standard deviation they start from (He et al.,
+arXiv 1502.01852), the first and last tensors of each kind stand by themselves, and those of all are summarised. Only
+numpy is needed; nothing here knows how the tensors were stored.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-STATISTICS = ("mean", "variance", *(f"quantile_{int(100 * q)}" for q in QUANTILES))
+KINDS = ("weight", "bias", "scale", "shift")
+STATISTICS = (
+    *("log_deviation", "log_spread", "log_largest", "log_mean", "mean", "spread"),
+    *("least", "median", "most", "range", "peak", "skew", "offset", "log_fan_in"),
+)
 ENDS = 3
 PLACES = tuple(f"first_{i + 1}" for i in range(ENDS)) + tuple(f"last_{i + 1}" for i in range(ENDS))
-KINDS = ("weight", "bias")
-SUMMARIES = ("mean", "std", "min", "max")
+SUMMARIES = ("mean", "std", "min", "max", "median", "slope", "step")
 FEATURES = (
-    "tensors",
-    *(f"{kind}.{place}.{name}" for kind in KINDS for place in PLACES for name in STATISTICS),
-    *(f"{kind}.{summary}.{name}" for kind in KINDS for summary in SUMMARIES for name in STATISTICS),
+    *(f"{kind}.tensors" for kind in KINDS),
+    *(f"{kind}.{place}.{name}" for kind in KINDS for place in (*PLACES, *SUMMARIES) for name in STATISTICS),
 )
+ABSENT = -20.0
+_TINY = 1e-12
+_NORMAL_SPREAD = 1.349
+"""Interquartile range of a normal distribution, in standard deviations."""
 
 Floats = NDArray[np.floating]
 Statistics = Mapping[str, Sequence[float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What is read of a network.
+
+    Attributes:
+        statistics: by tensor name, as `tensor_statistics` or a measured row's `weight_stats` has them.
+        fan_in: by name of each `weight` tensor, the inputs of a unit, 0 for normalisation (`fan_ins`).
+    """
+
+    statistics: Statistics
+    fan_in: Mapping[str, int]
+
+
 def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
-    """Return mean, variance and quantiles of each tensor, in the order of `STATISTICS`.
+    """Return mean, variance and `QUANTILES` of each tensor, in that order.
 
     Raises:
         ValueError: naming the tensors that are empty or hold values that are not finite.
@@ -44,6 +67,15 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
     return found
 
 
+def fan_ins(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return the inputs of a unit for each `weight` tensor, [out, in, ...]; 0 for normalisation, [channels]."""
+    return {
+        name: math.prod(shape[1:]) if len(shape) > 1 else 0
+        for name, shape in shapes.items()
+        if name.split(".")[-1] == "weight"
+    }
+
+
 def natural_order(name: str) -> tuple[bool, list[tuple[int, str]]]:
     """Sort key: layer2 before layer10, the classifier (`head`, `fc`, `classifier`) last."""
     parts = re.findall(r"\d+|\D+", name)
@@ -51,33 +83,54 @@ def natural_order(name: str) -> tuple[bool, list[tuple[int, str]]]:
     return is_head, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _squash(values: Floats) -> Floats:
-    """Bring variances of very different sizes to one scale, signs kept."""
-    return np.asarray(np.sign(values) * np.log1p(1e3 * np.abs(values)))
+def _log(value: float) -> float:
+    return math.log(max(abs(value), _TINY))
 
 
-def features(statistics: Statistics) -> Floats:
+def _described(values: Sequence[float], kind: str, fan_in: int) -> list[float]:
+    """Return one tensor's `STATISTICS`, from mean, variance and quantiles.
+
+    Weights are in units of the deviation they start from, scales are taken less the 1 that they start from.
+    """
+    unit = math.sqrt(2 / fan_in) if kind == "weight" else 1.0
+    start = 1.0 if kind == "scale" else 0.0
+    mean, least, low, median, high, most = ((v - start) / unit for v in (values[0], *values[2:]))
+    deviation = math.sqrt(max(values[1], 0.0)) / unit
+    spread, safe = (high - low) / _NORMAL_SPREAD, max(deviation, _TINY)
+    logs = [_log(deviation), _log(spread), _log(max(abs(least), abs(most))), _log(mean)]
+    shape = [(most - least) / safe, spread / safe, (most + least) / safe, mean / safe]
+    return [*logs, mean, spread, least, median, most, *shape, math.log(max(fan_in, 1))]
+
+
+def _lined_up(table: Floats) -> Floats:
+    """Return the tensors of one kind [tensors, statistics] as one row: the ends, then the summaries."""
+    count = len(table)
+    index = [min(i, count - 1) for i in range(ENDS)] + [max(count - 1 - i, 0) for i in range(ENDS)]
+    depth = np.linspace(-1, 1, count)[:, None] if count > 1 else np.zeros((1, 1))
+    slope = (table * depth).sum(0) / max(float((depth**2).sum()), _TINY)
+    step = np.abs(np.diff(table, axis=0)).max(0) if count > 1 else np.zeros(table.shape[1])
+    sums = [table.mean(0), table.std(0), table.min(0), table.max(0), np.median(table, axis=0), slope, step]
+    return np.concatenate([table[index].ravel(), *sums])
+
+
+def features(weights: Weights) -> Floats:
     """Return one row of features, float64 [len(FEATURES)], in the order of `FEATURES`.
 
-    Args:
-        statistics: by tensor name, as `tensor_statistics` or a measured row's `weight_stats` has them. Tensors whose
-            name ends in `weight` or `bias` count; the order is that of the layer numbers in the names.
+    Tensors whose name ends in `weight` or `bias` count; the order is that of the layer numbers in the names.
 
     Raises:
         ValueError: when there is no `weight` tensor.
     """
-    row: list[Floats] = []
-    names = sorted(statistics, key=natural_order)
-    count = 0
-    for kind in KINDS:
-        table: Floats = np.array([statistics[name] for name in names if name.split(".")[-1] == kind], dtype=np.float64)
-        if kind == "weight":
-            count = len(table)
-            if not count:
-                raise ValueError("no tensor whose name ends in 'weight': these are not a network's weights")
-        table = _squash(table) if len(table) else np.zeros((1, len(STATISTICS)))
-        index = [min(i, len(table) - 1) for i in range(ENDS)] + [max(len(table) - 1 - i, 0) for i in range(ENDS)]
-        row.append(table[index].ravel())
-        row.append(np.concatenate([table.mean(0), table.std(0), table.min(0), table.max(0)]))
-    ends, sums = [row[0], row[2]], [row[1], row[3]]
-    return np.concatenate([[np.log1p(count)], *ends, *sums])
+    tables: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
+    for name in sorted(weights.statistics, key=natural_order):
+        layer, _, last = name.rpartition(".")
+        if last not in ("weight", "bias"):
+            continue
+        fan_in = weights.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
+        kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
+        tables[kind].append(_described(weights.statistics[name], kind, fan_in))
+    if not tables["weight"]:
+        raise ValueError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
+    nothing = np.full((len(PLACES) + len(SUMMARIES)) * len(STATISTICS), ABSENT)
+    rows = [_lined_up(np.array(tables[kind])) if tables[kind] else nothing for kind in KINDS]
+    return np.concatenate([[float(len(tables[kind])) for kind in KINDS], *rows])

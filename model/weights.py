@@ -1,4 +1,4 @@
-"""Read a network's accuracy off its trained weights: a graph of boosted trees in an artifact's folder."""
+"""Read a network's accuracy off its trained weights: a graph of trees in an artifact's folder."""
 
 import json
 import math
@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from model.artifact import ArtifactError, HasDigest, read_verified
-from model.weight_features import FEATURES, Floats, Statistics, features, tensor_statistics
+from model.weight_features import FEATURES, Floats, Weights, fan_ins, features, tensor_statistics
 
 WEIGHTS_FILE = "weights.onnx"
 WEIGHTS_CARD_FILE = "weights.json"
+NEAREST = 0.001
+"""Predictions stay this far from 0 and 1, where log-odds have no end."""
 MOST_TENSORS = 10_000
 
 
@@ -36,7 +38,7 @@ class WeightsCard(HasDigest):
         sha256: of `weights.onnx`.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     task: str
     features: int
     margin: float
@@ -70,21 +72,23 @@ class WeightsPredictor:
         if card.features != len(FEATURES):
             raise ArtifactError(f"{WEIGHTS_FILE} of {card.task} reads {card.features} features, not {len(FEATURES)}")
 
-    def logits(self, rows: Floats) -> Floats:
-        """Return log-odds of accuracies [networks] from features [networks, features]."""
+    def accuracies(self, rows: Floats) -> Floats:
+        """Return accuracies [networks] from features [networks, features]."""
         (name,) = (entry.name for entry in self._session.get_inputs())
         (predicted,) = self._session.run(None, {name: np.asarray(rows, dtype=np.float32)})
-        return np.asarray(predicted, dtype=np.float64).ravel()
+        accuracies: Floats = np.clip(np.asarray(predicted, dtype=np.float64).ravel(), NEAREST, 1 - NEAREST)
+        return accuracies
 
-    def predict(self, statistics: Statistics) -> WeightsPrediction:
+    def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
 
         Raises:
             ValueError: when they are not a network's.
         """
-        middle = float(self.logits(features(statistics)[None])[0])
-        spread = (0.0, -self.card.margin, self.card.margin)
-        return WeightsPrediction(*(1 / (1 + math.exp(-middle - shift)) for shift in spread))
+        middle = float(self.accuracies(features(weights)[None])[0])
+        odds = math.log(middle / (1 - middle))
+        lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
+        return WeightsPrediction(middle, lower, upper)
 
 
 def read_tensors(content: bytes) -> dict[str, Floats]:
@@ -106,14 +110,15 @@ def read_tensors(content: bytes) -> dict[str, Floats]:
     return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
 
 
-def read_statistics(content: bytes) -> dict[str, list[float]]:
-    """Return the statistics of a safetensors file's tensors.
+def read_weights(content: bytes) -> Weights:
+    """Return the statistics and sizes of a safetensors file's tensors.
 
     Raises:
         WeightsError: when it is not the weights of a network.
     """
     try:
-        return tensor_statistics(read_tensors(content))
+        tensors = read_tensors(content)
+        return Weights(tensor_statistics(tensors), fan_ins({name: t.shape for name, t in tensors.items()}))
     except WeightsError:
         raise
     except ValueError as error:

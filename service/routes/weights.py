@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from model.weights import WeightsError, WeightsPrediction, read_statistics
+from model.weights import WeightsError, WeightsPrediction, read_weights
 from service.admission import admitted
 from service.body import read_body
 from service.models import Model, choose
@@ -31,7 +31,7 @@ class WeightsAnswer(BaseModel):
 def _read(content: bytes, model: Model) -> WeightsPrediction:
     assert model.weights is not None  # noqa: S101 - the route checked it
     try:
-        return model.weights.predict(read_statistics(content))
+        return model.weights.predict(read_weights(content))
     except WeightsError as error:
         raise Problem("bad-request", str(error)) from None
     except ValueError as error:

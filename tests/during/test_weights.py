@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from cli import weights as command
 from model.architecture import BatchNorm, Conv, ReLU
-from model.weight_features import FEATURES, features, tensor_statistics
-from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_statistics, read_weights_predictor
+from model.artifact import shipped as artifacts
+from model.weight_features import FEATURES, Weights, fan_ins, features, tensor_statistics
+from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_weights, read_weights_predictor
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
@@ -94,33 +95,48 @@ def test_a_saved_state_reads_as_the_network_does(tmp_path: Path) -> None:
     protocol = PROTOCOLS["digits-mini"]
     layers = [Conv(type="conv", kernel_size=3, out_channels=8), BatchNorm(type="batch_norm"), ReLU(type="relu")]
     module = build(layers, protocol.image, protocol.classes)
-    expected = features(weight_statistics(module))
+    expected = features(Weights(weight_statistics(module), fan_ins({n: p.shape for n, p in module.named_parameters()})))
     for prefix in ("", "module."):
         state = {prefix + name: tensor for name, tensor in module.state_dict().items()}
         save_file(state, tmp_path / "state.safetensors")
-        read = features(read_statistics((tmp_path / "state.safetensors").read_bytes()))
+        read = features(read_weights((tmp_path / "state.safetensors").read_bytes()))
         np.testing.assert_allclose(read, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.float64])
 def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: WeightsPredictor) -> None:
     tensors = {name: torch.from_numpy(values) for name, values in network().items()}
-    expected = predictor.predict(read_statistics(torch_save(tensors)))
-    got = predictor.predict(read_statistics(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
+    expected = predictor.predict(read_weights(torch_save(tensors)))
+    got = predictor.predict(read_weights(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
     assert got.accuracy == pytest.approx(expected.accuracy, abs=0.05)
 
 
 def test_a_precision_that_numpy_lacks_is_named() -> None:
     with pytest.raises(WeightsError, match="type that is not supported: 'BF16'"):
-        read_statistics(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
+        read_weights(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
 
 
 def test_features_are_named_and_follow_the_order_of_layers() -> None:
     """Layer 10 comes after layer 2, and the head comes last, however the file orders them."""
     statistics = {f"layer{i}.weight": [float(i)] * 7 for i in (10, 2, 0)} | {"head.weight": [99.0] * 7}
-    row = dict(zip(FEATURES, features(statistics), strict=True))
-    assert row["weight.first_1.mean"] < row["weight.first_2.mean"] < row["weight.first_3.mean"]
-    assert row["weight.last_1.mean"] == max(row.values())
+    row = dict(zip(FEATURES, features(Weights(statistics, dict.fromkeys(statistics, 2))), strict=True))
+    assert [row[f"weight.{place}.mean"] for place in ("first_1", "first_2", "first_3", "last_1")] == [0, 2, 10, 99]
+
+
+def test_weights_are_measured_in_what_they_start_from() -> None:
+    """He's initialisation reads the same at any width, and tensors of normalisation are told from a layer's own."""
+    torch.manual_seed(0)
+    for width in (16, 64):
+        convolution = torch.nn.Conv2d(width, 256, 3)
+        torch.nn.init.kaiming_normal_(convolution.weight)
+        module = torch.nn.Sequential(convolution, torch.nn.BatchNorm2d(256))
+        tensors = {name: p.detach().numpy() for name, p in module.named_parameters()}
+        weights = Weights(tensor_statistics(tensors), fan_ins({n: t.shape for n, t in tensors.items()}))
+        row = dict(zip(FEATURES, features(weights), strict=True))
+        assert row["weight.first_1.log_deviation"] == pytest.approx(0, abs=0.02)
+        assert row["weight.first_1.log_fan_in"] == pytest.approx(np.log(9 * width))
+        assert [row[f"{kind}.tensors"] for kind in ("weight", "bias", "scale", "shift")] == [1, 1, 1, 1]
+        assert row["scale.first_1.mean"] == 0
 
 
 def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
@@ -128,6 +144,14 @@ def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
     for moment in ("final", "quarter"):
         table = tabulate_weights(rows, moment)
         assert tau(table.final, cross_validated(table)) > 0.3
+
+
+def test_what_ships_reads_a_file() -> None:
+    """Both mini tasks; weights as drawn, before any training, are no good network's."""
+    shipped = {p.card.task: p for p in map(read_weights_predictor, artifacts()) if p is not None}
+    assert set(shipped) == {"mnist-mini", "cifar10-mini"}
+    untrained = read_weights(save(network()))
+    assert all(p.predict(untrained).accuracy < 0.5 for p in shipped.values())
 
 
 def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
@@ -138,7 +162,7 @@ def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
 def test_the_card_says_how_good_it_is(predictor: WeightsPredictor) -> None:
     metrics = predictor.card.metrics
     assert metrics["onnx_difference"] <= 1e-5
-    assert set(metrics["each_alone"]) >= {"mean", "variance", "quantile_50", "weight", "bias"}
+    assert set(metrics["each_alone"]) >= {"mean", "log_deviation", "weight", "scale"}
 
 
 def test_the_route_and_the_command_agree(
@@ -148,7 +172,7 @@ def test_the_route_and_the_command_agree(
     content = save(network())
     answer = client.post("/predict-weights", content=content, headers=BINARY)
     assert answer.status_code == 200
-    expected = predictor.predict(read_statistics(content))
+    expected = predictor.predict(read_weights(content))
     assert answer.json()["accuracy"] == pytest.approx(expected.accuracy, abs=1e-6)
     assert answer.json()["lower"] <= answer.json()["accuracy"] <= answer.json()["upper"]
     (tmp_path / "network.safetensors").write_bytes(content)
@@ -161,7 +185,7 @@ def test_the_route_and_the_command_agree(
 
 def test_a_file_written_by_torch_is_read(tmp_path: Path, predictor: WeightsPredictor) -> None:
     save_file({name: torch.from_numpy(values) for name, values in network().items()}, tmp_path / "n.safetensors")
-    got = predictor.predict(read_statistics((tmp_path / "n.safetensors").read_bytes()))
+    got = predictor.predict(read_weights((tmp_path / "n.safetensors").read_bytes()))
     assert 0 <= got.lower <= got.accuracy <= got.upper <= 1
 
 
@@ -180,7 +204,7 @@ MALFORMED = {
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_files_are_refused(client: TestClient, content: bytes) -> None:
     with pytest.raises(WeightsError):
-        read_statistics(content)
+        read_weights(content)
     answer = client.post("/predict-weights", content=content, headers=BINARY)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""Measured networks to `weights.onnx`: boosted trees on statistics of the weights (Unterthiner et al., 2002.11448)."""
+"""Measured networks to `weights.onnx`: trees on statistics of the weights (Unterthiner et al., 2002.11448)."""
 
 import math
 from collections.abc import Sequence
@@ -8,25 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, VotingRegressor
 from sklearn.model_selection import GroupKFold
 
 from model.artifact import digest
-from model.weight_features import FEATURES, STATISTICS, features
-from model.weights import WeightsCard, WeightsPredictor, write_weights_predictor
+from model.shapes import Shape
+from model.weight_features import FEATURES, KINDS, STATISTICS, Weights, fan_ins, features
+from model.weights import NEAREST, WeightsCard, WeightsPredictor, write_weights_predictor
 from training.calibrate import FOLDS, LEVEL
-from training.during.figures import final_error, rounded, sigmoid
+from training.cnn import build
+from training.during.figures import final_error, rounded
 from training.during.ridges import logit
 from training.observations import Observation, ObservationError
+from training.protocols import PROTOCOLS
 
 Floats = NDArray[np.floating]
 FEWEST = 30
-TREES = 200
+TREES = 300
 TOLERANCE = 1e-5
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-MOMENTS = ("quarter", "final")
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,29 @@ class WeightsTable:
     final: Floats
     groups: NDArray[np.str_]
 
+    def only(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> "WeightsTable":
+        """Return some of the networks."""
+        return WeightsTable(self.rows[chosen], self.final[chosen], self.groups[chosen])
+
+
+def _fan_in(row: Observation) -> dict[str, int]:
+    """Return the fan-in of each weight tensor; tables keep no shapes, the layers give them."""
+    if row.in_channels and row.resolution:
+        image = Shape(row.in_channels, row.resolution, row.resolution)
+    elif row.task in PROTOCOLS:
+        image = PROTOCOLS[row.task].image
+    else:
+        raise ObservationError(f"rows of {row.task} need in_channels and resolution to learn from weight_stats")
+    with torch.device("meta"):
+        network = build(row.layers, image, classes=2)  # how many does not change any fan-in
+    return fan_ins({name: tensor.shape for name, tensor in network.named_parameters()})
+
 
 def tabulate_weights(observations: Sequence[Observation], moment: str) -> WeightsTable:
     """Return the rows that have statistics of the weights at a moment, `quarter` or `final`.
 
     Raises:
-        ObservationError: when there are too few.
+        ObservationError: when there are too few, or the size of their images is not known.
     """
     used = [
         row
@@ -53,45 +74,59 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
     ]
     if len(used) < FEWEST:
         raise ObservationError(f"{len(used)} rows with weight_stats; {FEWEST} is the least to learn from")
-    rows = np.array([features(row.weight_stats[moment]) for row in used if row.weight_stats])
+    rows = np.array([features(Weights(row.weight_stats[moment], _fan_in(row))) for row in used if row.weight_stats])
     groups = np.array([row.architecture for row in used])
     return WeightsTable(rows, np.array([row.accuracy[-1] for row in used]), groups)
 
 
-def _trees() -> GradientBoostingRegressor:
-    return GradientBoostingRegressor(
+def trees() -> VotingRegressor:
+    """Return the mean of boosted and of extremely randomised trees, unfitted; they err differently."""
+    boosted = GradientBoostingRegressor(
         n_estimators=TREES,
         max_depth=5,
         min_samples_leaf=3,
-        learning_rate=0.06,
+        learning_rate=0.05,
         subsample=0.7,
         max_features=0.1,
         random_state=0,
     )
+    extra = ExtraTreesRegressor(n_estimators=TREES // 2, min_samples_leaf=2, max_features=0.3, random_state=0)
+    return VotingRegressor([("boosted", boosted), ("extra", extra)])
 
 
-def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | None = None) -> Floats:
-    """Predict, in log-odds, each network by trees fitted to other architectures, from some of the features or all."""
-    rows = table.rows if columns is None else table.rows[:, columns]
-    measured = logit(table.final)
-    predicted: Floats = np.empty(len(rows))
-    for training, held_out in GroupKFold(FOLDS).split(rows, measured, table.groups):
-        predicted[held_out] = _trees().fit(rows[training], measured[training]).predict(rows[held_out])
+def fitted(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> VotingRegressor:
+    """Return trees fitted to a table, in the precision that they are run in."""
+    return trees().fit(table.rows[:, columns].astype(np.float32), table.final)
+
+
+def accuracies(model: VotingRegressor, rows: Floats) -> Floats:
+    """Predict as the exported graph does [networks]."""
+    predicted: Floats = np.clip(model.predict(rows.astype(np.float32)), NEAREST, 1 - NEAREST)
     return predicted
 
 
-def _figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
-    return rounded(final_error(table.final, sigmoid(predicted)))
+def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> Floats:
+    """Predict the accuracy of each network by trees fitted to other architectures, from some of the features or all."""
+    predicted: Floats = np.empty(len(table.rows))
+    for training, held_out in GroupKFold(FOLDS).split(table.rows, table.final, table.groups):
+        model = fitted(table.only(training), columns)
+        predicted[held_out] = accuracies(model, table.rows[held_out][:, columns])
+    return predicted
 
 
-def worth(table: WeightsTable) -> dict[str, dict[str, float]]:
-    """Return how well each statistic does alone, and each end of the network."""
+def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
+    """Return errors of predicted accuracies, as a card keeps them."""
+    return rounded(final_error(table.final, predicted))
+
+
+def groups() -> dict[str, NDArray[np.intp]]:
+    """Return the columns of each statistic, of each kind of tensor, and of each end of the network."""
     names = np.array(FEATURES)
-    groups = {name: np.flatnonzero(np.char.endswith(names, f".{name}")) for name in STATISTICS}
-    groups |= {kind: np.flatnonzero(np.char.startswith(names, f"{kind}.")) for kind in ("weight", "bias")}
-    for part in ("first", "last"):
-        groups[f"{part} tensors"] = np.flatnonzero(np.char.find(names, f".{part}_") >= 0)
-    return {name: _figures(table, cross_validated(table, chosen)) for name, chosen in groups.items()}
+    found = {name: np.flatnonzero(np.char.endswith(names, f".{name}")) for name in STATISTICS}
+    found |= {kind: np.flatnonzero(np.char.startswith(names, f"{kind}.")) for kind in KINDS}
+    return found | {
+        f"{part} tensors": np.flatnonzero(np.char.find(names, f".{part}_") >= 0) for part in ("first", "last")
+    }
 
 
 def fit_weights(
@@ -111,24 +146,23 @@ def fit_weights(
     """
     table = tabulate_weights(observations, "final")
     predicted = cross_validated(table)
-    measured = logit(table.final)
-    ratios = np.sort(np.abs(predicted - measured))
+    ratios = np.sort(np.abs(logit(predicted) - logit(table.final)))
     margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
     early = tabulate_weights(observations, "quarter")
     metrics: dict[str, Any] = {
-        "cross_validation": {"folds": FOLDS, **_figures(table, predicted)},
-        "quarter_of_training": _figures(early, cross_validated(early)),
-        "each_alone": worth(table),
+        "cross_validation": {"folds": FOLDS, **figures(table, predicted)},
+        "quarter_of_training": figures(early, cross_validated(early)),
+        "each_alone": {name: figures(table, cross_validated(table, chosen)) for name, chosen in groups().items()},
     }
-    trees = _trees().fit(table.rows.astype(np.float32), measured)
+    model = fitted(table)
     if other:
         foreign = tabulate_weights(other, "final")
         metrics["other_task"] = {
             "task": other[0].task,
             "networks": len(foreign.final),
-            **_figures(foreign, trees.predict(foreign.rows.astype(np.float32))),
+            **figures(foreign, accuracies(model, foreign.rows)),
         }
-    model = to_onnx(trees, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
+    graph = to_onnx(model, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
     card = WeightsCard(
         task=task,
         features=len(FEATURES),
@@ -136,15 +170,15 @@ def fit_weights(
         interval_level=LEVEL,
         training={"rows": len(table.final), "networks": len(set(table.groups.tolist()))},
         metrics=metrics,
-        sha256=digest(model),
+        sha256=digest(graph),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    expected = sigmoid(trees.predict(table.rows.astype(np.float32)))
-    difference = float(np.abs(sigmoid(WeightsPredictor(card, model).logits(table.rows)) - expected).max())
+    answered = WeightsPredictor(card, graph).accuracies(table.rows)
+    difference = float(np.abs(answered - accuracies(model, table.rows)).max())
     if difference > TOLERANCE:
         raise RuntimeError(
             f"scikit-learn and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
         )
     card = card.model_copy(update={"metrics": {**metrics, "onnx_difference": float(f"{difference:.2g}")}})
-    write_weights_predictor(folder, card, model)
+    write_weights_predictor(folder, card, graph)
     return card
