@@ -17,14 +17,42 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class CandidateText(msgspec.Struct, forbid_unknown_fields=True):
-    """One architecture of a request, its layers or codes still text; mirrors `schemas.Candidate`."""
+class CandidateFields(msgspec.Struct, forbid_unknown_fields=True):
+    """One architecture of a request, its layers or codes still one text, which is empty when it is absent.
+
+    Of a key that is given twice the last counts, whatever the first held.
+    """
 
     id: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     in_channels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-    layers: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
-    codes: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None = None
+    layers: msgspec.Raw = msgspec.Raw()
+    codes: msgspec.Raw = msgspec.Raw()
     observed: Annotated[list[Share], msgspec.Meta(min_length=1)] | None = None
+
+
+class CandidateText(msgspec.Struct):
+    """One architecture of a request, each of its layers or codes still text; mirrors `schemas.Candidate`."""
+
+    id: str | None
+    in_channels: int | None
+    layers: list[msgspec.Raw] | None
+    codes: list[msgspec.Raw] | None
+    observed: list[float] | None
+
+
+def read_candidate(text: msgspec.Raw) -> CandidateText:
+    """Take an architecture apart.
+
+    Raises:
+        msgspec.MsgspecError: when it does not fit the schema.
+    """
+    found = _CANDIDATE.decode(text)
+    layers, codes = (_ROWS.decode(raw) if bytes(raw) else None for raw in (found.layers, found.codes))
+    return CandidateText(found.id, found.in_channels, layers, codes, found.observed)
+
+
+_CANDIDATE = msgspec.json.Decoder(CandidateFields)
+_ROWS = msgspec.json.Decoder(Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None)
 
 
 def malformed(error: Exception) -> NoReturn:

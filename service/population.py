@@ -7,11 +7,9 @@ import msgspec
 
 from model.ulc import Fault as CodeFault
 from service import diagnosis, faults
-from service.envelope import CandidateText, duplicates
+from service.envelope import CandidateText, duplicates, read_candidate
 from service.problems import MAX_FAULTS, Fault, invalid
 from service.vocabulary import Ints, Reading, UnknownTextError, Vocabulary
-
-_CANDIDATE = msgspec.json.Decoder(CandidateText)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class _Reader:
         """Read one architecture, or record what is wrong with it."""
         path = ("architectures", index)
         try:
-            candidate = _CANDIDATE.decode(text)
+            candidate = read_candidate(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self.found += diagnosis.of_candidate(text, path)
             return None

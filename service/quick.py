@@ -8,28 +8,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from service.envelope import Share, duplicates
+from service.envelope import CandidateFields, duplicates
 from service.population import Population
 from service.vocabulary import Vocabulary
 
-Text = Annotated[str, msgspec.Meta(max_length=200)]
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class QuickCandidate(msgspec.Struct, forbid_unknown_fields=True):
-    """One architecture, its layers or codes still one text, which is empty when it is absent."""
-
-    id: Text | None = None
-    in_channels: int | None = None
-    layers: msgspec.Raw = msgspec.Raw()
-    codes: msgspec.Raw = msgspec.Raw()
-    observed: Annotated[list[Share], msgspec.Meta(min_length=1)] | None = None
 
 
 class QuickRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A prediction request; mirrors `schemas.PredictRequest`."""
 
-    architectures: Annotated[list[QuickCandidate], msgspec.Meta(min_length=1)]
+    architectures: Annotated[list[CandidateFields], msgspec.Meta(min_length=1)]
     task: str | None = None
     epochs: Annotated[list[Epoch], msgspec.Meta(min_length=1)] | None = None
     out_of_range: Literal["error", "clamp"] = "error"

@@ -96,7 +96,22 @@ def network(draw: st.DrawFn) -> str:
         if draw(st.integers(0, 3)) == 0:
             parts.append(f'"{name}":' + draw(st.sampled_from(values)))
     if draw(st.integers(0, 9)) == 0:
-        parts.append(draw(st.sampled_from([parts[0], '"layers":null', '"codes":null', '"x":1', '"id":"c"'])))
+        parts.append(
+            draw(
+                st.sampled_from(
+                    [
+                        parts[0],
+                        '"layers":[]',
+                        '"codes":5',
+                        '"in_channels":0',
+                        '"layers":null',
+                        '"codes":null',
+                        '"x":1',
+                        '"id":"c"',
+                    ]
+                )
+            )
+        )
     return "{" + draw(st.sampled_from([",", ", "])).join(draw(st.permutations(parts))) + "}"
 
 
