@@ -37,10 +37,6 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def is_full(self) -> bool:
-        """Whether not even the smallest job fits."""
-        return self.cost >= self.max_cost
-
     def put(self, job: Job) -> None:
         """Add a job.
 

@@ -42,7 +42,6 @@ class Quantities:
     is_pool: torch.Tensor
     kernel_width: torch.Tensor
     kernel_height: torch.Tensor
-    stride: torch.Tensor
     dropout: torch.Tensor
     area_in: torch.Tensor
     area: torch.Tensor
@@ -112,7 +111,6 @@ class LayerQuantities(nn.Module):
             is_pool=is_pool,
             kernel_width=kernel_width,
             kernel_height=kernel_height,
-            stride=stride,
             dropout=dropout,
             area_in=area_in,
             area=area,
