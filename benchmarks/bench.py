@@ -6,6 +6,7 @@ machine happens to all of them. Figures are medians over rounds; ratios are take
 
 import argparse
 import asyncio
+import gc
 import json
 import shutil
 import sys
@@ -214,6 +215,7 @@ def main() -> None:
         artifact = read_artifact(model)
         workload = Workload(artifact.card, 1500 if options.quick else 4000)
         bench = Bench(Predictor(artifact, threads=1), workload, servers, pace)
+        gc.freeze()  # the load generator's own pauses are no server's fault
         try:
             uvloop.run(bench.run(model, Path(scratch)))
         finally:

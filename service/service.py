@@ -24,8 +24,8 @@ from service.reloading import Reloader
 from service.settings import Settings
 
 
-def _nothing(_: str) -> None:
-    """Do nothing about a failure: whoever embeds the application reads /livez."""
+def _nothing(*_: str) -> None:
+    """Do nothing: whoever embeds the application reads /livez, and its heap is not ours to arrange."""
 
 
 class Service:
@@ -38,6 +38,7 @@ class Service:
         inflight: requests for predictions being handled.
         buffered: bytes of their bodies.
         on_failure: told the reason when the service can never answer again; the process should end.
+        on_loaded: called when predictors were loaded, at the start and after a reload.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,6 +59,7 @@ class Service:
         self.draining = False
         self.failure: str | None = None
         self.on_failure: Callable[[str], None] = _nothing
+        self.on_loaded: Callable[[], None] = _nothing
         self._tasks: list[asyncio.Task[None]] = []
 
     def reasons(self) -> list[str]:
@@ -118,6 +120,7 @@ class Service:
             self.metrics.model_info.labels(
                 card.task, card.version, card.sha256, model.predictor.provider, onnxruntime.__version__
             ).set(1)
+        self.on_loaded()
 
     async def _supervise(self) -> None:
         await supervise(self.engine, stall_seconds=self.settings.hang_seconds, on_failure=self.fail)
