@@ -115,6 +115,17 @@ def _overload(results: Results) -> str:
     return table(header, rows)
 
 
+def _free_service(results: Results, form: str, batch: int) -> float:
+    """Return how many times the best other server's rate the bare predictor alone reaches, HTTP and JSON left out."""
+    what = {"form": form, "batch": batch, "epochs": "curve"}
+    rivals = [name for name in results.servers if name != "peephole"]
+    best = max(results.median("sequential", name, "per_second", **what) for name in rivals)
+    bare = results.median("sequential", "bare", "per_second", **what)
+    if batch == BATCHES[-1]:
+        bare = max(bare, results.median("split", "bare", "per_second"))
+    return bare / best
+
+
 def _aims(results: Results) -> str:
     def line(aim: str, got: str, *, met: bool) -> list[str]:
         return [aim, got, "met" if met else "**missed**"]
@@ -133,7 +144,8 @@ def _aims(results: Results) -> str:
             what = {"form": form, "batch": batch, "epochs": "curve"}
             least = min(results.ratio("sequential", "peephole", name, "per_second", **what) for name in rivals)
             aim = f"{batch:,} as {form_name}: twice the best other server"
-            rows.append(line(aim, f"{least:.2f}x", met=least >= 2))
+            got = f"{least:.2f}x" if least >= 2 else f"{least:.2f}x (bare: {_free_service(results, form, batch):.2f}x)"
+            rows.append(line(aim, got, met=least >= 2))
     tails = {name: results.pooled("steady", name)["p99_ms"] for name in results.servers}
     least = min(tails[name] for name in rivals)
     got = f"{tails['peephole']:.1f} ms against {least:.1f} ms"
@@ -186,6 +198,8 @@ the load was {machine["load_before"]} before it began; clients and servers share
 ## Aims
 
 {_aims(results)}
+
+"Bare" is what the predictor alone would reach, in the kindest batches, were HTTP, JSON and validation free.
 
 ## The service and the bare predictor
 
