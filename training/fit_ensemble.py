@@ -45,7 +45,7 @@ class Recipe:
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
-    process_weight: float = 0.3
+    process_weight: float = 0.4
     features: int = 64
     gradient_norm: float = 1.0
 
@@ -147,7 +147,7 @@ def _fit_process(
     """
     for least_noise in LEAST_NOISE:
         noise = WhiteKernel(0.2, (least_noise, 10.0))
-        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=0.5) + noise
         fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
         smooth = fitted.kernel_.k1
         weights = fitted.alpha_.reshape(len(features), -1)

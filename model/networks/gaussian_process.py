@@ -5,11 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-SQRT3 = 3**0.5
-
 
 class GaussianProcess(nn.Module):
-    """A fitted Gaussian process with a Matérn-3/2 kernel, shared by all epochs of the curve.
+    """A fitted Gaussian process with an exponential (Matérn-1/2) kernel, shared by all epochs of the curve.
 
     Args:
         points: standardised features of the training networks, float [networks, features].
@@ -30,7 +28,7 @@ class GaussianProcess(nn.Module):
         self.register_buffer("points", stored.T.contiguous())
         self.register_buffer("norms", (stored**2).sum(1).unsqueeze(0))
         self.register_buffer("weights", torch.from_numpy((weights * amplitude).astype(np.float32)))
-        self.scale = SQRT3 / length_scale
+        self.length_scale = length_scale
 
     def forward(self, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return predictions [batch, epochs] and the distance [batch] to the nearest training network.
@@ -40,6 +38,5 @@ class GaussianProcess(nn.Module):
         whole = whole.double()  # small differences of large squares
         squared = (whole**2).sum(1, keepdim=True) + self.norms - 2 * whole @ self.points
         squared = torch.clamp(squared, min=0.0).float()
-        scaled = torch.sqrt(squared) * self.scale
         distance = torch.sqrt(squared.amin(1) / whole.shape[1])
-        return ((1 + scaled) * torch.exp(-scaled)) @ self.weights, distance
+        return torch.exp(-torch.sqrt(squared) / self.length_scale) @ self.weights, distance
