@@ -28,11 +28,11 @@ class CurveCache:
             return [self._results.get(key) for key in keys]
 
     def put(self, keys: Sequence[bytes], results: Sequence[Floats]) -> None:
-        """Remember results, unless the cache has no room at all."""
+        """Remember results, unless the cache has no room at all; copies, or each would keep its whole population."""
         if not self._results.maxsize:
             return
         with self._lock:
-            self._results.update(zip(keys, results, strict=True))
+            self._results.update(zip(keys, (result.copy() for result in results), strict=True))
 
 
 def keys(sha256: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:

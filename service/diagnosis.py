@@ -9,15 +9,21 @@ from model.ulc import CodeError, encode
 from service import faults
 from service.codes import check_row
 from service.envelope import CandidateText
-from service.problems import Fault
+from service.problems import MAX_FAULTS, Fault
 from service.schemas import Candidate
-from service.vocabulary import LAYER, LAYER_TYPES, ROW, Vocabulary
+from service.vocabulary import LAYER, LAYER_TYPES, MAX_TEXT_BYTES, ROW, Vocabulary
 
 Path = Sequence[str | int]
+THOROUGH_BYTES = 64 * 1024  # of an architecture: a hundred layers many times over
 
 
 def of_candidate(text: msgspec.Raw, path: Path) -> list[Fault]:
-    """Return what is wrong with an architecture object whose own fields do not fit its schema."""
+    """Return what is wrong with an architecture object whose own fields do not fit its schema.
+
+    Pydantic keeps every error it finds, a kilobyte each: a text that could hold too many is not gone through.
+    """
+    if len(bytes(text)) > THOROUGH_BYTES:
+        return [Fault(faults.pointer(*path), "invalid", "not an architecture, and too long to say why")]
     try:
         Candidate.model_validate_json(bytes(text))
     except ValidationError as error:
@@ -34,11 +40,20 @@ def _without_tag(fault: Fault, path: Path) -> Fault:
     return Fault("/".join(parts), fault.code, fault.detail)
 
 
+def _too_long(path: Path) -> Fault:
+    return Fault(faults.pointer(*path), "too-long", f"takes more than {MAX_TEXT_BYTES} bytes")
+
+
 def of_layers(candidate: CandidateText, vocabulary: Vocabulary, path: Path, *, clamp: bool) -> list[Fault]:
     """Return what is wrong with a list of layers: each layer by itself, then against the code."""
     found: list[Fault] = []
     layers = []
     for index, text in enumerate(candidate.layers or ()):
+        if len(found) > MAX_FAULTS:
+            break
+        if len(bytes(text)) > MAX_TEXT_BYTES:
+            found.append(_too_long((*path, "layers", index)))
+            continue
         try:
             layers.append(LAYER.validate_json(bytes(text)))
         except ValidationError as error:
@@ -59,6 +74,11 @@ def of_codes(candidate: CandidateText, vocabulary: Vocabulary, path: Path) -> li
     found: list[Fault] = []
     for index, text in enumerate(candidate.codes or ()):
         where = (*path, "codes", index)
+        if len(found) > MAX_FAULTS:
+            break
+        if len(bytes(text)) > MAX_TEXT_BYTES:
+            found.append(_too_long(where))
+            continue
         try:
             row = ROW.validate_json(bytes(text), strict=True)
         except ValidationError as error:

@@ -1,6 +1,7 @@
 """Take a request's JSON apart without building its layers: fields, then architectures, then layers, as raw text."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, NoReturn, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from service import faults
-from service.problems import Fault, Problem, invalid
+from service.problems import MAX_FAULTS, Fault, Problem, invalid
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 Options = TypeVar("Options", bound=BaseModel)
@@ -78,18 +79,20 @@ def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def read_options(kind: type[Options], fields: dict[str, msgspec.Raw]) -> Options:
-    """Validate the small fields of a request; unknown fields are refused unread.
+    """Validate the small fields of a request; unknown fields are refused unread, and no more named than are listed.
 
     Raises:
         Problem: 422 with a pointer to each fault.
     """
     try:
-        values = {
-            name: from_json(bytes(raw), allow_inf_nan=False) if name in kind.model_fields else None
+        values: dict[str, object] = {
+            name: from_json(bytes(raw), allow_inf_nan=False)
             for name, raw in fields.items()
+            if name in kind.model_fields
         }
     except ValueError as error:
         malformed(error)
+    values |= dict.fromkeys(islice((name for name in fields if name not in kind.model_fields), MAX_FAULTS + 1))
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -108,6 +111,8 @@ def read_list(raw: msgspec.Raw | None, name: str, *, most: int) -> list[msgspec.
         items = _LIST.decode(raw)
     except msgspec.ValidationError:
         raise invalid([Fault(f"/{name}", "list-type", "must be a list")]) from None
+    except RecursionError as error:
+        malformed(error)
     if not items:
         raise invalid([Fault(f"/{name}", "too-short", "must hold at least one")])
     if len(items) > most:

@@ -1,6 +1,12 @@
 """Prometheus metrics; each application has its own registry, so that several can live in a process."""
 
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from model.artifact import Card
 
 SECONDS = (*(0.0005 * 2**k for k in range(11)), 1.0, 2.5, 5.0, 10.0)
 POWERS = tuple(float(2**k) for k in range(0, 17))
@@ -104,3 +110,10 @@ class Metrics:
         self.reload_ok = Gauge("predictor_last_reload_ok", "0 when the last reload failed.", registry=registry)
         self.reload_ok.set(1)
         self.ready = Gauge("predictor_ready", "1 while /readyz says so.", registry=registry)
+
+    def count(self, card: Card, layers: Iterable[int], distance: NDArray[np.floating]) -> None:
+        """Count the networks of an answer: the layers of each, and which are unlike those that were learnt from."""
+        self.architectures.labels(card.task).inc(len(distance))
+        for number in layers:
+            self.input_layers.observe(number)
+        self.unfamiliar.labels(card.task).inc(int((distance > card.distance_threshold).sum()))

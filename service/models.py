@@ -12,7 +12,7 @@ from model.continuation import Continuation, read_continuation
 from model.runtime import Predictor, Provider
 from model.ulc import encode
 from model.weights import WeightsPredictor, read_weights_predictor
-from service.problems import Fault, invalid
+from service.problems import MAX_FAULTS, Fault, invalid
 from service.vocabulary import MAX_ENTRIES, Vocabulary
 
 
@@ -52,16 +52,16 @@ class Model:
         last = self.card.epochs
         if asked is None:
             return tuple(range(1, last + 1))
-        found = [
-            Fault(f"/epochs/{i}", "out-of-range", f"must be 1 to {last} for task {self.card.task}")
-            for i, epoch in enumerate(asked)
-            if epoch > last
-        ]
+        found: list[Fault] = []
         seen: set[int] = set()
         for i, epoch in enumerate(asked):
-            if epoch in seen:
+            if epoch > last:
+                found.append(Fault(f"/epochs/{i}", "out-of-range", f"must be 1 to {last} for task {self.card.task}"))
+            elif epoch in seen:
                 found.append(Fault(f"/epochs/{i}", "duplicate", "an epoch is asked for once"))
             seen.add(epoch)
+            if len(found) > MAX_FAULTS:
+                break
         if found:
             raise invalid(found)
         return tuple(asked)

@@ -8,6 +8,12 @@ from model.architecture import Layer, Width
 
 Accuracy = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
+# Lists say only their first fault: millions of faulty elements would otherwise become millions of errors.
+Observed = Annotated[list[Accuracy], Field(min_length=1, fail_fast=True)]
+Layers = Annotated[list[Layer], Field(min_length=1, fail_fast=True)]
+Codes = Annotated[list[Annotated[list[int], Field(fail_fast=True)]], Field(min_length=1, fail_fast=True)]
+Epochs = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, fail_fast=True)]
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -20,14 +26,12 @@ class Candidate(_Message):
         None, description="Your name for it, unique in the request; `null` in the answer when absent."
     )
     in_channels: Width | None = Field(None, description="Channels of the image; checked against the task's when given.")
-    layers: Annotated[list[Layer], Field(min_length=1)] | None = Field(
-        None, description="From the image up to, but not including, the classifier."
-    )
-    codes: Annotated[list[list[int]], Field(min_length=1)] | None = Field(
+    layers: Layers | None = Field(None, description="From the image up to, but not including, the classifier.")
+    codes: Codes | None = Field(
         None, description="Instead of `layers`: one row a layer, the columns of the task's code (see /info)."
     )
 
-    observed: Annotated[list[Accuracy], Field(min_length=1)] | None = Field(
+    observed: Observed | None = Field(
         None, description="Validation accuracy after epochs 1, 2, ...: the rest of the curve is predicted from it."
     )
 
@@ -42,7 +46,7 @@ class PredictOptions(_Message):
     """What a prediction request says beside its architectures."""
 
     task: str | None = Field(None, description="Which predictor; optional when only one is loaded.")
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = Field(
+    epochs: Epochs | None = Field(
         None, description="1-based epochs to predict, without repeats; by default every epoch of the task's curves."
     )
     out_of_range: Literal["error", "clamp"] = Field(

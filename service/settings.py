@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         10_000, ge=1, description="Longest expected wait in the queue for a request to be let in."
     )
     max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
-    max_buffered_bytes: int = Field(256 * MIB, ge=KIB, description="Most bytes of bodies held at once.")
+    max_buffered_bytes: int = Field(128 * MIB, ge=KIB, description="Most bytes of bodies held at once.")
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")
     cache_entries: int = Field(20_000, ge=0, description="Curves remembered.")
 

@@ -26,6 +26,8 @@ LAYER: TypeAdapter[Layer] = TypeAdapter(Layer)
 LAYER_TYPES = frozenset(get_args(LayerType))
 ROW: TypeAdapter[list[int]] = TypeAdapter(list[int])
 MAX_ENTRIES = 100_000
+MAX_TEXT_BYTES = 4096  # of a layer or a row; longer ones are refused
+REMEMBERED_BYTES = 256  # longer ones are read again each time, so that no caller can fill the memory with blanks
 
 
 class UnknownTextError(Exception):
@@ -145,6 +147,8 @@ class Vocabulary:
 
     def _learn(self, state: _State, text: bytes) -> tuple[int, _State]:
         """Validate and encode a layer's text at a place where it was not seen before."""
+        if len(text) > MAX_TEXT_BYTES:
+            raise UnknownTextError
         try:
             layer = LAYER.validate_json(text)
             encoding = encode([layer], self.code, state.shape, clamp=True, is_stem=state.is_stem)
@@ -156,11 +160,19 @@ class Vocabulary:
             if encoding.clamped:
                 self._clamps.append((row, encoding.clamped[0]))
                 row = -len(self._clamps)
-            self.entries += 1
-            state[text] = row, self._state(after(layer, state.shape), is_stem)
-            return state[text]
+            found = row, self._state(after(layer, state.shape), is_stem)
+            if self._remembers(text):
+                state[text] = found
+            return found
+
+    def _remembers(self, text: bytes) -> bool:
+        """Count what was learnt; say whether to remember its text."""
+        self.entries += 1
+        return len(text) <= REMEMBERED_BYTES and self.entries <= MAX_ENTRIES
 
     def _learn_row(self, text: bytes) -> int:
+        if len(text) > MAX_TEXT_BYTES:
+            raise UnknownTextError
         try:
             row = ROW.validate_json(text, strict=True)
         except ValidationError as error:
@@ -168,8 +180,10 @@ class Vocabulary:
         if check_row(row, self.code, self.image):
             raise UnknownTextError
         with self._lock:
-            self.entries += 1
-            return self._code_texts.setdefault(text, self._row_id(tuple(row)))
+            index = self._row_id(tuple(row))
+            if self._remembers(text):
+                self._code_texts[text] = index
+            return index
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
         return self._states.setdefault((shape, is_stem), _State(shape, is_stem))

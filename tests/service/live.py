@@ -79,8 +79,18 @@ class Live:
         return Path(self.log.name).read_text()
 
     def rss_kib(self) -> int:
+        return self._status_kib("VmRSS")
+
+    def peak_kib(self) -> int:
+        """Return the most memory held since `forget_peak`."""
+        return self._status_kib("VmHWM")
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def _status_kib(self, name: str) -> int:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS")))
+        return int(next(line.split()[1] for line in text.splitlines() if line.startswith(name)))
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
