@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,79}")
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 KINDS = ("weight", "bias", "scale", "shift")
 STATISTICS = (
@@ -53,7 +54,7 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
     """Return mean, variance and `QUANTILES` of each tensor, in that order.
 
     Raises:
-        ValueError: naming the tensors that are empty or hold values that are not finite.
+        ValueError: naming tensors that are empty or hold values that are not finite, where a name looks like one.
     """
     found, bad = {}, []
     for name, tensor in tensors.items():
@@ -63,7 +64,8 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
             continue
         found[name] = [float(values.mean()), float(values.var()), *np.quantile(values, QUANTILES).tolist()]
     if bad:
-        raise ValueError(f"tensors that are empty or hold values that are not finite: {', '.join(sorted(bad)[:5])}")
+        named = ", ".join(sorted(filter(_NAME.fullmatch, bad))[:5]) or "their names are no identifiers"
+        raise ValueError(f"{len(bad)} tensors are empty or hold values that are not finite: {named}")
     return found
 
 

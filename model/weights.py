@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ WEIGHTS_CARD_FILE = "weights.json"
 NEAREST = 0.001
 """Predictions stay this far from 0 and 1, where log-odds have no end."""
 MOST_TENSORS = 10_000
+_TYPE = re.compile(r"(?<=')[A-Z][A-Z0-9_]{1,11}(?=')")
 
 
 class WeightsError(ValueError):
@@ -100,9 +102,10 @@ def read_tensors(content: bytes) -> dict[str, Floats]:
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise WeightsError(f"not a safetensors file: {error}") from None
+        raise WeightsError("not a safetensors file, or a truncated one") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WeightsError(f"a tensor has a type that is not supported: {error}") from None
+        named = _TYPE.search(str(error))
+        raise WeightsError(f"a tensor has a type that is not supported: {named[0] if named else 'unknown'}") from error
     if not tensors:
         raise WeightsError("the file holds no tensors")
     if len(tensors) > MOST_TENSORS:

@@ -24,8 +24,14 @@ def _too_large(limit: int) -> Problem:
     return Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
 
 
-async def read_body(request: Request, service: Service, *, check_type: bool = True) -> bytes:
+async def read_body(request: Request, service: Service, *, check_type: bool = True, for_queue: bool = True) -> bytes:
     """Return the body of an admitted request.
+
+    Args:
+        request: whose body.
+        service: counts the bytes.
+        check_type: whether it must be JSON.
+        for_queue: whether it holds networks that will soon be in the queue.
 
     Raises:
         Problem: 415 for anything but JSON, 413 for more than the limit, 408 for a body that does not arrive, 429 when
@@ -44,7 +50,7 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
     chunks: list[bytes] = []
     size = 0
     state = request.scope["state"]
-    state["buffered"] = state["unqueued"] = 0
+    state["buffered"] = 0
     try:
         async with asyncio.timeout(seconds):
             more = True
@@ -57,12 +63,13 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
                 if size > limit:
                     raise _too_large(limit)
                 state["buffered"] += len(chunk)
-                state["unqueued"] += len(chunk)
                 service.buffered += len(chunk)
-                service.intake.size += len(chunk)
                 if service.buffered > service.settings.max_buffered_bytes:
                     raise Problem("queue-full", "Too many bodies at once.", headers={"Retry-After": "1"})
                 chunks.append(chunk)
     except TimeoutError:
         raise Problem("body-timeout", f"The body did not arrive in {seconds:g} s.", headers=_CLOSE) from None
+    if for_queue:  # only now: bodies that never end would make everybody else's wait look long
+        state["unqueued"] = size
+        service.intake.size += size
     return b"".join(chunks)

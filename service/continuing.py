@@ -1,10 +1,14 @@
 """Curves continued from the epochs seen so far (`"observed"`)."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 from starlette.requests import Request
 
-from model.continuation import Continuation
+from model.continuation import Continuation, Continued
 from model.runtime import Curves, Floats
+from service.aside import SHORT, aside
 from service.faults import pointer
 from service.models import Model
 from service.population import Population
@@ -50,6 +54,26 @@ def check_observed(population: Population, model: Model) -> None:
         raise invalid(found)
 
 
+async def continue_curves(
+    service: Service,
+    request: Request,
+    model: Model,
+    observed: Sequence[Sequence[float]],
+    *,
+    prior: Floats | None,
+    best: float = 0.0,
+) -> Continued:
+    """Continue curves; many of them on a thread. See `Continuation.run` for the arguments.
+
+    Raises:
+        Problem: 504 when the request's deadline passes first.
+    """
+    run = partial(continuation_of(model, "/architectures").run, observed, prior=prior, best=best)
+    if len(observed) <= SHORT:
+        return run()
+    return await aside(service.writers, request.scope["state"]["deadline"], run)
+
+
 async def predict_population(
     service: Service, request: Request, model: Model, population: Population, epochs: tuple[int, ...]
 ) -> Curves:
@@ -62,8 +86,9 @@ async def predict_population(
         return await predict_curves(service, request, model, population.codes, epochs)
     whole = await predict_curves(service, request, model, population.codes, tuple(range(1, model.card.epochs + 1)))
     rows = list(population.observed)
-    continuation = continuation_of(model, "/architectures")
-    continued = continuation.run(list(population.observed.values()), prior=whole.accuracy[rows])
+    continued = await continue_curves(
+        service, request, model, list(population.observed.values()), prior=whole.accuracy[rows]
+    )
     columns = np.asarray(epochs) - 1
 
     def merged(before: Floats, after: Floats) -> Floats:

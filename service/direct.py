@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.problems import Problem, on_problem
 from service.service import Service
+from service.tracing import name_span
 
 Endpoint = Callable[[Request, Service], Awaitable[Response]]
 
@@ -27,6 +28,7 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the edge deals with any other exception than a problem."""
         scope["route"] = self.route
+        name_span(scope["method"], self.route.path)
         request = Request(scope, receive)
         try:
             response = await self.endpoint(request, self.service)

@@ -1,10 +1,12 @@
 """What is on its way into the queue: so that a request can be refused from its headers, before its body costs anything.
 
-Bytes count once they arrived, not when they are announced: who announces much and sends nothing takes nobody's place.
+A body counts once it is complete, neither when it is announced nor while it arrives: who announces much and sends it
+slowly takes nobody's place.
 """
 
 ASSUMED = 0.05  # layers a byte, until the first request was read
 GAIN = 0.05  # weight of one request in the average
+LEAST = 0.005  # layers a byte: bodies padded with blanks do not make the others look like nothing
 
 
 class Intake:
@@ -26,4 +28,4 @@ class Intake:
     def learn(self, size: int, cost: int) -> None:
         """Take note of the padded layers that came out of `size` bytes."""
         if size:
-            self.layers_per_byte += GAIN * (cost / size - self.layers_per_byte)
+            self.layers_per_byte += GAIN * (max(LEAST, cost / size) - self.layers_per_byte)

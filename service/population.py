@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
 
 import msgspec
 
 from model.ulc import Fault as CodeFault
 from service import diagnosis, faults
+from service.aside import too_late
 from service.envelope import CandidateText, duplicates, read_candidate
 from service.problems import MAX_FAULTS, Fault, invalid
 from service.vocabulary import Ints, Reading, UnknownTextError, Vocabulary
@@ -39,7 +42,7 @@ class _Reader:
         path = ("architectures", index)
         try:
             candidate = read_candidate(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             self.found += diagnosis.of_candidate(text, path)
             return None
         rows = candidate.codes if candidate.layers is None else candidate.layers
@@ -78,16 +81,19 @@ class _Reader:
 
 
 def read_population(
-    texts: Sequence[msgspec.Raw], vocabulary: Vocabulary, *, clamp: bool, max_layers: int
+    texts: Sequence[msgspec.Raw], vocabulary: Vocabulary, *, clamp: bool, max_layers: int, deadline: float = inf
 ) -> Population:
     """Read the architectures of a request.
 
     Raises:
-        Problem: 422 with a pointer to each fault; reading stops when there are more than will be listed.
+        Problem: 422 with a pointer to each fault; reading stops when there are more than will be listed. 504 when the
+            deadline (on the monotonic clock) passes meanwhile.
     """
     reader = _Reader(vocabulary, clamp=clamp, max_layers=max_layers)
     read = []
     for index, text in enumerate(texts):
+        if monotonic() > deadline:
+            raise too_late()
         one = reader.read(text, index)
         if one is not None:
             read.append(one)

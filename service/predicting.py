@@ -9,6 +9,7 @@ import numpy as np
 from starlette.requests import Request
 
 from model.runtime import Curves, Floats
+from service.aside import SHORT, aside, too_late
 from service.backlog import FullError
 from service.cache import keys
 from service.edge import stages
@@ -21,7 +22,6 @@ from service.service import Service
 from service.vocabulary import Ints
 
 GLANCE_SECONDS = 0.02
-LARGE = 64  # networks whose look-up would hold the event loop for more than a millisecond
 UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
 
 
@@ -55,9 +55,8 @@ async def predict_curves(
         ClientGoneError: when the caller hung up meanwhile.
     """
     arguments = (service, model, codes, epochs)
-    is_large = len(codes) > LARGE
-    loop = asyncio.get_running_loop()
-    plan = await loop.run_in_executor(service.readers, _plan, *arguments) if is_large else _plan(*arguments)
+    deadline = request.scope["state"]["deadline"]
+    plan = _plan(*arguments) if len(codes) <= SHORT else await aside(service.writers, deadline, _plan, *arguments)
     missing = [index for index, result in enumerate(plan.known) if result is None]
     service.metrics.cache.labels("hit").inc(len(plan.place) - len(missing))
     service.metrics.cache.labels("miss").inc(len(missing))
@@ -98,7 +97,7 @@ async def _compute(
     except FullError:
         raise queue_full(service) from None
     except TimeoutError:
-        raise Problem("deadline-exceeded", "The deadline passed before the prediction was done.") from None
+        raise too_late() from None
     except PredictionError as error:
         found = [Fault(pointer("architectures", places[row]), "failed", "no curve comes out") for row in error.rows]
         raise Problem("prediction-failed", "The predictor failed on networks of this request.", faults=found) from None

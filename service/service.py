@@ -23,6 +23,8 @@ from service.models import Model
 from service.reloading import Reloader
 from service.settings import Settings
 
+LARGE_BODY = 1024 * 1024
+
 
 def _nothing(*_: str) -> None:
     """Do nothing: whoever embeds the application reads /livez, and its heap is not ours to arrange."""
@@ -33,7 +35,9 @@ class Service:
 
     Attributes:
         models: by task; replaced as a whole, never changed.
-        readers: threads that read large bodies, so that the event loop goes on meanwhile.
+        readers: threads that read bodies with layers never met, so that the event loop goes on meanwhile.
+        large_reader: the one thread that reads large bodies: one may take 40 times its size while it is read.
+        writers: threads that look up, continue and write large populations; no reading ever holds them up.
         intake: those whose networks are not in the queue yet.
         inflight: requests for predictions being handled.
         buffered: bytes of their bodies.
@@ -50,6 +54,8 @@ class Service:
         self.cache = CurveCache(settings.cache_entries)
         self.engine = Engine(self.metrics, workers=1, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost)
         self.readers = ThreadPoolExecutor(2, "reader")
+        self.large_reader = ThreadPoolExecutor(1, "large-reader")
+        self.writers = ThreadPoolExecutor(2, "writer")
         self.provider: Provider = "cpu"
         self.fallback: str | None = None
         self.reloader = Reloader(settings, self.metrics, self._loaded, self._take)
@@ -75,6 +81,10 @@ class Service:
             found.append("the service is stopping")
         return found
 
+    def reader(self, size: int) -> ThreadPoolExecutor:
+        """Return the threads that read a body of `size` bytes."""
+        return self.large_reader if size > LARGE_BODY else self.readers
+
     def start(self) -> None:
         """Start the inference threads and load the predictors, while the event loop goes on."""
         self.engine.start()
@@ -85,7 +95,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         self.engine.close()
-        self.readers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.readers, self.large_reader, self.writers):
+            threads.shutdown(wait=False, cancel_futures=True)
         log.info("stopped")
 
     def fail(self, reason: str) -> None:

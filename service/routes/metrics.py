@@ -13,5 +13,8 @@ router = APIRouter(tags=["health"])
 async def metrics(request: Request, service: ServiceDep) -> Response:
     """Return every metric in the form the scraper asks for."""
     service.refresh_gauges()
-    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # a version that is none
+        encode, kind = choose_encoder("")
     return Response(encode(service.metrics.registry), headers={"Content-Type": kind})

@@ -1,6 +1,5 @@
 """The Open Inference Protocol (V2): the same predictors for KServe, Triton's clients and everything that speaks it."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from model.runtime import Curves
 from service.admission import admitted
+from service.aside import aside
 from service.body import read_body
 from service.continuing import check_observed, predict_population
 from service.envelope import malformed
@@ -122,22 +122,25 @@ async def infer(request: Request, service: ServiceDep, name: str, version: str |
     with admitted(request, service):
         model = _find(service, name, version)
         body = await read_body(request, service, check_type=False)
-        asked = read_infer(body, request.headers.get(LENGTH_HEADER))
-        read = asyncio.get_running_loop().run_in_executor(service.readers, _read, asked, model, service)
-        population, epochs = await read
+        deadline = request.scope["state"]["deadline"]
+        reader = service.reader(len(body))
+        asked = await aside(reader, deadline, read_infer, body, request.headers.get(LENGTH_HEADER))
+        population, epochs = await aside(reader, deadline, _read, asked, model, service, deadline)
         curves = await predict_population(service, request, model, population, epochs)
+        service.metrics.count(model.card, map(len, population.codes), curves.distance)
         text = asked.text
         head: dict[str, object] = {"model_name": name, "model_version": model.card.version}
         if text.id is not None:
             head["id"] = text.id
         binary = bool(text.parameters.get("binary_data_output", False))
-        answer, length = write_outputs(head, _tensors(curves, epochs), text.outputs, binary)
+        arguments = (head, _tensors(curves, epochs), text.outputs, binary)
+        answer, length = await aside(service.writers, deadline, write_outputs, *arguments)
     if length is None:
         return Response(answer, media_type="application/json")
     return Response(answer, media_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
 
 
-def _read(asked: Infer, model: Model, service: Service) -> tuple[Population, tuple[int, ...]]:
+def _read(asked: Infer, model: Model, service: Service, deadline: float) -> tuple[Population, tuple[int, ...]]:
     settings = service.settings
     texts = [msgspec.Raw(text) for text in asked.strings("architectures") or ()]
     if not texts:
@@ -150,7 +153,8 @@ def _read(asked: Infer, model: Model, service: Service) -> tuple[Population, tup
         raise invalid([Fault("/epochs", "out-of-range", "must be 1 or more, at least one")])
     clamp = asked.text.parameters.get("out_of_range") == "clamp"
     try:
-        population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=settings.max_layers)
+        max_layers = settings.max_layers
+        population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=max_layers, deadline=deadline)
     except RecursionError as error:
         malformed(error)
     check_observed(population, model)

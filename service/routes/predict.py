@@ -1,7 +1,7 @@
 """`POST /predict`: learning curves of networks that were not trained."""
 
-import asyncio
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 
 from fastapi import APIRouter, Request
@@ -11,6 +11,7 @@ from model.runtime import Curves
 from service import quick
 from service.admission import admitted
 from service.answer import render
+from service.aside import aside
 from service.body import read_body
 from service.continuing import check_observed, predict_population
 from service.edge import stages
@@ -54,11 +55,11 @@ def look_up_call(body: bytes, service: Service) -> Call | None:
     return Call(model, epochs, population)
 
 
-def read_call(body: bytes, service: Service) -> Call:
+def read_call(body: bytes, service: Service, deadline: float = inf) -> Call:
     """Read and validate a prediction request.
 
     Raises:
-        Problem: 400 or 422, with a pointer to each fault.
+        Problem: 400 or 422, with a pointer to each fault; 504 when the deadline passes meanwhile.
     """
     known = look_up_call(body, service)
     if known is not None:
@@ -70,7 +71,8 @@ def read_call(body: bytes, service: Service) -> Call:
     epochs = model.epochs(options.epochs)
     texts = read_list(architectures, "architectures", most=service.settings.max_architectures)
     clamp = options.out_of_range == "clamp"
-    population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=service.settings.max_layers)
+    max_layers = service.settings.max_layers
+    population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=max_layers, deadline=deadline)
     check_observed(population, model)
     return Call(model, epochs, population)
 
@@ -95,30 +97,26 @@ async def predict(request: Request, service: ServiceDep) -> Response:
 
 async def _answer(request: Request, service: Service, body: bytes) -> tuple[bytes, Call]:
     """Read, predict, write; what would hold up the others is read and written on a thread."""
-    loop = asyncio.get_running_loop()
+    deadline = request.scope["state"]["deadline"]
     times = stages(request.scope)
     large = len(body) > LARGE_BYTES
     started = perf_counter()
     call = None if large else look_up_call(body, service)
-    if call is None:
-        is_aside = len(body) > INLINE_BYTES
-        read = loop.run_in_executor(service.readers, read_call, body, service) if is_aside else None
-        call = read_call(body, service) if read is None else await read
+    if call is None and len(body) <= INLINE_BYTES:
+        call = read_call(body, service, deadline)
+    elif call is None:
+        call = await aside(service.reader(len(body)), deadline, read_call, body, service, deadline)
     times["validate"] = perf_counter() - started
     curves = await predict_population(service, request, call.model, call.population, call.epochs)
     started = perf_counter()
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
-    answer = await loop.run_in_executor(service.readers, render, *arguments) if large else render(*arguments)
+    answer = await aside(service.writers, deadline, render, *arguments) if large else render(*arguments)
     times["encode"] = perf_counter() - started
     _count(service, times, call, curves)
     return answer, call
 
 
 def _count(service: Service, times: dict[str, float], call: Call, curves: Curves) -> None:
-    metrics, task = service.metrics, call.model.card.task
-    metrics.validate_seconds.observe(times["validate"])
-    metrics.encode_seconds.observe(times["encode"])
-    metrics.architectures.labels(task).inc(len(call.population.codes))
-    for codes in call.population.codes:
-        metrics.input_layers.observe(len(codes))
-    metrics.unfamiliar.labels(task).inc(int((curves.distance > call.model.card.distance_threshold).sum()))
+    service.metrics.validate_seconds.observe(times["validate"])
+    service.metrics.encode_seconds.observe(times["encode"])
+    service.metrics.count(call.model.card, map(len, call.population.codes), curves.distance)

@@ -1,5 +1,6 @@
 """`POST /stop`: will a running network end below the best so far (Baker et al., arXiv 1705.10823, section 4)."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -8,22 +9,25 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
-from model.architecture import Layer, Width
+from model.architecture import Width
+from model.continuation import Continued
 from service.admission import admitted
+from service.aside import SHORT, aside
 from service.body import read_body
-from service.continuing import check_observed, continuation_of
+from service.continuing import check_observed, continue_curves
 from service.envelope import read_fields, read_list, read_options
 from service.faults import pointer
 from service.models import Model, choose
 from service.population import Population, read_population
 from service.predicting import predict_curves
 from service.problems import Fault, Problem, invalid, request_id
-from service.schemas import Accuracy, ModelName
+from service.schemas import Accuracy, Codes, Layers, ModelName, Observed
 from service.service import Service, ServiceDep
 
 router = APIRouter(tags=["prediction"])
 RUN_FIELDS = ("id", "observed", "layers", "codes", "in_channels")
 DECIMALS = 6
+INLINE_BYTES = 8 * 1024  # read within a millisecond or two
 
 
 class StopOptions(BaseModel):
@@ -45,10 +49,10 @@ class StopRun(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: Annotated[str, Field(max_length=200)] | None = None
-    observed: Annotated[list[Accuracy], Field(min_length=1)] = Field(description="Accuracy after epochs 1, 2, ...")
+    observed: Observed = Field(description="Accuracy after epochs 1, 2, ...")
     in_channels: Width | None = None
-    layers: Annotated[list[Layer], Field(min_length=1)] | None = None
-    codes: Annotated[list[list[int]], Field(min_length=1)] | None = None
+    layers: Layers | None = None
+    codes: Codes | None = None
 
 
 class ManyRuns(StopOptions):
@@ -71,7 +75,7 @@ class Run(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     id: Annotated[str, Field(max_length=200)] | None = None
-    observed: Annotated[list[Accuracy], Field(min_length=1)]
+    observed: Observed
 
 
 class Verdict(BaseModel):
@@ -94,6 +98,16 @@ class StopResponse(BaseModel):
     verdicts: list[Verdict]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that was read: which predictor, what is asked about the runs, the runs, and whether it was but one."""
+
+    model: Model
+    options: StopOptions
+    population: Population
+    alone: bool
+
+
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -105,16 +119,53 @@ async def stop(request: Request, service: ServiceDep) -> Response:
     for all of them, or for none.
     """
     with admitted(request, service):
-        fields = read_fields(await read_body(request, service))
-        alone = "architectures" not in fields
+        body = await read_body(request, service)
+        deadline = request.scope["state"]["deadline"]
+        if len(body) <= INLINE_BYTES:
+            asked = read_question(body, service, deadline)
+        else:
+            asked = await aside(service.reader(len(body)), deadline, read_question, body, service, deadline)
         try:
-            answer = await _answer(request, service, _as_batch(fields) if alone else fields)
+            answer = await _answer(request, service, asked)
         except Problem as problem:
-            if not alone or not problem.faults:
+            if not asked.alone:
                 raise
-            prefix = "/architectures/0"
-            raise invalid([Fault(f.pointer.removeprefix(prefix), f.code, f.detail) for f in problem.faults]) from None
+            raise _for_one(problem) from None
     return Response(answer, media_type="application/json")
+
+
+def _for_one(problem: Problem) -> Problem:
+    """Let a problem's pointers start at the run itself."""
+    found = [Fault(f.pointer.removeprefix("/architectures/0"), f.code, f.detail) for f in problem.faults]
+    if problem.slug == "invalid-request":
+        return invalid(found)
+    problem.faults = found
+    return problem
+
+
+def read_question(body: bytes, service: Service, deadline: float) -> Question:
+    """Read and validate a question about runs.
+
+    Raises:
+        Problem: 400 or 422, with a pointer to each fault; 504 when the deadline passes meanwhile.
+    """
+    fields = read_fields(body)
+    if "architectures" in fields:
+        return _read_batch(fields, service, deadline, alone=False)
+    try:
+        return _read_batch(_as_batch(fields), service, deadline, alone=True)
+    except Problem as problem:
+        raise _for_one(problem) from None
+
+
+def _read_batch(fields: dict[str, msgspec.Raw], service: Service, deadline: float, *, alone: bool) -> Question:
+    architectures = fields.pop("architectures")
+    options = read_options(StopOptions, fields)
+    model = choose(service.models, options.task)
+    texts = read_list(architectures, "architectures", most=service.settings.max_architectures)
+    population = _read_runs(texts, model, service, deadline, clamp=options.out_of_range == "clamp")
+    check_observed(population, model)
+    return Question(model, options, population, alone)
 
 
 def _as_batch(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
@@ -122,13 +173,13 @@ def _as_batch(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return {**fields, "architectures": msgspec.Raw(msgspec.json.encode([run]))}
 
 
-def _read_runs(texts: list[msgspec.Raw], model: Model, service: Service, *, clamp: bool) -> Population:
+def _read_runs(texts: list[msgspec.Raw], model: Model, service: Service, deadline: float, *, clamp: bool) -> Population:
     """Read the runs; without layers they have no codes."""
     shaped = []
     for text in texts:
         try:
             named = _FIELDS.decode(text).keys() & {"layers", "codes"}
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             shaped.append(False)
         else:
             shaped.append(bool(named))
@@ -137,7 +188,8 @@ def _read_runs(texts: list[msgspec.Raw], model: Model, service: Service, *, clam
         if bare:
             detail = "give layers or codes for all runs or for none"
             raise invalid([Fault(pointer("architectures", index), "missing", detail) for index in bare])
-        population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=service.settings.max_layers)
+        max_layers = service.settings.max_layers
+        population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=max_layers, deadline=deadline)
         missing = [index for index in range(len(texts)) if index not in population.observed]
         if missing:
             raise invalid([Fault(pointer("architectures", i, "observed"), "missing", "required") for i in missing])
@@ -151,42 +203,48 @@ def _read_run(text: msgspec.Raw, index: int) -> Run:
         fields = read_fields(bytes(text))
         return read_options(Run, fields)
     except Problem as problem:
+        if not problem.faults:
+            raise
         base = pointer("architectures", index)
         raise invalid([Fault(base + f.pointer, f.code, f.detail) for f in problem.faults]) from None
 
 
-async def _answer(request: Request, service: Service, fields: dict[str, msgspec.Raw]) -> bytes:
-    architectures = fields.pop("architectures")
-    options = read_options(StopOptions, fields)
-    model = choose(service.models, options.task)
-    texts = read_list(architectures, "architectures", most=service.settings.max_architectures)
-    population = _read_runs(texts, model, service, clamp=options.out_of_range == "clamp")
-    check_observed(population, model)
+async def _answer(request: Request, service: Service, asked: Question) -> bytes:
+    model, population = asked.model, asked.population
     prior = None
     if population.codes:
         every = tuple(range(1, model.card.epochs + 1))
-        prior = (await predict_curves(service, request, model, population.codes, every)).accuracy
-    curves = [population.observed[index] for index in range(len(texts))]
-    continued = continuation_of(model, "/architectures").run(curves, prior=prior, best=options.best)
+        curves = await predict_curves(service, request, model, population.codes, every)
+        service.metrics.count(model.card, map(len, population.codes), curves.distance)
+        prior = curves.accuracy
+    observed = [population.observed[index] for index in range(len(population.ids))]
+    continued = await continue_curves(service, request, model, observed, prior=prior, best=asked.options.best)
+    arguments = (request_id(request), asked, continued)
+    if len(observed) <= SHORT:
+        return _render(*arguments)
+    return await aside(service.writers, request.scope["state"]["deadline"], _render, *arguments)
+
+
+def _render(request_id: str, asked: Question, continued: Continued) -> bytes:
     columns = (continued.below, continued.accuracy[:, -1], continued.lower[:, -1], continued.upper[:, -1])
     rows = np.stack(columns, axis=1).astype(np.float64).round(DECIMALS).tolist()
     verdicts = [
         {
             "id": name,
             "probability_below": below,
-            "stop": below >= options.confidence,
+            "stop": below >= asked.options.confidence,
             "final_accuracy": final,
             "lower": lower,
             "upper": upper,
         }
-        for name, (below, final, lower, upper) in zip(population.ids, rows, strict=True)
+        for name, (below, final, lower, upper) in zip(asked.population.ids, rows, strict=True)
     ]
-    card = model.card
+    card = asked.model.card
     return msgspec.json.encode(
         {
-            "request_id": request_id(request),
+            "request_id": request_id,
             "model": {"task": card.task, "version": card.version, "sha256": card.sha256},
-            "confidence": options.confidence,
+            "confidence": asked.options.confidence,
             "verdicts": verdicts,
         }
     )

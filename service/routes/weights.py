@@ -1,13 +1,12 @@
 """`POST /predict-weights`: the accuracy of a trained network, read off its weights."""
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from model.weights import WeightsError, WeightsPrediction, read_weights
 from service.admission import admitted
+from service.aside import aside
 from service.body import read_body
 from service.models import Model, choose
 from service.problems import Fault, Problem, invalid, request_id
@@ -73,8 +72,8 @@ async def predict_weights(request: Request, service: ServiceDep, task: str | Non
     with admitted(request, service):
         _check_type(request)
         model = _choose(service, task)
-        content = await read_body(request, service, check_type=False)
-        loop = asyncio.get_running_loop()
-        got = await loop.run_in_executor(service.readers, _read, content, model)
+        content = await read_body(request, service, check_type=False, for_queue=False)
+        deadline = request.scope["state"]["deadline"]
+        got = await aside(service.readers, deadline, _read, content, model)
     values = {name: round(getattr(got, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
     return JSONResponse({"request_id": request_id(request), "task": model.card.task, **values})

@@ -130,6 +130,37 @@ def test_malformed_questions_are_pointed_at(client: TestClient, body: dict[str, 
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        b'"observed":[0.5],"id":"\xff"',
+        b'"observed":[0.5],"id":' + b"9" * 5000,
+        b'"observed":[0.5],"id":' + b"[" * 300 + b"]" * 300,
+        *(b'"observed":[0.5],"layers":' + b"[" * depth + b"]" * depth for depth in range(955, 975)),
+    ],
+)
+@pytest.mark.parametrize("form", [b'{"best":0.5,%s}', b'{"best":0.5,"architectures":[{%s}]}'], ids=["one", "many"])
+def test_what_cannot_be_read_is_refused_and_not_a_failure(client: TestClient, form: bytes, run: bytes) -> None:
+    answer = client.post("/stop", content=form % run, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_many_runs_are_judged_like_one(client: TestClient) -> None:
+    """A population is continued and written on a thread; its verdicts are the same."""
+    one = client.post("/stop", json={"best": 0.6, "observed": CURVE}).json()["verdicts"][0]
+    many = client.post("/stop", json={"best": 0.6, "architectures": [{"observed": CURVE}] * 900}).json()["verdicts"]
+    assert many == [one] * 900
+
+
+def test_networks_judged_are_counted(client: TestClient) -> None:
+    before = client.get("/metrics").text
+    client.post("/stop", json={"best": 0.6, "observed": CURVE, "layers": LAYERS})
+    name = "predictor_input_layers_count "
+    counts = [float(text.split(name)[1].split()[0]) for text in (before, client.get("/metrics").text)]
+    assert counts[1] == counts[0] + 1
+
+
 def test_the_documented_examples_are_answered(client: TestClient) -> None:
     for example in stop_examples("tiny").values():
         assert client.post("/stop", json=example["value"]).status_code == 200

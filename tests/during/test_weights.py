@@ -112,7 +112,7 @@ def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: Weight
 
 
 def test_a_precision_that_numpy_lacks_is_named() -> None:
-    with pytest.raises(WeightsError, match="type that is not supported: 'BF16'"):
+    with pytest.raises(WeightsError, match="type that is not supported: BF16"):
         read_weights(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
 
 

@@ -1,11 +1,13 @@
 """Batches, queue, deadlines, cache: what concurrent callers get is theirs, on time or refused honestly."""
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -15,6 +17,9 @@ from starlette.testclient import TestClient
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
+from service.cache import CurveCache
+from service.problems import Problem
+from service.routes.predict import read_call
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
@@ -272,3 +277,42 @@ def test_the_fixture_predictor_is_what_it_says(tiny: Path) -> None:
     curves = Predictor(artifact).run(codes, np.array([2], dtype=np.int32), [1, 2])
     expected = [1 / (1 + np.exp(-graphs.expected_logit(codes, epoch))) for epoch in (1, 2)]
     np.testing.assert_allclose(curves.accuracy[0], expected, rtol=1e-6)
+
+
+def test_reading_does_not_hold_up_what_was_met_before(serve: Serve) -> None:
+    """With every reader busy a population of known layers is still looked up, predicted and written."""
+    client = serve()
+    body = {"architectures": [network(5, n) for n in range(90)]}
+    expected = client.post("/predict", json=body).json()["predictions"]
+    service = client.app.state.service  # type: ignore[attr-defined]
+    release = threading.Event()
+    busy = [service.readers.submit(release.wait) for _ in range(2)] + [service.large_reader.submit(release.wait)]
+    try:
+        answer = client.post("/predict", json=body, headers={"X-Request-Timeout-Ms": "20000"})
+        new = {
+            "architectures": [
+                {"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8 + n % 9}] * 400} for n in range(4)
+            ]
+        }
+        late = client.post("/predict", json=new, headers={"X-Request-Timeout-Ms": "50"})
+    finally:
+        release.set()
+    assert all(one.result() for one in busy)
+    assert answer.json()["predictions"] == expected
+    assert problem(late, 504)["type"] == "/problems/deadline-exceeded"
+
+
+def test_reading_ends_with_the_deadline(serve: Serve) -> None:
+    service = serve().app.state.service  # type: ignore[attr-defined]
+    with pytest.raises(Problem, match="deadline"):
+        read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() - 1)
+    assert read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() + 60)
+
+
+def test_a_remembered_curve_does_not_keep_its_population() -> None:
+    cache = CurveCache(10)
+    population = np.zeros((1000, 31), dtype=np.float32)
+    cache.put([b"one"], [population[0]])
+    (found,) = cache.get([b"one"])
+    assert found is not None
+    assert found.base is None

@@ -56,7 +56,7 @@ def test_traces_go_to_the_collector(tiny: Path) -> None:
         assert arrived.wait(20)
     server.shutdown()
     server.server_close()
-    assert any(body.startswith(b"/v1/traces") and b"/predict" in body for body in bodies)
+    assert any(body.startswith(b"/v1/traces") and b"POST /predict" in body for body in bodies)
     assert CANARY.encode() not in b"".join(bodies)
     assert '"trace_id":"0af7651916cd43dd8448eb211c80319c"' in live.printed
 

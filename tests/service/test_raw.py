@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -155,3 +156,23 @@ def test_many_idle_connections_are_survived(live: Live) -> None:
     while live.descriptors() > before + 5 and time.monotonic() < limit:
         time.sleep(0.05)
     assert live.descriptors() <= before + 5
+
+
+def test_stalled_uploads_take_nobodys_place(tiny: Path) -> None:
+    """Bodies that never end are not taken for work that others would have to wait for."""
+    upload = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"%x\r\n" % (12 * MIB)
+    )
+    with running(tiny) as process, ExitStack() as stack:
+        for _ in range(5):
+            stalled = stack.enter_context(connect(process))
+            stalled.sendall(upload + b" " * (12 * MIB - 1))
+        answer = httpx2.post(process.url + "/predict", content=BODY, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("version", ["zzz", "1e5", "", "\u0661"])
+def test_metrics_are_given_to_whoever_asks_oddly(live: Live, version: str) -> None:
+    accept = f"application/openmetrics-text; version={version}".encode()
+    assert httpx2.get(live.url + "/metrics", headers={b"Accept": accept}).status_code == 200
