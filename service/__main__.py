@@ -39,6 +39,8 @@ def main() -> int:
         has_keys = bool(settings.keys())
     except OSError as error:
         return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}")
+    except ValueError as error:
+        return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error}")
     if is_public(settings.host) and not has_keys and not settings.public_without_key:
         return _refuse(
             f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "

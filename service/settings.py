@@ -73,10 +73,14 @@ class Settings(BaseSettings):
 
         Raises:
             OSError: when the file cannot be read.
+            ValueError: when it holds no key: whoever names a file does not mean to let everybody in.
         """
         listed = self.api_keys.get_secret_value().split(",")
         if self.api_keys_file is not None:
-            listed += self.api_keys_file.read_text().splitlines()
+            in_file = self.api_keys_file.read_text().splitlines()
+            if not any(map(str.strip, in_file)):
+                raise ValueError("the file holds no key")
+            listed += in_file
         return [key.strip() for key in listed if key.strip()]
 
     def limits(self) -> dict[str, int]:

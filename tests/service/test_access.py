@@ -102,6 +102,7 @@ def test_public_without_key_needs_to_be_said(
         ("PORT", "99999"),
         ("PEEPHOLE_PROVIDER", "tpu"),
         ("PEEPHOLE_API_KEYS_FILE", "/no/such"),
+        ("PEEPHOLE_API_KEYS_FILE", "/dev/null"),
     ],
 )
 def test_a_wrong_setting_is_named(
