@@ -50,10 +50,13 @@ def score(measured: Floats, predicted: Floats) -> Metrics:
 class Ceiling:
     """What training noise allows: how well one run of a network foretells others of the same network.
 
+    This is how far another training run gets, and no strict bound: who knew the mean of endless runs would get further.
+
     Attributes:
         networks: networks that were trained more than once.
         tau: Kendall's tau between a run and the mean of the network's other runs, averaged over runs.
         r2: the same for the coefficient of determination.
+        best_r2: what the mean of endless runs would reach as a prediction of single runs.
         noise: standard deviation of the final accuracy between runs of one network (root mean square).
         spread: standard deviation of the mean final accuracy between networks.
     """
@@ -61,6 +64,7 @@ class Ceiling:
     networks: int
     tau: float
     r2: float
+    best_r2: float
     noise: float
     spread: float
 
@@ -80,10 +84,13 @@ def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
         others = np.delete(finals, run, axis=1).mean(axis=1)
         taus.append(tau(finals[:, run], others))
         r2s.append(float(r2_score(finals[:, run], others)))
+    within = float(finals.var(axis=1, ddof=1).mean())
+    between = float(finals.mean(axis=1).var(ddof=1))
     return Ceiling(
         networks=len(repeated),
         tau=float(np.mean(taus)),
         r2=float(np.mean(r2s)),
-        noise=float(np.sqrt(finals.var(axis=1, ddof=1).mean())),
-        spread=float(finals.mean(axis=1).std(ddof=1)),
+        best_r2=1 - within / (between + within * (1 - 1 / count)),  # the divisor: the variance of single runs
+        noise=within**0.5,
+        spread=between**0.5,
     )

@@ -5,9 +5,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+NEAR = 0.1  # a distance between standardised features; networks differ by tens
+
+
+def kernel(squared: torch.Tensor, length_scale: float) -> torch.Tensor:
+    """Return the kernel, 1 at no distance, of squared distances.
+
+    It is the exponential one (Matérn-1/2), flat at distances below `NEAR`: its cusp would make much of the rounding of
+    a known network's features. As the exponential of a Bernstein function of the squared distance it is positive
+    definite.
+    """
+    return torch.exp((NEAR - torch.sqrt(squared + NEAR**2)) / length_scale)
+
 
 class GaussianProcess(nn.Module):
-    """A fitted Gaussian process with an exponential (Matérn-1/2) kernel, shared by all epochs of the curve.
+    """A fitted Gaussian process, shared by all epochs of the curve.
 
     Args:
         points: standardised features of the training networks, float [networks, features].
@@ -39,4 +51,4 @@ class GaussianProcess(nn.Module):
         squared = (whole**2).sum(1, keepdim=True) + self.norms - 2 * whole @ self.points
         squared = torch.clamp(squared, min=0.0).float()
         distance = torch.sqrt(squared.amin(1) / whole.shape[1])
-        return torch.exp(-torch.sqrt(squared) / self.length_scale) @ self.weights, distance
+        return kernel(squared, self.length_scale) @ self.weights, distance

@@ -1,5 +1,7 @@
 """The plain Peephole LSTM with the paper's code and sizes (Deng, Yan and Lin, arXiv 1712.03351)."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,9 @@ def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> Table:
     return Table([str(index) for index in range(len(codes))], codes, lengths, curves)
 
 
+LAST_EPOCH_RATE = 3e-3  # one target a network instead of all epochs': by cross-validation in the training split
+
+
 class PlainPeephole:
     """Reads layer codes where the other methods read hand features.
 
@@ -30,7 +35,9 @@ class PlainPeephole:
 
     def __init__(self, code: LayerCode, *, final_epoch_only: bool = False, seed: int = 0) -> None:
         self.code, self.seed = code, seed
-        self.recipe = PeepholeRecipe(final_epoch_only=final_epoch_only)
+        self.recipe = PeepholeRecipe()
+        if final_epoch_only:
+            self.recipe = replace(self.recipe, final_epoch_only=True, learning_rate=LAST_EPOCH_RATE)
 
     def fit(self, curves: Floats, features: NDArray[np.int32]) -> None:
         """Fit the network."""

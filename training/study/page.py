@@ -8,6 +8,7 @@ from training.study import comparison, pictures, population, predictors, search
 from training.study.kept import Kept
 from training.study.markdown import update_readme
 from training.study.networks import Task
+from training.study.refresh import learning_key
 from training.study.shipped import Measured, load, measure
 
 INTRODUCTION = """# Results
@@ -91,12 +92,17 @@ def _stale(tasks: Sequence[Task], measured: Sequence[Measured], kept: dict[str, 
     for task, one in zip(tasks, measured, strict=True):
         if one.predictor is None:
             found.append(f"{task.name}: no predictor in the zoo yet; its figures are left out")
-        old = kept[task.name].old("rivals/", task.sha256)
-        if not kept[task.name].content:
+        sections = kept[task.name]
+        of_table = ("rivals/", "ablation", "cells", "embedding")
+        old = [name for prefix in of_table for name in sections.old(prefix, task.sha256)]
+        if one.predictor is not None:
+            old += sections.old("learning", learning_key(task, one.predictor.card))
+        if not sections.content:
             found.append(f"{task.name}: no rivals yet; run `peephole report --refresh`")
         elif old:
+            names = ", ".join(name.removeprefix("rivals/") for name in old)
             found.append(
-                f"{task.name}: {len(old)} rivals were fitted to an older table; run `peephole report --refresh`"
+                f"{task.name}: of an older table or predictor, for `peephole report --refresh` to renew: {names}"
             )
     return found
 
@@ -113,7 +119,8 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
     kept = {file.stem: Kept(places.kept, file.stem) for file in sorted(places.kept.glob("*.json"))}
     for task in tasks:
         kept.setdefault(task.name, Kept(places.kept, task.name))
-    for line in _stale(tasks, measured, kept):
+    stale = _stale(tasks, measured, kept)
+    for line in stale:
         say(line)
     folders = sorted(card.parent for card in places.zoo.glob("*/card.json"))
     elsewhere = [name for name in kept if name not in {task.name for task in tasks}]
@@ -122,6 +129,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
     grown = [line for one in measured for line in comparison.growth(one, kept[one.task.name], drawn)]
     lines = [
         INTRODUCTION,
+        *(["**Not up to date:**", "", *(f"- {line}" for line in stale), ""] if stale else []),
         *population.measurements(tasks),
         *population.ceilings(tasks),
         RIVALS,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from model.artifact import Card
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
 from training.study import structure
@@ -22,6 +23,11 @@ OnStep = Callable[[str], None]
 def foreign_key(asked: Task, predictor_sha256: str) -> str:
     """Return what a predictor's figures on another table depend on."""
     return f"{predictor_sha256[:6]}{asked.sha256[:6]}"
+
+
+def learning_key(task: Task, card: Card | None) -> str:
+    """Return what the figures by learning-set size depend on."""
+    return f"{card.sha256[:6] if card else 'none'}{task.sha256[:6]}"
 
 
 def _compare(task: Task, networks: Networks, kept: Kept, *, force: bool, on_step: OnStep) -> None:
@@ -51,7 +57,7 @@ def _look_into(task: Task, networks: Networks, kept: Kept, zoo: Path, *, force: 
         kept.put("ablation", task.sha256, ablate(networks.rows(fitting), step))
     predictor = load(zoo, task.name)
     recipe = recipe_of(predictor.card if predictor else None)
-    of = f"{predictor.card.sha256[:6] if predictor else 'none'}{task.sha256[:6]}"
+    of = learning_key(task, predictor.card if predictor else None)
     if force or not kept.fresh("learning", of):
         steps = learning_sizes(networks.rows(fitting), networks.rows(asked), recipe, step)
         kept.put("learning", of, steps)
