@@ -5,14 +5,13 @@ import faulthandler
 import gc
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from service.logs import log
+from service.logs import flush, log
 from service.protocol import GuardedProtocol
 from service.service import Service
 
@@ -71,7 +70,7 @@ class Server(uvicorn.Server):
         """
         self.run()
         if self.exit_code:
-            sys.stdout.flush()
+            flush()
             os._exit(self.exit_code)
         return 0
 
@@ -95,8 +94,8 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     def _drain(self) -> None:
-        log.info("draining", inflight=self.service.inflight)
         self._finishing = asyncio.get_running_loop().create_task(self._finish(self.service.settings.drain_seconds))
+        log.info("draining", inflight=self.service.inflight)
 
     async def _finish(self, most_seconds: float) -> None:
         """Wait for the requests in flight; new ones are refused with 503 meanwhile, on connections that then close."""

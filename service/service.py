@@ -91,8 +91,8 @@ class Service:
     def fail(self, reason: str) -> None:
         """Say for good that the service cannot answer."""
         self.failure = reason
-        log.critical("failed", reason=reason)
         self.on_failure(reason)
+        log.critical("failed", reason=reason)
 
     async def _load(self) -> None:
         try:
