@@ -50,7 +50,11 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http=type("Protocol", (GuardedProtocol,), {"header_seconds": settings.header_seconds}),
+                http=type(
+                    "Protocol",
+                    (GuardedProtocol,),
+                    {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds},
+                ),
                 ws="none",
                 access_log=False,
                 log_config=None,
