@@ -67,7 +67,7 @@ class Predictor:
         names = tuple(i.name for i in self.session.get_inputs()), tuple(o.name for o in self.session.get_outputs())
         if names != (INPUTS, OUTPUTS):
             raise ArtifactError(f"{artifact.folder}: the model's inputs and outputs are {names}, not a predictor's")
-        if self.session.get_inputs()[0].shape[2] != len(self.card.layer_code.columns):
+        if self.session.get_inputs()[0].shape[2:] != [len(self.card.layer_code.columns)]:
             raise ArtifactError(f"{artifact.folder}: the model does not read the {self.card.code} code")
 
     @property

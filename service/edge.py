@@ -22,6 +22,7 @@ _SECURITY = (
     (b"x-frame-options", b"DENY"),
     (b"cache-control", b"no-store"),
 )
+_GOING = {"Retry-After": "1", "Connection": "close"}
 
 
 def stages(scope: MutableMapping[str, Any]) -> dict[str, float]:
@@ -72,6 +73,12 @@ class Edge:
         except ClientGoneError:
             status = 499
             scope["state"]["gone"] = True
+        except asyncio.CancelledError:  # the process ends and can wait no longer
+            if sent:
+                raise
+            scope["state"]["problem"] = "unavailable"
+            problem = Problem("unavailable", "The service stopped before the answer was ready.", headers=_GOING)
+            await problem.response(request_id)(scope, receive, edged_send)
         except Exception:
             log.exception("request_failed", request_id=request_id)
             if not sent:

@@ -197,6 +197,14 @@ class Engine:
         """Take nothing more; the threads end when the backlog is empty."""
         self.backlog.close()
 
+    def ended(self, most_seconds: float) -> bool:
+        """Whether every thread ends within the time; waits for it."""
+        until = monotonic() + most_seconds
+        for worker in self._workers:
+            if worker.ident is not None:
+                worker.join(max(0.0, until - monotonic()))
+        return not any(worker.is_alive() for worker in self._workers)
+
 
 async def supervise(engine: Engine, *, stall_seconds: float, on_failure: Callable[[str], None]) -> None:
     """Watch the inference threads; fail the engine when one died, or was silent for `stall_seconds`."""

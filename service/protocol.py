@@ -1,33 +1,45 @@
-"""uvicorn's HTTP/1.1 protocol with the limits it leaves to a proxy: header size, header time, bodies nobody reads."""
+"""uvicorn's HTTP/1.1 protocol with the limits it leaves to a proxy: headers, bodies and answers that nobody reads."""
 
 import asyncio
 import secrets
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.logs import log
 from service.problems import KINDS, Problem
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
+LOOKS = 4  # at what is still to be written, in the time a caller may take nothing of it
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes connections whose headers are endless or never end; answers malformed HTTP with a problem document."""
+    """Closes connections whose headers are endless or never end, or whose answers nobody reads.
+
+    Malformed HTTP is answered with a problem document.
+    """
 
     header_seconds = 20.0
+    write_seconds = 30.0
     _heading = True
     _header_bytes = 0
     _unread_bytes = 0
     _header_timer: asyncio.TimerHandle | None = None
+    _unsent_bytes = 0
+    _stuck_looks = 0
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock for the first request's headers."""
+        """Start the clocks: for the first request's headers, and for what the caller takes."""
         super().connection_made(transport)
         self._start_clock()
+        self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_clock()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -78,6 +90,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_timer = None
         if not self.transport.is_closing():
             self._refuse("headers-timeout")
+
+    def _look_again(self) -> None:
+        self._write_timer = self.loop.call_later(self.write_seconds / LOOKS, self._on_look)
+
+    def _on_look(self) -> None:
+        """Hang up, whether the connection is closing or not, when nothing was taken since several looks ago."""
+        before, self._unsent_bytes = self._unsent_bytes, self.transport.get_write_buffer_size()
+        is_stuck = 0 < before <= self._unsent_bytes
+        self._stuck_looks = self._stuck_looks + 1 if is_stuck else 0
+        if self._stuck_looks < LOOKS:
+            self._look_again()
+            return
+        log.info("answer_not_read", unsent_bytes=self._unsent_bytes)
+        self.transport.abort()
 
     def _refuse(self, slug: str) -> None:
         self._stop_clock()

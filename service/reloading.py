@@ -1,16 +1,22 @@
 """Take up changed artifacts while serving: all of them or none, and never without saying so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
-from model.artifact import CARD_FILE, MODEL_FILE, ZOO, ArtifactError
+from model.artifact import CARD_FILE, MODEL_FILE, ZOO
+from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE
+from model.weights import WEIGHTS_CARD_FILE, WEIGHTS_FILE
 from service.loading import Loaded
 from service.logs import log
 from service.metrics import Metrics
 from service.settings import Settings
+
+FILES = (CARD_FILE, MODEL_FILE, CONTINUATION_CARD_FILE, CONTINUATION_FILE, WEIGHTS_CARD_FILE, WEIGHTS_FILE)
 
 Signature = frozenset[tuple[str, int, int, int]]
 
@@ -24,19 +30,27 @@ class Reload:
     error: str | None = None
 
 
+def _look(path: Path) -> Iterator[tuple[str, int, int, int]]:
+    """Find a file; nothing where there is none, or where it may not be looked at."""
+    with suppress(OSError):
+        stat = path.stat()
+        yield str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _inside(root: Path) -> list[Path]:
+    """Return a folder and what is in it, as far as it may be looked at."""
+    found = [root]
+    with suppress(OSError):
+        found += root.iterdir()
+    return found
+
+
 def signature(settings: Settings) -> Signature:
-    """Return what tells one state of the artifact folders from another."""
+    """Return what tells one state of the artifact folders from another; never raises, whatever state they are in."""
     roots = [*settings.models, *([ZOO] if settings.shipped else [])]
-    found = []
-    for root in roots:
-        for name in (CARD_FILE, MODEL_FILE):
-            for path in (root / name, *root.glob(f"*/{name}")):
-                try:
-                    stat = path.stat()
-                except OSError:
-                    continue
-                found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return frozenset(found)
+    return frozenset(
+        found for root in roots for folder in _inside(root) for name in FILES for found in _look(folder / name)
+    )
 
 
 class Reloader:
@@ -70,9 +84,11 @@ class Reloader:
                 await self._reload("SIGHUP")
                 continue
             current = await asyncio.to_thread(signature, self.settings)
-            if current not in (loaded, settling):
+            if current == loaded:
+                settling = None
+            elif current != settling:
                 settling = current  # a copy may be under way: wait until nothing changes any more
-            elif current != loaded:
+            else:
                 loaded, settling = current, None
                 await self._reload("changed folder")
 
@@ -90,13 +106,13 @@ class Reloader:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             loaded = await self._load()
-        except ArtifactError as error:
+            self._take(loaded)
+        except Exception as error:  # whatever it was: the watch goes on
             self.last = Reload("failed", at, str(error))
             self.metrics.reloads.labels("failed").inc()
             self.metrics.reload_ok.set(0)
             log.error("reload_failed", cause=cause, error=str(error), kept="the predictors loaded before")
             return
-        self._take(loaded)
         self.last = Reload("ok", at)
         self.metrics.reloads.labels("ok").inc()
         self.metrics.reload_ok.set(1)

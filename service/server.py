@@ -5,21 +5,24 @@ import faulthandler
 import gc
 import os
 import signal
-import sys
+import socket
 import threading
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from service.logs import log
+from service.logs import flush, log
 from service.protocol import GuardedProtocol
 from service.service import Service
 
 FAILED = 70  # EX_SOFTWARE
 LEAST_DRAIN_SECONDS = 0.5
 LATECOMER_SECONDS = 0.1  # who connected just before the listener closed is refused with 503, not with a reset
-FLUSH_SECONDS = 2
+FAILURE_SECONDS = 2.0  # for those who wait to hear that they will not be answered
+REST_SECONDS = 1  # after the wait, for answers on their way; then whoever still waits gets a 503
+JOIN_SECONDS = 0.3
+BACKSTOP_SECONDS = 3.0  # after that an orderly exit is not to be had: a thread is stuck outside of Python
 FROZEN_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 65  # longer than the idle time of common load balancers
 
@@ -47,14 +50,18 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http=type("Protocol", (GuardedProtocol,), {"header_seconds": settings.header_seconds}),
+                http=type(
+                    "Protocol",
+                    (GuardedProtocol,),
+                    {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds},
+                ),
                 ws="none",
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,  # nothing here asks for a caller's address or scheme
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+                timeout_graceful_shutdown=REST_SECONDS,  # `_finish` has waited already
             )
         )
         self.exit_code = 0
@@ -66,12 +73,12 @@ class Server(uvicorn.Server):
     def run_to_exit(self) -> int:
         """Serve until told to stop; return the exit code.
 
-        After a failure an inference thread may be stuck in native code, where no orderly exit is possible: the process
-        ends at once.
+        An inference thread that is in native code, stuck or at work for nobody any more, makes an orderly exit
+        impossible: the process then ends at once.
         """
         self.run()
-        if self.exit_code:
-            sys.stdout.flush()
+        if self.exit_code or not self.service.engine.ended(JOIN_SECONDS):
+            flush()
             os._exit(self.exit_code)
         return 0
 
@@ -94,27 +101,39 @@ class Server(uvicorn.Server):
         else:
             super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let uvicorn end what is left; then hang up on callers who do not read their answers."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if connection.transport.get_write_buffer_size():
+                connection.transport.abort()
+
     def _drain(self) -> None:
+        self._finish_within(self.service.settings.drain_seconds)
         log.info("draining", inflight=self.service.inflight)
-        self._finishing = asyncio.get_running_loop().create_task(self._finish(self.service.settings.drain_seconds))
+
+    def _on_failure(self, _: str) -> None:
+        self.exit_code = FAILED
+        self._finish_within(FAILURE_SECONDS)
+
+    def _finish_within(self, most_seconds: float) -> None:
+        self._finishing = asyncio.get_running_loop().create_task(self._finish(most_seconds))
+        timer = threading.Timer(most_seconds + BACKSTOP_SECONDS, os._exit, (self.exit_code,))
+        timer.daemon = True
+        timer.start()
 
     async def _finish(self, most_seconds: float) -> None:
         """Wait for the requests in flight; new ones are refused with 503 meanwhile, on connections that then close."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while loop.time() - began < LEAST_DRAIN_SECONDS or (
-            self.service.inflight and loop.time() - began < most_seconds
-        ):
+        while loop.time() - began < LEAST_DRAIN_SECONDS or (self._is_busy() and loop.time() - began < most_seconds):
             await asyncio.sleep(0.02)
         for server in self.servers:
             server.close()
         await asyncio.sleep(LATECOMER_SECONDS)
         self.should_exit = True
 
-    def _on_failure(self, _: str) -> None:
-        self.exit_code = FAILED
-        self.config.timeout_graceful_shutdown = FLUSH_SECONDS
-        self._finishing = asyncio.get_running_loop().create_task(self._finish(FLUSH_SECONDS))
-        timer = threading.Timer(3 * FLUSH_SECONDS, os._exit, (FAILED,))
-        timer.daemon = True
-        timer.start()
+    def _is_busy(self) -> bool:
+        """Whether a prediction is in flight, or an answer not with its caller yet."""
+        connections = self.server_state.connections
+        return bool(self.service.inflight) or any(one.transport.get_write_buffer_size() for one in connections)

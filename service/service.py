@@ -102,20 +102,33 @@ class Service:
     def fail(self, reason: str) -> None:
         """Say for good that the service cannot answer."""
         self.failure = reason
-        log.critical("failed", reason=reason)
         self.on_failure(reason)
+        log.critical("failed", reason=reason)
 
     async def _load(self) -> None:
         try:
             self._take(await self._loaded())
-        except ArtifactError as error:
+        except Exception as error:  # whatever it was: nobody must wait for ever
             self.fail(str(error))
             return
         log.info("ready", tasks=list(self.models), threads=self.threads, provider=self.provider)
         await self.reloader.watch()
 
     async def _loaded(self) -> Loaded:
-        return await asyncio.to_thread(load, self.settings, self.threads)
+        """Load the predictors.
+
+        Raises:
+            ArtifactError: one line that says why not, whatever went wrong.
+        """
+        try:
+            return await asyncio.to_thread(load, self.settings, self.threads)
+        except ArtifactError:
+            raise
+        except OSError as error:
+            raise ArtifactError(f"the predictors cannot be read: {error}") from error
+        except Exception as error:
+            log.exception("loading_failed_unexpectedly")
+            raise ArtifactError(f"the predictors cannot be loaded: {type(error).__name__}: {error}") from error
 
     def _take(self, loaded: Loaded) -> None:
         """Answer with these predictors from now on; requests in flight keep theirs."""

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
 
     header_seconds: float = Field(20.0, gt=0, description="Longest time a request's headers may take to arrive.")
     body_seconds: float = Field(30.0, gt=0, description="Longest time a request's body may take to arrive.")
+    write_seconds: float = Field(30.0, gt=0, description="Longest time a caller may take nothing of an answer.")
 
     stall_seconds: float = Field(1.5, gt=0, description="Silence of an inference thread after which we are not ready.")
     hang_seconds: float = Field(10.0, gt=0, description="Silence after which everybody is answered and we exit.")

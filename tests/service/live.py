@@ -35,9 +35,9 @@ def free_port() -> int:
 
 
 class Live:
-    """A started process: its address, its output, its exit code."""
+    """A started process: its address, its output (unless a descriptor for it is given), its exit code."""
 
-    def __init__(self, models: Path | None, action: str | None = None, **env: str) -> None:
+    def __init__(self, models: Path | None, action: str | None = None, stdout: int | None = None, **env: str) -> None:
         self.printed = ""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -49,7 +49,7 @@ class Live:
         self.process = subprocess.Popen(
             [sys.executable, *command],
             env=os.environ | values | env,
-            stdout=self.log,
+            stdout=self.log if stdout is None else stdout,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
         )
@@ -97,9 +97,9 @@ class Live:
 
 
 @contextmanager
-def running(models: Path | None, action: str | None = None, **env: str) -> Iterator[Live]:
+def running(models: Path | None, action: str | None = None, stdout: int | None = None, **env: str) -> Iterator[Live]:
     """Start a process, wait until it is ready, end it afterwards however the test ended."""
-    live = Live(models, action, **env)
+    live = Live(models, action, stdout, **env)
     try:
         live.wait_ready()
         yield live

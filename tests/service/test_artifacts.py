@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from model.artifact import MODEL_FILE
 from service import loading
+from service.reloading import FILES, signature
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
@@ -65,7 +66,45 @@ def no_card(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("spoil", [tampered, truncated, wrong_opset, external_data, other_inputs, no_card])
+def lower_rank(folder: Path) -> Path:
+    model = onnx.load_from_string(graphs.graph())
+    del model.graph.input[0].type.tensor_type.shape.dim[2]
+    for node in model.graph.node:
+        node.input[:] = ["cube" if name == "codes" else name for name in node.input]
+    model.graph.node.insert(0, onnx.helper.make_node("Unsqueeze", ["codes", "axis_zero"], ["cube"]))
+    return graphs.artifact(folder, model=model.SerializeToString())
+
+
+def name_too_long(folder: Path) -> Path:
+    return folder.parent / ("x" * 300)
+
+
+def points_nowhere(folder: Path) -> Path:
+    """A folder that cannot be looked into, by root neither."""
+    folder.symlink_to("x" * 300)
+    return folder
+
+
+def card_is_a_folder(folder: Path) -> Path:
+    (folder / "card.json").mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        tampered,
+        truncated,
+        wrong_opset,
+        external_data,
+        other_inputs,
+        lower_rank,
+        no_card,
+        name_too_long,
+        points_nowhere,
+        card_is_a_folder,
+    ],
+)
 def test_a_bad_artifact_refuses_to_start(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
     """Exit code not zero, and one line that names the folder."""
     folder = spoil(tmp_path / "bad")
@@ -142,6 +181,73 @@ def test_a_changed_folder_is_taken_up_and_a_bad_one_is_not(tmp_path: Path) -> No
         assert 'predictor_reloads_total{result="failed"} 1.0' in metrics
         assert 'version="1"' not in metrics
     assert "reload_failed" in live.printed
+
+
+def test_a_folder_that_cannot_be_read_for_a_while_is_a_failed_reload(tmp_path: Path) -> None:
+    """It is recorded, the old predictor goes on, and the watch and SIGHUP still work once the folder is back."""
+    folder = graphs.artifact(tmp_path / "tiny")
+    with running(folder, PEEPHOLE_RELOAD_SECONDS="0.2") as live:
+
+        def reload() -> dict:
+            return httpx2.get(live.url + "/info").json()["reload"]
+
+        def version() -> str:
+            return httpx2.post(live.url + "/predict", json=BODY).json()["model"]["version"]
+
+        folder.rename(tmp_path / "away")
+        points_nowhere(folder)
+        assert until(lambda: reload()["state"] == "failed")
+        assert str(folder) in reload()["error"]
+        assert "predictor_last_reload_ok 0.0" in httpx2.get(live.url + "/metrics").text
+        assert version() == "1"
+        folder.unlink()
+        (tmp_path / "away").rename(folder)
+        assert until(lambda: reload()["state"] == "ok")
+        replace(folder, version="2", model=graphs.graph(bias=0.5))
+        assert until(lambda: version() == "2")
+    assert "reload_failed" in live.printed
+
+
+def fails_unforeseen(*_: object) -> None:
+    raise IndexError("list index out of range")
+
+
+def test_an_unforeseen_error_is_a_failed_reload_too(
+    serve: Serve, tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever it was, it is recorded and the watch goes on."""
+    folder = graphs.artifact(tmp_path / "own")
+    client = serve(models=(folder,), reload_seconds=0.05)
+
+    def reload() -> dict:
+        return client.get("/info").json()["reload"]
+
+    with monkeypatch.context() as broken:
+        broken.setattr("service.service.load", fails_unforeseen)
+        replace(folder, version="2")
+        assert until(lambda: reload()["state"] == "failed")
+    assert "IndexError" in reload()["error"]
+    replace(folder, version="3")
+    assert until(lambda: reload()["state"] == "ok")
+
+
+def test_an_unforeseen_error_at_the_start_is_a_failure(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a service that says for ever that it loads."""
+    monkeypatch.setattr("service.service.load", fails_unforeseen)
+    client = serve(wait=False)
+    assert until(lambda: client.get("/livez").status_code == 503)
+    assert "IndexError" in client.get("/readyz").text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_of_an_artifact_is_watched(tmp_path: Path, name: str) -> None:
+    """In the folder named and in folders inside it, by size or by time."""
+    folder = graphs.artifact(tmp_path / "zoo" / "one")
+    for root in (folder, folder.parent):
+        before = signature(Settings(models=(root,)))
+        with (folder / name).open("ab") as file:
+            file.write(b" ")
+        assert signature(Settings(models=(root,))) != before
 
 
 def test_sighup_reloads(tmp_path: Path) -> None:
