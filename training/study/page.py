@@ -101,9 +101,7 @@ def _stale(tasks: Sequence[Task], measured: Sequence[Measured], kept: dict[str, 
             found.append(f"{task.name}: no rivals yet; run `peephole report --refresh`")
         elif old:
             names = ", ".join(name.removeprefix("rivals/") for name in old)
-            found.append(
-                f"{task.name}: of an older table or predictor, for `peephole report --refresh` to renew: {names}"
-            )
+            found.append(f"{task.name}: of an older table or predictor until `peephole report --refresh`: {names}")
     return found
 
 
