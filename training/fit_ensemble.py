@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -15,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from model.networks.ensemble import Ensemble, Inputs
-from model.networks.gaussian_process import GaussianProcess, kernel
+from model.networks.gaussian_process import GaussianProcess
 from model.networks.layer_conv import LayerConv
 from model.networks.layer_features import LayerQuantities
 from model.networks.network_features import network_features
@@ -46,7 +45,7 @@ class Recipe:
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
-    process_weight: float = 0.4
+    process_weight: float = 0.3
     features: int = 64
     gradient_norm: float = 1.0
 
@@ -148,14 +147,12 @@ def _fit_process(
     """
     for least_noise in LEAST_NOISE:
         noise = WhiteKernel(0.2, (least_noise, 10.0))
-        likelihood = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=0.5) + noise
-        found = GaussianProcessRegressor(likelihood, random_state=0).fit(features, targets).kernel_
-        amplitude, length_scale = found.k1.k1.constant_value, found.k1.k2.length_scale
-        squared = torch.from_numpy(cdist(features, features, "sqeuclidean"))
-        covariance = amplitude * kernel(squared, length_scale).numpy()
-        weights = np.linalg.solve(covariance + found.k2.noise_level * np.eye(len(features)), targets)
-        process = GaussianProcess(features, weights, amplitude, length_scale)
-        exact = covariance @ weights
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
+        fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
+        smooth = fitted.kernel_.k1
+        weights = fitted.alpha_.reshape(len(features), -1)
+        process = GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
+        exact = smooth(features) @ weights
         rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
         if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
             break
