@@ -116,7 +116,10 @@ def optuna_search(curves: np.ndarray, order: np.ndarray, pruner: Any, also: Any 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize", pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0))
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(
+        study_name="replay", direction="maximize", pruner=pruner, sampler=sampler
+    )  # brackets by name
     spent, best = 0, 0.0
     for network in order:
         trial = study.ask()
