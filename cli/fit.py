@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from model.artifact import read_artifact
+from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
 from model.ulc import CODES
 from training import evaluate as evaluation
@@ -47,13 +47,15 @@ class Part(StrEnum):
     """Which networks to evaluate on."""
 
     test = "test"
+    train = "train"
     all = "all"
 
 
 def _show(title: str, figures: dict[str, Any]) -> None:
     table = RichTable(title=title, show_header=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+        shown = "unknown" if value is None else str(value)
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else shown)
     Console().print(table)
 
 
@@ -122,20 +124,31 @@ def fit(
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
         progress.update(bar, completed=FOLDS + 2)
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
-    typer.echo(f"written to {out}; try it: peephole evaluate --observations {observations} --artifact {out}")
+    measured = observations if split is Split.train else "OTHER-NETWORKS"
+    typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")
 
 
 def evaluate(
     observations: Observations,
     artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
     part: Annotated[
-        Part | None, typer.Option(help="Networks to measure on; by default those the artifact was not fitted to.")
+        Part | None,
+        typer.Option(
+            help="Networks to measure on: the `test` split, the `train` split or `all`; by default those of the table "
+            "that the artifact was not fitted to."
+        ),
     ] = None,
     skip_bad_rows: SkipBadRows = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare an artifact's predictions with measured curves."""
-    predictor = Predictor(read_artifact(artifact))
+    """Compare an artifact's predictions with measured curves.
+
+    How many of the networks the artifact was fitted to is said beside the figures (`fitted_to`, `new`); it lists those
+    in `networks.txt`.
+    """
+    loaded = read_artifact(artifact)
+    fitted_to = read_networks(loaded)
+    predictor = Predictor(loaded)
     card = predictor.card
     table = load(
         observations,
@@ -145,9 +158,11 @@ def evaluate(
         in_channels=card.in_channels,
         skip_bad_rows=skip_bad_rows,
     )
-    found = evaluation.evaluate(table.rows, predictor, part.value if part else None)
+    found = evaluation.evaluate(table.rows, predictor, part.value if part else None, fitted_to=fitted_to)
     figures: dict[str, Any] = {
         "networks": len(found.table),
+        "fitted_to": found.fitted_to,
+        "new": None if found.fitted_to is None else len(found.table) - found.fitted_to,
         **found.metrics.rounded(),
         "interval_coverage": round(found.coverage, 4),
         "interval_mean_width": round(found.mean_width, 4),
@@ -159,11 +174,16 @@ def evaluate(
         typer.echo(json.dumps(figures))
     else:
         _show(f"{predictor.card.task} {predictor.card.version}", figures)
-    if predictor.card.training.get("split") == "all" and part is None:
+    if found.fitted_to is None:
         typer.echo(
-            "note: the artifact was fitted to every network of its table; figures on the same table are not held out",
+            "note: the artifact does not list the networks it was fitted to; of its own table it was fitted to "
+            + (
+                "the train split" if card.training.get("split") == "train" else "every network, the test split included"
+            ),
             err=True,
         )
+    elif found.fitted_to:
+        typer.echo(f"note: the artifact was fitted to {found.fitted_to} of these networks: figures flatter", err=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -161,7 +161,7 @@ def fit(
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
     )
-    write_artifact(out, card, model)
+    write_artifact(out, card, model, table.architectures)
     return Fitted(card, validated, table)
 
 

@@ -238,10 +238,8 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     assert "24 networks are few" in fitted.stderr
     data = json.loads((tmp_path / "mine" / "card.json").read_text())["training"]["data"]
     assert (data["networks"], data["rows_skipped"], data["epochs"]["max"]) == (24, 1, 1)
-    found = run(
-        commands,
-        ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine"), "--skip-bad-rows", "--json"],
-    )
+    arguments = ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine")]
+    found = run(commands, [*arguments, "--skip-bad-rows", "--json", "--part", "all"])
     assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
 
 

@@ -1,0 +1,111 @@
+"""Figures are those of networks that the artifact was not fitted to, or say how many it was."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.fit import register
+from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, write_artifact
+from training.fit import fit
+from training.fit_peephole import PeepholeRecipe
+from training.observations import Observation, held_out
+
+
+def networks(widths):
+    return [
+        Observation(
+            task="mine",
+            layers=[{"type": "conv", "kernel_size": 3, "out_channels": width}, {"type": "relu"}],
+            accuracy=[width / 300],
+        )
+        for width in widths
+    ]
+
+
+OWN, OTHER = networks(range(4, 44)), networks(range(104, 114))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Artifacts fitted to the training split and to all networks of one table."""
+    found = {split: tmp_path_factory.mktemp(split) for split in ("train", "all")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=1))
+        for split, folder in found.items():
+            fit(OWN, folder, code_name="paper", split=split)
+    return found
+
+
+def run(tmp_path, artifact, rows, *options):
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(row.model_dump_json() for row in rows))
+    commands = typer.Typer()
+    register(commands)
+    arguments = ["evaluate", "--observations", str(table), "--artifact", str(artifact), "--json", *options]
+    return CliRunner().invoke(commands, arguments)
+
+
+def counts(result):
+    assert result.exit_code == 0, result.exception
+    figures = json.loads(result.stdout)
+    return figures["networks"], figures["fitted_to"], figures["new"]
+
+
+def names(rows):
+    return {row.architecture for row in rows}
+
+
+def test_an_artifact_lists_what_it_was_fitted_to(folders):
+    assert read_networks(read_artifact(folders["all"])) == names(OWN)
+    expected = {name for name in names(OWN) if not held_out(name)}
+    assert read_networks(read_artifact(folders["train"])) == expected
+    assert (folders["train"] / NETWORKS_FILE).read_text().splitlines() == sorted(expected)
+
+
+def test_by_default_only_new_networks_are_measured(tmp_path, folders):
+    test = sum(held_out(name) for name in names(OWN))
+    assert counts(run(tmp_path, folders["train"], OWN)) == (test, 0, test)
+    assert counts(run(tmp_path, folders["train"], OTHER)) == (10, 0, 10)  # whatever their hashes
+    assert counts(run(tmp_path, folders["all"], OWN + OTHER)) == (10, 0, 10)
+
+
+def test_a_table_without_new_networks_is_refused_in_one_line(tmp_path, folders):
+    error = str(run(tmp_path, folders["all"], OWN).exception)
+    assert "--part all" in error
+    assert "\n" not in error
+
+
+def test_a_test_split_that_was_fitted_to_is_refused_in_one_line(tmp_path, folders):
+    error = str(run(tmp_path, folders["all"], OWN, "--part", "test").exception)
+    assert "the artifact was fitted to" in error
+    assert "\n" not in error
+    assert counts(run(tmp_path, folders["train"], OWN, "--part", "test"))[1] == 0
+
+
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_how_many_were_fitted_to_is_said(tmp_path, folders, split):
+    train = sum(not held_out(name) for name in names(OWN))
+    whole = run(tmp_path, folders[split], OWN, "--part", "all")
+    fitted = train if split == "train" else 40
+    assert counts(whole) == (40, fitted, 40 - fitted)
+    assert f"fitted to {fitted} of these networks" in whole.stderr
+    assert counts(run(tmp_path, folders[split], OWN, "--part", "train")) == (train, train, 0)
+
+
+def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
+    for split, networks_measured in (("train", sum(held_out(name) for name in names(OWN))), ("all", 40)):
+        loaded = read_artifact(folders[split])
+        write_artifact(tmp_path / split, loaded.card, loaded.model)
+        assert read_networks(read_artifact(tmp_path / split)) is None
+        found = run(tmp_path, tmp_path / split, OWN)
+        assert counts(found) == (networks_measured, None, None)
+        assert "does not list the networks" in found.stderr
+
+
+def test_the_list_of_another_fit_is_refused(tmp_path, folders):
+    loaded = read_artifact(folders["all"])
+    write_artifact(tmp_path, loaded.card, loaded.model, names(OTHER))
+    with pytest.raises(ArtifactError, match="another fit"):
+        read_networks(read_artifact(tmp_path))
