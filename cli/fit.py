@@ -70,7 +70,8 @@ def fit(
     in_channels: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 3.")] = None,
     skip_bad_rows: SkipBadRows = False,
     split: Annotated[
-        Split, typer.Option(help="`train` leaves out the test split, a third of the networks.")
+        Split,
+        typer.Option(help="`train` leaves out the test split, a third of the networks, and what looks like one of it."),
     ] = Split.all,
     seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
@@ -124,6 +125,8 @@ def fit(
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
         progress.update(bar, completed=FOLDS + 2)
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
+    if twins := fitted.card.training.get("twins_left_out"):
+        typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
     measured = observations if split is Split.train else "OTHER-NETWORKS"
     typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")
 

@@ -42,9 +42,9 @@ class OutOfFold:
 
     @property
     def metrics(self) -> Metrics:
-        """The mean of the folds' metrics."""
+        """The mean of the folds' metrics; a fold of one network has no R2."""
         columns = zip(*((m.tau, m.r2, m.mse, m.curve_mae) for m in self.per_fold), strict=True)
-        return Metrics(*(float(np.mean(column)) for column in columns))
+        return Metrics(*(float(np.nanmean(column)) for column in columns))
 
 
 @torch.no_grad()
@@ -61,8 +61,10 @@ def cross_validate(
 ) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
+    Twins, which are one network to a predictor, share a fold, so that none stands on both sides.
+
     Args:
-        table: distinct networks, so that none stands on both sides.
+        table: networks of at least two different codes.
         fit: from a table and the number of the fold to a predictor.
         folds: how many parts.
         seed: of the split.
@@ -71,9 +73,13 @@ def cross_validate(
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
     per_fold = []
-    split = KFold(min(folds, len(table)), shuffle=True, random_state=seed).split(table.curves)
-    for number, (training, held_out) in enumerate(split):
-        predictor = fit(table.rows(training), number)
+    groups = table.groups
+    distinct = np.unique(groups)
+    split = KFold(min(folds, len(distinct)), shuffle=True, random_state=seed).split(distinct)
+    for number, (_, chosen) in enumerate(split):
+        inside = np.isin(groups, chosen)
+        held_out = np.flatnonzero(inside)
+        predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
         predicted[held_out], raw = predict_table(predictor, part)
         curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
