@@ -90,16 +90,24 @@ def cross_validate(
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
-    """Return, per epoch, the factor on `uncertainty` that covers `level` of the residuals (split conformal)."""
+    """Return, per epoch, the factor on `uncertainty` that covers `level` of the residuals (split conformal).
+
+    The largest of too few residuals covers less than `level` (one alone covers half), so such epochs get at least the
+    widest margin of the others; where no epoch has enough, the largest residual of all.
+    """
     ratios = np.abs(residuals) / uncertainty
-    margins = []
-    for column in ratios.T:
+    largest, margins = np.full((2, ratios.shape[1]), np.nan)
+    for epoch, column in enumerate(ratios.T):
         measured = np.sort(column[~np.isnan(column)])
         rank = math.ceil((len(measured) + 1) * level)
-        margins.append(measured[min(rank, len(measured)) - 1] if len(measured) else math.inf)
-    known = [margin for margin in margins if math.isfinite(margin)]
-    widest = max(known, default=UNKNOWN)
-    return np.array([margin if math.isfinite(margin) else widest for margin in margins])
+        if len(measured):
+            largest[epoch] = measured[-1]
+        if rank <= len(measured):
+            margins[epoch] = measured[rank - 1]
+    few = np.isnan(margins)
+    known = largest[~np.isnan(largest)] if few.all() else margins[~few]
+    margins[few] = np.fmax(largest[few], max(known, default=UNKNOWN))
+    return margins
 
 
 def base_uncertainty(result: OutOfFold) -> float:
