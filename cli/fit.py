@@ -14,13 +14,13 @@ from rich.table import Table as RichTable
 
 from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
-from model.ulc import CODES
+from model.ulc import CODES, LayerCode
 from training import evaluate as evaluation
 from training import fit as fitting
 from training.calibrate import FOLDS
 from training.data_report import data_report, shown
 from training.during.fit import fit_continuation
-from training.own_table import load
+from training.own_table import OwnTable, load
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
 
@@ -49,6 +49,14 @@ class Part(StrEnum):
     test = "test"
     train = "train"
     all = "all"
+
+
+def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
+    """Read a table, and say what of it is of no matter."""
+    table = load(observations, code, **options)
+    if table.ignored_rows:
+        typer.echo(f"{table.ignored_rows} malformed rows of other tasks were ignored", err=True)
+    return table
 
 
 def _show(title: str, figures: dict[str, Any]) -> None:
@@ -87,7 +95,7 @@ def fit(
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg|sklearn")
-    table = load(
+    table = _load(
         observations,
         CODES[code.value],
         task=task,
@@ -153,7 +161,7 @@ def evaluate(
     fitted_to = read_networks(loaded)
     predictor = Predictor(loaded)
     card = predictor.card
-    table = load(
+    table = _load(
         observations,
         card.layer_code,
         task=card.task,

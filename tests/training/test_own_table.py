@@ -153,6 +153,35 @@ def test_several_tasks_are_listed(tmp_path):
     assert [one.task for one in load(table, EXTENDED, task="A").rows] == ["a"]
 
 
+def test_mistakes_of_other_tasks_are_ignored_and_counted(tmp_path):
+    percent = [row(task="Other", accuracy=[71.0])] * 3
+    table = jsonl(tmp_path / "t.jsonl", row(), row(task="MINE"), *percent, row(task="third", layers=[]))
+    found = load(table, EXTENDED, task="Mine")
+    assert (len(found.rows), found.duplicates, found.skipped_rows, found.ignored_rows) == (1, 1, 0, 4)
+    for task in (None, "other"):
+        with pytest.raises(ObservationError, match="3 of 3 rows of task other have accuracies above 1, which looks"):
+            load(table, EXTENDED, task=task)
+    with pytest.raises(ObservationError, match="1 malformed"):
+        load(table, EXTENDED, task="third")
+
+
+def test_rows_that_name_no_task_are_still_mistakes(tmp_path):
+    table = jsonl(tmp_path / "t.jsonl", row(), {"layers": LAYERS, "accuracy": [0.5]}, "{", row(task=3), row(task="??"))
+    with pytest.raises(ObservationError, match="4 malformed"):
+        load(table, EXTENDED, task="mine")
+
+
+def test_many_good_rows_of_another_task_do_not_hide_percent(tmp_path):
+    table = jsonl(tmp_path / "t.jsonl", *[row(task="other")] * 9, *[row(accuracy=[71.0])] * 3, row())
+    with pytest.raises(ObservationError, match="looks like percent"):
+        load(table, EXTENDED, task="mine", skip_bad_rows=True)
+
+
+def test_a_task_of_which_there_is_no_row_is_named(tmp_path):
+    with pytest.raises(ObservationError, match="no task none; 1 malformed"):
+        load(jsonl(tmp_path / "t.jsonl", row(layers=[])), EXTENDED, task="none")
+
+
 def test_layers_outside_the_code_are_named_and_counted(tmp_path):
     dropout = [*LAYERS, {"type": "dropout", "p": 0.5}, {"type": "dropout", "p": 0.5}]
     wide = [{"type": "conv", "kernel_size": [3, 13], "out_channels": 8}]
