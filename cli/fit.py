@@ -110,7 +110,7 @@ def fit(
     for warning in report["warnings"]:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-        bar = progress.add_task("reading", total=FOLDS + 2)
+        bar = progress.add_task("reading", total=FOLDS + 3)
 
         def on_fit(step: str) -> None:
             progress.update(bar, description=step, advance=1 if progress.tasks[0].description != "reading" else 0)
@@ -129,12 +129,17 @@ def fit(
             on_fit=on_fit,
         )
         if fitted.card.epochs > 1:
+            on_fit("continuing curves")
             validated = fitted.out_of_fold
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
-        progress.update(bar, completed=FOLDS + 2)
+        progress.update(bar, completed=FOLDS + 3)
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
     if twins := fitted.card.training.get("twins_left_out"):
         typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
+    if part := fitted.card.training.get("process_fitted_to"):
+        typer.echo(
+            f"the Gaussian process was fitted to {part} of {len(fitted.table)} networks, drawn at random", err=True
+        )
     measured = observations if split is Split.train else "OTHER-NETWORKS"
     typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")
 

@@ -176,6 +176,7 @@ def _training(
 ) -> dict[str, Any]:
     content = "\n".join(sorted(f"{row.architecture} {row.seed} {row.accuracy}" for row in rows))
     final = table.final
+    limit = recipe.process_networks if isinstance(recipe, Recipe) else len(table)
     return {
         "networks": len(table),
         "rows": len(rows),
@@ -189,4 +190,5 @@ def _training(
             "max": round(float(final.max()), 4),
         },
         "recipe": asdict(recipe),
+        **({"process_fitted_to": limit} if limit < len(table) else {}),
     }

@@ -46,6 +46,7 @@ class Recipe:
     collapsed_tau: float = 0.3
     attempts: int = 3
     process_weight: float = 0.3
+    process_networks: int = 1500  # at most; time grows with their cube
     features: int = 64
     gradient_norm: float = 1.0
 
@@ -139,12 +140,16 @@ def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> 
 
 
 def _fit_process(
-    features: NDArray[np.floating], targets: NDArray[np.floating], slope: NDArray[np.floating]
+    features: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    slope: NDArray[np.floating],
+    part: NDArray[np.intp],
 ) -> GaussianProcess:
-    """Fit the process; where data without noise make it too steep for single precision, assume more noise.
+    """Fit the process to a part; where data without noise make it too steep for single precision, assume more noise.
 
     `slope` [epochs] is how much an accuracy moves, at most, when the process moves by one.
     """
+    everywhere, features, targets = features, features[part], targets[part]
     for least_noise in LEAST_NOISE:
         noise = WhiteKernel(0.2, (least_noise, 10.0))
         kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
@@ -152,11 +157,18 @@ def _fit_process(
         smooth = fitted.kernel_.k1
         weights = fitted.alpha_.reshape(len(features), -1)
         process = GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
-        exact = smooth(features) @ weights
-        rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
+        exact = smooth(everywhere, features) @ weights
+        rounded = process(torch.from_numpy(everywhere.astype(np.float32)))[0].numpy()
         if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
             break
     return process
+
+
+def process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
+    """Return which networks the process is fitted to: all, or as many as the recipe allows, drawn at random."""
+    if networks <= recipe.process_networks:
+        return np.arange(networks)
+    return np.sort(np.random.default_rng(seed).choice(networks, recipe.process_networks, replace=False))
 
 
 def fit_ensemble(
@@ -168,7 +180,9 @@ def fit_ensemble(
     relevance: Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]] = explained,
     on_member: Callable[[], None] = lambda: None,
 ) -> Ensemble:
-    """Fit an ensemble to every network of a table; its intervals still need `calibrate`.
+    """Fit an ensemble to every network of a table, the process to a part of a large one (`process_part`).
+
+    Its intervals still need `calibrate`.
 
     Args:
         table: networks in the extended code.
@@ -189,7 +203,8 @@ def fit_ensemble(
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
     data = _Tensors(codes, lengths, per_layer, whole, targets, final)
     slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter
-    process = _fit_process(whole.numpy().astype(np.float64), filled, slope)
+    part = process_part(len(table), recipe, seed)
+    process = _fit_process(whole.numpy().astype(np.float64), filled, slope, part)
     members = []
     for number in range(recipe.members):
         members.append(_fit_member(data, recipe, seed + number))

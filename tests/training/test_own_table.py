@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
 from training.during.fit import fit_continuation
 from training.fit import fit
-from training.fit_ensemble import Recipe
+from training.fit_ensemble import Recipe, process_part
 from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, ObservationError, architecture_id, read
 from training.own_table import load, without_duplicates
@@ -270,6 +271,18 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     arguments = ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine")]
     found = run(commands, [*arguments, "--skip-bad-rows", "--json", "--part", "all"])
     assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
+
+
+def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
+    rows = [Observation.model_validate(one) for one in networks([1] * 30)]
+    small = replace(TINY, process_networks=12)
+    first = fit(rows, tmp_path / "a", recipe=small)
+    assert first.card.training["process_fitted_to"] == 12
+    check(tmp_path / "a", first)
+    assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
+    assert process_part(30, TINY, 0).tolist() == list(range(30))
+    assert len(set(process_part(30, small, 0))) == 12
+    assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
 
 
 def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():
