@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -74,8 +75,12 @@ def fit(
         Code, typer.Option(help="`extended`: the ensemble that ships; `paper`: the paper's LSTM.")
     ] = Code.extended,
     task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 32.")] = None,
-    in_channels: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 3.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 32.")
+    ] = None,
+    in_channels: Annotated[
+        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 3.")
+    ] = None,
     skip_bad_rows: SkipBadRows = False,
     split: Annotated[
         Split,
@@ -162,6 +167,7 @@ def evaluate(
     How many of the networks the artifact was fitted to is said beside the figures (`fitted_to`, `new`); it lists those
     in `networks.txt`.
     """
+    warnings.filterwarnings("ignore", module=r"sklearn|scipy|training")  # of a single network, or a single accuracy
     loaded = read_artifact(artifact)
     fitted_to = read_networks(loaded)
     predictor = Predictor(loaded)
@@ -186,6 +192,10 @@ def evaluate(
     }
     if found.noise is not None:
         figures |= {"ceiling_tau": round(found.noise.tau, 4), "ceiling_networks": found.noise.networks}
+    # JSON knows no NaN, which R2 is where one network was measured
+    figures = {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()
+    }
     if as_json:
         typer.echo(json.dumps(figures))
     else:

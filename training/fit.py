@@ -58,9 +58,11 @@ def image_of(
     observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
 ) -> Shape:
     """Return the shape of the task's images: as given, else as the rows say, else 3 channels and 32 pixels."""
-    channels = {in_channels} if in_channels else {row.in_channels for row in observations if row.in_channels}
+    channels = (
+        {in_channels} if in_channels is not None else {row.in_channels for row in observations if row.in_channels}
+    )
     channels = channels or {DEFAULT_CHANNELS}
-    sizes = {resolution} if resolution else {row.resolution for row in observations if row.resolution}
+    sizes = {resolution} if resolution is not None else {row.resolution for row in observations if row.resolution}
     sizes = sizes or {DEFAULT_RESOLUTION}
     if len(channels) > 1 or len(sizes) > 1:
         raise ObservationError(

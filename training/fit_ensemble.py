@@ -29,6 +29,7 @@ LARGEST_ROUNDING = 5e-6  # of an accuracy
 log = logging.getLogger(__name__)
 TREES = 300
 RANKING_SHARPNESS = 3.0  # per standard deviation
+FEWEST_JUDGES = 8
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ def _validation_tau(member: LayerConv, data: _Tensors, chosen: torch.Tensor) -> 
 
 
 def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
-    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted."""
+    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
+
+    Fewer than `FEWEST_JUDGES` networks rank by chance and say nothing of a collapse.
+    """
     count = len(data.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     cut = max(2, round(count * recipe.inner_validation))
@@ -125,7 +129,7 @@ def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
         reached = _validation_tau(member, data, order[:cut])
         if best is None or reached > best[0]:
             best = reached, member
-        if reached >= recipe.collapsed_tau:
+        if reached >= recipe.collapsed_tau or cut < FEWEST_JUDGES:
             break
         log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
     assert best is not None  # noqa: S101 - there is at least one attempt

@@ -49,8 +49,8 @@ class Observation(BaseModel):
     id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     task: Annotated[str, Field(min_length=1)]
     protocol: str | None = None
-    in_channels: int | None = None
-    resolution: int | None = None
+    in_channels: Annotated[int, Field(ge=1)] | None = None
+    resolution: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
     layers: Annotated[list[Layer], Field(min_length=1)]
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
@@ -119,8 +119,13 @@ def _records(path: Path) -> tuple[str, Iterator[tuple[int, Any]]]:
     if start.lstrip().startswith(b"["):
         raise ObservationError(f"{path} is a JSON array; write one object a line, as JSON Lines (jq -c '.[]' does)")
 
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ObservationError(f"{path} is neither Parquet nor JSON Lines in UTF-8: {error}") from error
+
     def parse() -> Iterator[tuple[int, Any]]:
-        for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), start=1):
+        for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
                     yield number, json.loads(line)

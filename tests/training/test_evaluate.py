@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cli.during import register as register_during
 from cli.fit import register
 from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, write_artifact
 from training.fit import fit
@@ -13,15 +14,15 @@ from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, held_out
 
 
-def networks(widths):
-    return [
-        Observation(
-            task="mine",
-            layers=[{"type": "conv", "kernel_size": 3, "out_channels": width}, {"type": "relu"}],
-            accuracy=[width / 300],
-        )
-        for width in widths
-    ]
+def network(number):
+    """A network of its own for each number below 125, in the paper's code as well, which knows no widths."""
+    kernel = [1 + number % 5, 1 + number // 5 % 5]
+    layers = [{"type": "conv", "kernel_size": kernel, "out_channels": 8}, *[{"type": "relu"}] * (1 + number // 25)]
+    return Observation(task="mine", layers=layers, accuracy=[number / 300])
+
+
+def networks(numbers):
+    return [network(number) for number in numbers]
 
 
 OWN, OTHER = networks(range(4, 44)), networks(range(104, 114))
@@ -102,6 +103,22 @@ def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
         found = run(tmp_path, tmp_path / split, OWN)
         assert counts(found) == (networks_measured, None, None)
         assert "does not list the networks" in found.stderr
+
+
+def test_what_one_network_cannot_say_is_null(tmp_path, folders):
+    found = run(tmp_path, folders["all"], OTHER[:1])
+    assert found.exit_code == 0, found.exception
+    figures = json.loads(found.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (figures["networks"], figures["r2"]) == (1, None)
+
+
+def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
+    commands = typer.Typer()
+    register_during(commands)
+    found = CliRunner().invoke(
+        commands, ["fit-during", "--data", str(tmp_path / "t.jsonl"), "--artifact", str(folders["all"])]
+    )
+    assert "nothing to continue" in str(found.exception)
 
 
 def test_the_list_of_another_fit_is_refused(tmp_path, folders):

@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
 from training.during.fit import fit_continuation
 from training.fit import fit
-from training.fit_ensemble import Recipe, process_part
+from training.fit_ensemble import Recipe, _fit_member, process_part
 from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, ObservationError, architecture_id, read
 from training.own_table import load, without_duplicates
@@ -111,6 +112,8 @@ BAD = [
     (row(layers=[{"type": "conv", "kernel_size": 3}]), "line 2: layers/0 give exactly one of out_channels and"),
     (row(layers="[{"), "line 2: layers is not JSON text"),
     ({"task": "mine", "layers": LAYERS, "acc": 1}, "line 2: accuracy is missing; a row needs task, layers, accuracy"),
+    (row(resolution=0), "line 2: resolution input should be greater than or equal to 1"),
+    (row(in_channels=-3), "line 2: in_channels input should be greater than or equal to 1"),
     (row(seed="first"), "line 2: seed input should be a valid integer"),
     ("[1]", "line 2: is not an object with the fields task"),
     ("{", "line 2: not JSON"),
@@ -139,6 +142,24 @@ def test_percent_is_an_error_of_the_whole_table(tmp_path):
     table = jsonl(tmp_path / "t.jsonl", *[row(accuracy=[0.9, 87.3 + number]) for number in range(9)], row())
     with pytest.raises(ObservationError, match="looks like percent; divide all of them by 100"):
         load(table, EXTENDED, skip_bad_rows=True)
+
+
+def test_a_table_that_is_not_text_is_named(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(json.dumps(row()).encode() + b"\n\xff\xfe")
+    with pytest.raises(ObservationError, match=r"t\.jsonl is neither Parquet nor JSON Lines in UTF-8"):
+        read(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("option", ["--resolution", "--in-channels"])
+def test_images_of_no_size_are_refused(tmp_path, option):
+    commands = typer.Typer()
+    register(commands)
+    table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24))
+    found = CliRunner().invoke(
+        commands, ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), option, "0"]
+    )
+    assert found.exit_code == 2
+    assert option in found.stderr
 
 
 def test_a_json_array_is_told_from_json_lines(tmp_path):
@@ -283,6 +304,17 @@ def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(t
     assert process_part(30, TINY, 0).tolist() == list(range(30))
     assert len(set(process_part(30, small, 0))) == 12
     assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
+
+
+def test_too_few_networks_do_not_judge_a_member(monkeypatch):
+    """In small tables a member is trained once, whatever it reaches; in larger ones a collapsed one is trained anew."""
+    trained = []
+    monkeypatch.setattr("training.fit_ensemble._train_member", lambda *_: trained.append(1))
+    monkeypatch.setattr("training.fit_ensemble._validation_tau", lambda *_: 0.0)
+    for count, expected in ((40, 1), (100, 3)):
+        trained.clear()
+        _fit_member(SimpleNamespace(lengths=range(count)), Recipe(), 0)
+        assert len(trained) == expected
 
 
 def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():
