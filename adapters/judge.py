@@ -38,7 +38,7 @@ class InProcess:
         artifact: an artifact's folder, or the name of a task whose predictor ships.
 
     Raises:
-        ArtifactError: when there is no such artifact, or it has nothing to continue curves with.
+        ArtifactError: when there is no such artifact, or it has nothing to continue its predictor's curves with.
     """
 
     def __init__(self, artifact: Path | str) -> None:
@@ -49,6 +49,10 @@ class InProcess:
         continuation = read_continuation(folder)
         if continuation is None:
             raise ArtifactError(f"{folder} cannot predict during training; fit that with `peephole fit-during`")
+        if continuation.card.predictor_sha256 != loaded.card.sha256:
+            raise ArtifactError(
+                f"the mid-training part of {folder} belongs to another predictor; refit it with `peephole fit-during`"
+            )
         self.epochs = loaded.card.epochs
         self._card, self._continuation = loaded.card, continuation
         self._predictor = Predictor(loaded)

@@ -54,6 +54,8 @@ def fit_during(
     Example: `peephole fit-during --data digits.parquet --artifact my-models/digits-mini`
     """
     card = read_artifact(artifact).card
+    if card.epochs < 2:
+        raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
     prior = out_of_fold(read(data), card, seed=seed, cache=cache, on_fit=lambda step: typer.echo(step, err=True))
     show(fit_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from model.artifact import read_artifact
+from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
-from model.ulc import CODES
+from model.ulc import CODES, LayerCode
 from training import evaluate as evaluation
 from training import fit as fitting
 from training.calibrate import FOLDS
 from training.data_report import data_report, shown
 from training.during.fit import fit_continuation
-from training.own_table import load
+from training.own_table import OwnTable, load
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
 
@@ -47,13 +48,23 @@ class Part(StrEnum):
     """Which networks to evaluate on."""
 
     test = "test"
+    train = "train"
     all = "all"
+
+
+def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
+    """Read a table, and say what of it is of no matter."""
+    table = load(observations, code, **options)
+    if table.ignored_rows:
+        typer.echo(f"{table.ignored_rows} malformed rows of other tasks were ignored", err=True)
+    return table
 
 
 def _show(title: str, figures: dict[str, Any]) -> None:
     table = RichTable(title=title, show_header=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+        shown = "unknown" if value is None else str(value)
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else shown)
     Console().print(table)
 
 
@@ -64,11 +75,16 @@ def fit(
         Code, typer.Option(help="`extended`: the ensemble that ships; `paper`: the paper's LSTM.")
     ] = Code.extended,
     task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 32.")] = None,
-    in_channels: Annotated[int | None, typer.Option(help="Of the images, where the rows do not say; else 3.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 32.")
+    ] = None,
+    in_channels: Annotated[
+        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 3.")
+    ] = None,
     skip_bad_rows: SkipBadRows = False,
     split: Annotated[
-        Split, typer.Option(help="`train` leaves out the test split, a third of the networks.")
+        Split,
+        typer.Option(help="`train` leaves out the test split, a third of the networks, and what looks like one of it."),
     ] = Split.all,
     seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
@@ -84,7 +100,7 @@ def fit(
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg|sklearn")
-    table = load(
+    table = _load(
         observations,
         CODES[code.value],
         task=task,
@@ -99,7 +115,7 @@ def fit(
     for warning in report["warnings"]:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-        bar = progress.add_task("reading", total=FOLDS + 2)
+        bar = progress.add_task("reading", total=FOLDS + 3)
 
         def on_fit(step: str) -> None:
             progress.update(bar, description=step, advance=1 if progress.tasks[0].description != "reading" else 0)
@@ -118,26 +134,45 @@ def fit(
             on_fit=on_fit,
         )
         if fitted.card.epochs > 1:
+            on_fit("continuing curves")
             validated = fitted.out_of_fold
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
-        progress.update(bar, completed=FOLDS + 2)
+        progress.update(bar, completed=FOLDS + 3)
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
-    typer.echo(f"written to {out}; try it: peephole evaluate --observations {observations} --artifact {out}")
+    if twins := fitted.card.training.get("twins_left_out"):
+        typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
+    if part := fitted.card.training.get("process_fitted_to"):
+        typer.echo(
+            f"the Gaussian process was fitted to {part} of {len(fitted.table)} networks, drawn at random", err=True
+        )
+    measured = observations if split is Split.train else "OTHER-NETWORKS"
+    typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")
 
 
 def evaluate(
     observations: Observations,
     artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
     part: Annotated[
-        Part | None, typer.Option(help="Networks to measure on; by default those the artifact was not fitted to.")
+        Part | None,
+        typer.Option(
+            help="Networks to measure on: the `test` split, the `train` split or `all`; by default those of the table "
+            "that the artifact was not fitted to."
+        ),
     ] = None,
     skip_bad_rows: SkipBadRows = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare an artifact's predictions with measured curves."""
-    predictor = Predictor(read_artifact(artifact))
+    """Compare an artifact's predictions with measured curves.
+
+    How many of the networks the artifact was fitted to is said beside the figures (`fitted_to`, `new`); it lists those
+    in `networks.txt`.
+    """
+    warnings.filterwarnings("ignore", module=r"sklearn|scipy|training")  # of a single network, or a single accuracy
+    loaded = read_artifact(artifact)
+    fitted_to = read_networks(loaded)
+    predictor = Predictor(loaded)
     card = predictor.card
-    table = load(
+    table = _load(
         observations,
         card.layer_code,
         task=card.task,
@@ -145,9 +180,11 @@ def evaluate(
         in_channels=card.in_channels,
         skip_bad_rows=skip_bad_rows,
     )
-    found = evaluation.evaluate(table.rows, predictor, part.value if part else None)
+    found = evaluation.evaluate(table.rows, predictor, part.value if part else None, fitted_to=fitted_to)
     figures: dict[str, Any] = {
         "networks": len(found.table),
+        "fitted_to": found.fitted_to,
+        "new": None if found.fitted_to is None else len(found.table) - found.fitted_to,
         **found.metrics.rounded(),
         "interval_coverage": round(found.coverage, 4),
         "interval_mean_width": round(found.mean_width, 4),
@@ -155,15 +192,24 @@ def evaluate(
     }
     if found.noise is not None:
         figures |= {"ceiling_tau": round(found.noise.tau, 4), "ceiling_networks": found.noise.networks}
+    # JSON knows no NaN, which R2 is where one network was measured
+    figures = {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()
+    }
     if as_json:
         typer.echo(json.dumps(figures))
     else:
         _show(f"{predictor.card.task} {predictor.card.version}", figures)
-    if predictor.card.training.get("split") == "all" and part is None:
+    if found.fitted_to is None:
         typer.echo(
-            "note: the artifact was fitted to every network of its table; figures on the same table are not held out",
+            "note: the artifact does not list the networks it was fitted to; of its own table it was fitted to "
+            + (
+                "the train split" if card.training.get("split") == "train" else "every network, the test split included"
+            ),
             err=True,
         )
+    elif found.fitted_to:
+        typer.echo(f"note: the artifact was fitted to {found.fitted_to} of these networks: figures flatter", err=True)
 
 
 def register(app: typer.Typer) -> None:

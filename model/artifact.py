@@ -1,7 +1,11 @@
-"""An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is."""
+"""An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is.
+
+`networks.txt` beside them lists what it was fitted to, so that nobody mistakes those networks for a test.
+"""
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,6 +17,7 @@ from model.ulc import CODES, LayerCode
 
 MODEL_FILE = "predictor.onnx"
 CARD_FILE = "card.json"
+NETWORKS_FILE = "networks.txt"
 ZOO = Path(__file__).parent / "zoo"
 
 
@@ -117,10 +122,40 @@ def read_artifact(folder: Path) -> Artifact:
     return Artifact(*read_verified(folder, Card, CARD_FILE, MODEL_FILE), folder)
 
 
-def write_artifact(folder: Path, card: Card, model: bytes) -> None:
-    """Write an artifact folder; the card last, so that a half-written folder does not verify."""
+def read_networks(artifact: Artifact) -> frozenset[str] | None:
+    """Return the hashes of the architectures an artifact was fitted to; `None` where it does not list them.
+
+    Raises:
+        ArtifactError: when the list is not the card's.
+    """
+    file = artifact.folder / NETWORKS_FILE
+    if not file.exists():
+        return None
+    try:
+        names = frozenset(file.read_text("ascii").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{file}: {error}") from error
+    expected = artifact.card.training.get("networks")
+    if len(names) != expected:
+        raise ArtifactError(f"{file} lists {len(names)} networks, {CARD_FILE} says {expected}; it is of another fit")
+    return names
+
+
+def write_artifact(folder: Path, card: Card, model: bytes, networks: Iterable[str] | None = None) -> None:
+    """Write an artifact folder; the card last, so that a half-written folder does not verify.
+
+    Args:
+        folder: replaced file by file where it exists.
+        card: what the model is.
+        model: ONNX.
+        networks: hashes of the architectures it was fitted to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(model)
+    if networks is None:
+        (folder / NETWORKS_FILE).unlink(missing_ok=True)  # an earlier fit's
+    else:
+        (folder / NETWORKS_FILE).write_text("".join(f"{name}\n" for name in sorted(networks)))
     (folder / CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
 
 

@@ -42,9 +42,9 @@ class OutOfFold:
 
     @property
     def metrics(self) -> Metrics:
-        """The mean of the folds' metrics."""
+        """The mean of the folds' metrics; a fold of one network has no R2."""
         columns = zip(*((m.tau, m.r2, m.mse, m.curve_mae) for m in self.per_fold), strict=True)
-        return Metrics(*(float(np.mean(column)) for column in columns))
+        return Metrics(*(float(np.nanmean(column)) for column in columns))
 
 
 @torch.no_grad()
@@ -61,8 +61,10 @@ def cross_validate(
 ) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
+    Twins, which are one network to a predictor, share a fold, so that none stands on both sides.
+
     Args:
-        table: distinct networks, so that none stands on both sides.
+        table: networks of at least two different codes.
         fit: from a table and the number of the fold to a predictor.
         folds: how many parts.
         seed: of the split.
@@ -71,9 +73,13 @@ def cross_validate(
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
     per_fold = []
-    split = KFold(min(folds, len(table)), shuffle=True, random_state=seed).split(table.curves)
-    for number, (training, held_out) in enumerate(split):
-        predictor = fit(table.rows(training), number)
+    groups = table.groups
+    distinct = np.unique(groups)
+    split = KFold(min(folds, len(distinct)), shuffle=True, random_state=seed).split(distinct)
+    for number, (_, chosen) in enumerate(split):
+        inside = np.isin(groups, chosen)
+        held_out = np.flatnonzero(inside)
+        predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
         predicted[held_out], raw = predict_table(predictor, part)
         curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
@@ -84,16 +90,24 @@ def cross_validate(
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
-    """Return, per epoch, the factor on `uncertainty` that covers `level` of the residuals (split conformal)."""
+    """Return, per epoch, the factor on `uncertainty` that covers `level` of the residuals (split conformal).
+
+    The largest of too few residuals covers less than `level` (one alone covers half), so such epochs get at least the
+    widest margin of the others; where no epoch has enough, the largest residual of all.
+    """
     ratios = np.abs(residuals) / uncertainty
-    margins = []
-    for column in ratios.T:
+    largest, margins = np.full((2, ratios.shape[1]), np.nan)
+    for epoch, column in enumerate(ratios.T):
         measured = np.sort(column[~np.isnan(column)])
         rank = math.ceil((len(measured) + 1) * level)
-        margins.append(measured[min(rank, len(measured)) - 1] if len(measured) else math.inf)
-    known = [margin for margin in margins if math.isfinite(margin)]
-    widest = max(known, default=UNKNOWN)
-    return np.array([margin if math.isfinite(margin) else widest for margin in margins])
+        if len(measured):
+            largest[epoch] = measured[-1]
+        if rank <= len(measured):
+            margins[epoch] = measured[rank - 1]
+    few = np.isnan(margins)
+    known = largest[~np.isnan(largest)] if few.all() else margins[~few]
+    margins[few] = np.fmax(largest[few], max(known, default=UNKNOWN))
+    return margins
 
 
 def base_uncertainty(result: OutOfFold) -> float:

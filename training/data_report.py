@@ -101,7 +101,8 @@ def _warnings(report: dict[str, Any], noise: Ceiling | None) -> list[str]:
         f"only {epochs['whole_curves']} networks were measured at epoch {epochs['max']}; what is predicted there rests "
         "on them": epochs["whole_curves"] < min(ADVISABLE_CURVES, networks),
         f"{report['twins']} networks look the same as another in this code, {report['twins_across_split']} of them on "
-        "both sides of the test split: figures flatter": report["twins"] > 0,
+        "both sides of the test split: folds keep them together, and --split train leaves those out": report["twins"]
+        > 0,
         f"{report['clipped_share']:.0%} of the networks have channel ratios beyond the code's outermost bins": (
             report["clipped_share"] > MUCH_CLIPPED
         ),

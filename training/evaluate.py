@@ -1,6 +1,6 @@
 """Compare an artifact's predictions with measured curves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from training.metrics import Ceiling, Metrics, ceiling, score
 from training.observations import Observation, ObservationError, held_out
 from training.table import Floats, Table, tabulate
 
-Part = Literal["test", "all"]
+Part = Literal["test", "train", "all"]
 BATCH = 256
 
 
@@ -22,6 +22,7 @@ class Evaluation:
 
     Attributes:
         table: the networks it was measured on.
+        fitted_to: how many of them the artifact was fitted to; `None` where it does not list those.
         predicted: accuracies [networks, epochs].
         lower: ends of the intervals, same shape.
         upper: their other ends.
@@ -33,6 +34,7 @@ class Evaluation:
     """
 
     table: Table
+    fitted_to: int | None
     predicted: Floats
     lower: Floats
     upper: Floats
@@ -43,23 +45,64 @@ class Evaluation:
     noise: Ceiling | None
 
 
-def evaluate(observations: Sequence[Observation], predictor: Predictor, part: Part | None = None) -> Evaluation:
+def choose(
+    rows: Sequence[Observation], part: Part | None, fitted_to: Collection[str] | None, *, split: str
+) -> list[Observation]:
+    """Return the rows to measure on.
+
+    Args:
+        rows: of the predictor's task.
+        part: the test split, the training split or all; by default what the predictor was not fitted to.
+        fitted_to: hashes of the architectures it was fitted to. Where they are not known, the default is the test
+            split of a predictor that was fitted to the training split, and all networks of one fitted to all.
+        split: that the predictor was fitted to.
+
+    Raises:
+        ObservationError: when none is left, or the test split holds networks that the predictor was fitted to.
+    """
+    if part is None and fitted_to is None:
+        part = "test" if split == "train" else "all"
+    if part is None:
+        known = fitted_to or ()
+        chosen = [row for row in rows if row.architecture not in known]
+        if not chosen:
+            raise ObservationError(
+                "the artifact was fitted to every network of the table; --part all measures it on them all the same"
+            )
+        return chosen
+    chosen = [row for row in rows if part == "all" or held_out(row.architecture) is (part == "test")]
+    if not chosen:
+        raise ObservationError(f"no network of the table belongs to the {part} split")
+    leaked = {row.architecture for row in chosen} & set(fitted_to or ())
+    if part == "test" and leaked:
+        raise ObservationError(
+            f"the artifact was fitted to {len(leaked)} networks of the test split, which tests nothing then; fit with "
+            "--split train, or measure with --part all"
+        )
+    return chosen
+
+
+def evaluate(
+    observations: Sequence[Observation],
+    predictor: Predictor,
+    part: Part | None = None,
+    *,
+    fitted_to: Collection[str] | None = None,
+) -> Evaluation:
     """Predict the networks of a table and compare.
 
     Args:
         observations: the table; rows of other tasks than the predictor's are left out.
         predictor: a loaded artifact.
-        part: `test` for the test split alone; by default what the artifact was not fitted to.
+        part: which networks, see `choose`.
+        fitted_to: hashes of the architectures the artifact was fitted to (`model.artifact.read_networks`).
 
     Raises:
         ObservationError: when no network is left, or a curve is longer than the predictor's.
     """
     card = predictor.card
     _, rows = task_of(observations, card.task)
-    part = part or ("test" if card.training.get("split") == "train" else "all")
-    chosen = [row for row in rows if part == "all" or held_out(row.architecture)]
-    if not chosen:
-        raise ObservationError("no network of the table belongs to the test split")
+    chosen = choose(rows, part, fitted_to, split=card.training.get("split", "all"))
     table = tabulate(chosen, card.layer_code, card.image, clamp=True)
     if table.epochs > card.epochs:
         raise ObservationError(f"curves have {table.epochs} epochs, the predictor knows {card.epochs}")
@@ -77,6 +120,7 @@ def evaluate(observations: Sequence[Observation], predictor: Predictor, part: Pa
     distance = np.concatenate([batch.distance for batch in batches])
     return Evaluation(
         table=table,
+        fitted_to=None if fitted_to is None else sum(name in fitted_to for name in table.architectures),
         predicted=accuracy,
         lower=lower,
         upper=upper,

@@ -18,8 +18,9 @@ from training.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cro
 from training.fit_ensemble import Recipe, fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling
-from training.observations import Observation, ObservationError, held_out
+from training.observations import Observation, ObservationError
 from training.row_faults import task_name
+from training.split import training_split
 from training.table import Table, tabulate
 
 FAMILIAR_SHARE = 0.99
@@ -57,9 +58,11 @@ def image_of(
     observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
 ) -> Shape:
     """Return the shape of the task's images: as given, else as the rows say, else 3 channels and 32 pixels."""
-    channels = {in_channels} if in_channels else {row.in_channels for row in observations if row.in_channels}
+    channels = (
+        {in_channels} if in_channels is not None else {row.in_channels for row in observations if row.in_channels}
+    )
     channels = channels or {DEFAULT_CHANNELS}
-    sizes = {resolution} if resolution else {row.resolution for row in observations if row.resolution}
+    sizes = {resolution} if resolution is not None else {row.resolution for row in observations if row.resolution}
     sizes = sizes or {DEFAULT_RESOLUTION}
     if len(channels) > 1 or len(sizes) > 1:
         raise ObservationError(
@@ -96,7 +99,7 @@ def fit(
         resolution: of the images, where the rows do not say.
         in_channels: of the images, where the rows do not say.
         data: what the card says of the table (`training.data_report`).
-        split: `train` leaves out the test split (a third of the architectures, by hash).
+        split: `train` leaves out the test split (a third of the architectures, by hash) and its networks' twins.
         seed: fixes folds and initial weights.
         recipe: of the ensemble.
         description: one sentence for the card.
@@ -108,11 +111,15 @@ def fit(
     """
     name, rows = task_of(observations, task)
     image = image_of(rows, resolution, in_channels)
-    used = [row for row in rows if not (split == "train" and held_out(row.architecture))]
     code = CODES[code_name]
+    used, twins = training_split(rows, code, image) if split == "train" else (rows, 0)
+    if not used:
+        raise ObservationError("no network of the table belongs to the train split")
     table = tabulate(used, code, image, clamp=True)
     if len(table) < FEWEST_NETWORKS:
         raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
+    if not table.groups.any():
+        raise ObservationError(f"all networks look the same in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
 
     def fit_once(part: Table, fold: int) -> CurvePredictor:
@@ -142,6 +149,7 @@ def fit(
         in_channels=image.channels,
         resolution=image.height,
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
+        | ({"twins_left_out": twins} if twins else {})
         | ({"data": data} if data else {}),
         metrics={
             "cross_validation": {
@@ -161,7 +169,7 @@ def fit(
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
     )
-    write_artifact(out, card, model)
+    write_artifact(out, card, model, table.architectures)
     return Fitted(card, validated, table)
 
 
@@ -170,6 +178,7 @@ def _training(
 ) -> dict[str, Any]:
     content = "\n".join(sorted(f"{row.architecture} {row.seed} {row.accuracy}" for row in rows))
     final = table.final
+    limit = recipe.process_networks if isinstance(recipe, Recipe) else len(table)
     return {
         "networks": len(table),
         "rows": len(rows),
@@ -183,4 +192,5 @@ def _training(
             "max": round(float(final.max()), 4),
         },
         "recipe": asdict(recipe),
+        **({"process_fitted_to": limit} if limit < len(table) else {}),
     }

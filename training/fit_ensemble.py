@@ -29,6 +29,7 @@ LARGEST_ROUNDING = 5e-6  # of an accuracy
 log = logging.getLogger(__name__)
 TREES = 300
 RANKING_SHARPNESS = 3.0  # per standard deviation
+FEWEST_JUDGES = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Recipe:
     collapsed_tau: float = 0.3
     attempts: int = 3
     process_weight: float = 0.3
+    process_networks: int = 1500  # at most; time grows with their cube
     features: int = 64
     gradient_norm: float = 1.0
 
@@ -114,7 +116,10 @@ def _validation_tau(member: LayerConv, data: _Tensors, chosen: torch.Tensor) -> 
 
 
 def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
-    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted."""
+    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
+
+    Fewer than `FEWEST_JUDGES` networks rank by chance and say nothing of a collapse.
+    """
     count = len(data.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     cut = max(2, round(count * recipe.inner_validation))
@@ -124,7 +129,7 @@ def _fit_member(data: _Tensors, recipe: Recipe, seed: int) -> LayerConv:
         reached = _validation_tau(member, data, order[:cut])
         if best is None or reached > best[0]:
             best = reached, member
-        if reached >= recipe.collapsed_tau:
+        if reached >= recipe.collapsed_tau or cut < FEWEST_JUDGES:
             break
         log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
     assert best is not None  # noqa: S101 - there is at least one attempt
@@ -139,12 +144,16 @@ def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> 
 
 
 def _fit_process(
-    features: NDArray[np.floating], targets: NDArray[np.floating], slope: NDArray[np.floating]
+    features: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    slope: NDArray[np.floating],
+    part: NDArray[np.intp],
 ) -> GaussianProcess:
-    """Fit the process; where data without noise make it too steep for single precision, assume more noise.
+    """Fit the process to a part; where data without noise make it too steep for single precision, assume more noise.
 
     `slope` [epochs] is how much an accuracy moves, at most, when the process moves by one.
     """
+    everywhere, features, targets = features, features[part], targets[part]
     for least_noise in LEAST_NOISE:
         noise = WhiteKernel(0.2, (least_noise, 10.0))
         kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
@@ -152,11 +161,18 @@ def _fit_process(
         smooth = fitted.kernel_.k1
         weights = fitted.alpha_.reshape(len(features), -1)
         process = GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
-        exact = smooth(features) @ weights
-        rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
+        exact = smooth(everywhere, features) @ weights
+        rounded = process(torch.from_numpy(everywhere.astype(np.float32)))[0].numpy()
         if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
             break
     return process
+
+
+def process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
+    """Return which networks the process is fitted to: all, or as many as the recipe allows, drawn at random."""
+    if networks <= recipe.process_networks:
+        return np.arange(networks)
+    return np.sort(np.random.default_rng(seed).choice(networks, recipe.process_networks, replace=False))
 
 
 def fit_ensemble(
@@ -168,7 +184,9 @@ def fit_ensemble(
     relevance: Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]] = explained,
     on_member: Callable[[], None] = lambda: None,
 ) -> Ensemble:
-    """Fit an ensemble to every network of a table; its intervals still need `calibrate`.
+    """Fit an ensemble to every network of a table, the process to a part of a large one (`process_part`).
+
+    Its intervals still need `calibrate`.
 
     Args:
         table: networks in the extended code.
@@ -189,7 +207,8 @@ def fit_ensemble(
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (standardised, filled[:, -1]))
     data = _Tensors(codes, lengths, per_layer, whole, targets, final)
     slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter
-    process = _fit_process(whole.numpy().astype(np.float64), filled, slope)
+    part = process_part(len(table), recipe, seed)
+    process = _fit_process(whole.numpy().astype(np.float64), filled, slope, part)
     members = []
     for number in range(recipe.members):
         members.append(_fit_member(data, recipe, seed + number))

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,8 +49,8 @@ class Observation(BaseModel):
     id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     task: Annotated[str, Field(min_length=1)]
     protocol: str | None = None
-    in_channels: int | None = None
-    resolution: int | None = None
+    in_channels: Annotated[int, Field(ge=1)] | None = None
+    resolution: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
     layers: Annotated[list[Layer], Field(min_length=1)]
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
@@ -118,8 +119,13 @@ def _records(path: Path) -> tuple[str, Iterator[tuple[int, Any]]]:
     if start.lstrip().startswith(b"["):
         raise ObservationError(f"{path} is a JSON array; write one object a line, as JSON Lines (jq -c '.[]' does)")
 
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ObservationError(f"{path} is neither Parquet nor JSON Lines in UTF-8: {error}") from error
+
     def parse() -> Iterator[tuple[int, Any]]:
-        for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), start=1):
+        for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
                     yield number, json.loads(line)
@@ -137,30 +143,48 @@ class Rows:
         good: the rows that could be read.
         numbers: their numbers in the table.
         faults: what is wrong with the others.
+        ignored: how many others could not be read either, but are of other tasks than the one asked for.
     """
 
     good: list[Observation]
     numbers: list[int]
     faults: Faults
+    ignored: int = 0
 
     def error(self, path: Path) -> ObservationError:
         """Return the error that names every bad row."""
         return ObservationError(f"{path}: {len(self.faults.rows)} malformed row(s)\n{self.faults}")
 
 
-def read_rows(path: Path) -> Rows:
+def _task_said(content: Any) -> str | None:
+    """Return the task that a row names, whatever else is wrong with it."""
+    try:
+        return task_name(content["task"])
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return None
+
+
+def read_rows(path: Path, task: str | None = None) -> Rows:
     """Read a Parquet or JSON Lines table, and find what is wrong with the rows that cannot be used.
 
+    Args:
+        path: the table.
+        task: mistakes in rows of other tasks are no matter.
+
     Raises:
-        ObservationError: when the table is missing, empty or of another kind, or its accuracies are percent.
+        ObservationError: when the table is missing, empty or of another kind, or a task's accuracies are percent.
     """
+    wanted = task_name(task) if task else None
     if not path.is_file():
         raise ObservationError(f"{path} does not exist")
     unit, records = _records(path)
     found = Rows([], [], Faults(unit))
-    count = percent = 0
+    counts: Counter[str | None] = Counter()
+    percent: Counter[str | None] = Counter()
+    ignored = 0
     for number, content in records:
-        count += 1
+        said = _task_said(content)
+        counts[said] += 1
         if isinstance(content, json.JSONDecodeError):
             found.faults.add(number, (), f"not JSON ({content.msg} at column {content.colno})")
             continue
@@ -171,17 +195,22 @@ def read_rows(path: Path) -> Rows:
             found.good.append(Observation.model_validate(record))
             found.numbers.append(number)
         except ValidationError as error:
+            if wanted and said and said != wanted:
+                ignored += 1
+                continue
             found.faults.add_all(number, error, record)
             mistakes = {(one["loc"][:1], one["type"]) for one in error.errors()}
-            percent += (("accuracy",), "less_than_equal") in mistakes
-    if not count:
+            percent[said] += (("accuracy",), "less_than_equal") in mistakes
+    if not counts:
         raise ObservationError(f"{path} has no rows")
-    if 2 * percent > count:
-        raise ObservationError(
-            f"{path}: {percent} of {count} rows have accuracies above 1, which looks like percent; "
-            f"divide all of them by 100\n{found.faults}"
-        )
-    return found
+    for name, above in percent.items():
+        if 2 * above > counts[name]:
+            of = f" of task {name}" if name and len(counts) > 1 else ""
+            raise ObservationError(
+                f"{path}: {above} of {counts[name]} rows{of} have accuracies above 1, which looks like percent; "
+                f"divide all of them by 100\n{found.faults}"
+            )
+    return replace(found, ignored=ignored)
 
 
 def read(path: Path) -> list[Observation]:

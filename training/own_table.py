@@ -9,6 +9,7 @@ from model.shapes import Shape
 from model.ulc import CodeError, Fault, LayerCode, encode
 from training.fit import image_of, task_of
 from training.observations import Observation, ObservationError, Rows, read_rows
+from training.row_faults import task_name
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class OwnTable:
         duplicates: how many rows repeated another's network, seed and curve, and were dropped.
         skipped: what was wrong with the rows left out, if any.
         skipped_rows: how many those were.
+        ignored_rows: malformed rows of other tasks.
     """
 
     rows: list[Observation]
@@ -30,6 +32,7 @@ class OwnTable:
     duplicates: int
     skipped: str
     skipped_rows: int
+    ignored_rows: int = 0
 
 
 def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
@@ -86,7 +89,7 @@ def load(
     Args:
         path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
         code: that all layers must be expressible in.
-        task: which rows, when the table holds several tasks.
+        task: which rows, when the table holds several tasks; mistakes in those of the others are no matter.
         resolution: of the task's images, where the rows do not say.
         in_channels: of the task's images, where the rows do not say.
         skip_bad_rows: leave malformed rows out instead of refusing the table.
@@ -94,9 +97,11 @@ def load(
     Raises:
         ObservationError: naming every row that is malformed or inexpressible.
     """
-    found = read_rows(path)
-    if not found.good:
+    found = read_rows(path, task)
+    if found.faults and not any(task is None or row.task == task_name(task) for row in found.good):
         raise found.error(path)
+    if not found.good:
+        raise ObservationError(f"{path} holds no task {task}; {found.ignored} malformed row(s) are of others")
     name, of_task = task_of(found.good, task)
     image = image_of(of_task, resolution, in_channels)
     pairs = [(row, number) for row, number in zip(found.good, found.numbers, strict=True) if row.task == name]
@@ -116,4 +121,5 @@ def load(
         duplicates,
         str(found.faults),
         len(found.faults.rows),
+        found.ignored,
     )

@@ -38,6 +38,13 @@ class Table:
         return int(self.curves.shape[1])
 
     @property
+    def groups(self) -> NDArray[np.intp]:
+        """A number for each network [networks], the same for twins: networks of one code, however they are spelled."""
+        numbers: dict[bytes, int] = {}
+        spans = zip(self.codes, self.lengths, strict=True)
+        return np.array([numbers.setdefault(codes[:length].tobytes(), len(numbers)) for codes, length in spans])
+
+    @property
     def final(self) -> Floats:
         """The last measured accuracy of each network."""
         return np.array([curve[~np.isnan(curve)][-1] for curve in self.curves])

@@ -91,8 +91,13 @@ def test_fit_and_evaluate_on_a_table_of_ones_own(tmp_path):
     card = json.loads((tmp_path / "mine" / "card.json").read_text())
     assert (card["task"], card["code"], card["epochs"]) == ("mine", "paper", 2)
     found = peephole("evaluate", "--observations", table, "--artifact", tmp_path / "mine", "--json")
+    assert found.returncode == 1
+    assert "--part all" in found.stderr
+    assert found.stderr.count("\n") == 1
+    found = peephole("evaluate", "--observations", table, "--artifact", tmp_path / "mine", "--json", "--part", "all")
     assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout.splitlines()[0])["networks"] == len(rows)
+    figures = json.loads(found.stdout.splitlines()[0])
+    assert (figures["networks"], figures["fitted_to"], figures["new"]) == (len(rows), len(rows), 0)
 
 
 def test_too_few_networks_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """The adapters, with the real libraries and real curves."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from starlette.testclient import TestClient
 from adapters.callback import StopHopeless
 from adapters.judge import InProcess, Judge, Service
 from model.artifact import ArtifactError
+from model.continuation import CONTINUATION_CARD_FILE
 from service.examples import LAYERS
 from tests.during.conftest import Curves
 
@@ -36,6 +39,14 @@ def test_a_refusal_of_the_service_is_told(client: TestClient) -> None:
 def test_a_folder_that_cannot_continue_is_refused(tiny_paper_folder: Path) -> None:
     with pytest.raises(ArtifactError, match="fit-during"):
         InProcess(tiny_paper_folder)
+
+
+def test_a_continuation_of_another_predictor_is_refused(folder: Path, tmp_path: Path) -> None:
+    stale = shutil.copytree(folder, tmp_path / "stale")
+    card = json.loads((stale / CONTINUATION_CARD_FILE).read_text())
+    (stale / CONTINUATION_CARD_FILE).write_text(json.dumps(card | {"predictor_sha256": "0" * 64}))
+    with pytest.raises(ArtifactError, match=r"belongs to another predictor; refit it with `peephole fit-during`"):
+        InProcess(stale)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.calibrate import conformal_margins
+from training.during.ridges import CrossFitted, margins
 from training.metrics import ceiling, score
 from training.observations import Observation
 
@@ -56,8 +57,36 @@ def test_a_single_seed_has_no_ceiling():
 
 def test_conformal_margins_cover_fresh_residuals():
     rng = np.random.default_rng(0)
-    margins = conformal_margins(rng.normal(size=(2000, 3)), np.ones((2000, 3)), level=0.9)
-    assert (np.abs(rng.normal(size=(20_000, 3))) <= margins).mean(axis=0) == pytest.approx(0.9, abs=0.02)
+    widths = conformal_margins(rng.normal(size=(2000, 3)), np.ones((2000, 3)), level=0.9)
+    assert (np.abs(rng.normal(size=(20_000, 3))) <= widths).mean(axis=0) == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize("measured", [0, 1, 2, 4, 8, 9, 20])
+def test_margins_cover_where_few_curves_reach(measured):
+    rng = np.random.default_rng(measured)
+    covered = []
+    for _ in range(1000):
+        residuals = np.full((100, 2), np.nan)
+        residuals[:, 0] = rng.normal(size=100)
+        residuals[:measured, 1] = rng.normal(size=measured)
+        margin = conformal_margins(residuals, np.ones_like(residuals), level=0.9)[1]
+        covered.append(abs(rng.normal()) <= margin)
+    assert np.mean(covered) > 0.87
+
+
+def test_margins_of_a_continuation_cover_where_few_curves_reach():
+    """All curves reach epoch 2, two go on to epoch 4; after three epochs nothing but those two was measured."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        residuals = np.full((5, 60, 4), np.nan)
+        for seen in (1, 2, 3):
+            residuals[seen, :2, seen:] = rng.normal(size=(2, 4 - seen))
+        residuals[1, :, 1] = rng.normal(size=60)
+        crossed = CrossFitted(residuals, residuals, np.zeros(60, dtype=np.intp))
+        widths = margins(crossed, np.ones(60, dtype=bool))
+        covered.append(np.abs(rng.normal(size=2)) <= widths[[1, 3], 3])
+    assert (np.mean(covered, axis=0) > 0.87).all()
 
 
 def test_margins_ignore_epochs_that_were_not_measured():

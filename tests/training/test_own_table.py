@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
 from training.during.fit import fit_continuation
 from training.fit import fit
-from training.fit_ensemble import Recipe
+from training.fit_ensemble import Recipe, _fit_member, process_part
 from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, ObservationError, architecture_id, read
 from training.own_table import load, without_duplicates
@@ -110,6 +112,8 @@ BAD = [
     (row(layers=[{"type": "conv", "kernel_size": 3}]), "line 2: layers/0 give exactly one of out_channels and"),
     (row(layers="[{"), "line 2: layers is not JSON text"),
     ({"task": "mine", "layers": LAYERS, "acc": 1}, "line 2: accuracy is missing; a row needs task, layers, accuracy"),
+    (row(resolution=0), "line 2: resolution input should be greater than or equal to 1"),
+    (row(in_channels=-3), "line 2: in_channels input should be greater than or equal to 1"),
     (row(seed="first"), "line 2: seed input should be a valid integer"),
     ("[1]", "line 2: is not an object with the fields task"),
     ("{", "line 2: not JSON"),
@@ -140,6 +144,24 @@ def test_percent_is_an_error_of_the_whole_table(tmp_path):
         load(table, EXTENDED, skip_bad_rows=True)
 
 
+def test_a_table_that_is_not_text_is_named(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(json.dumps(row()).encode() + b"\n\xff\xfe")
+    with pytest.raises(ObservationError, match=r"t\.jsonl is neither Parquet nor JSON Lines in UTF-8"):
+        read(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("option", ["--resolution", "--in-channels"])
+def test_images_of_no_size_are_refused(tmp_path, option):
+    commands = typer.Typer()
+    register(commands)
+    table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24))
+    found = CliRunner().invoke(
+        commands, ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), option, "0"]
+    )
+    assert found.exit_code == 2
+    assert option in found.stderr
+
+
 def test_a_json_array_is_told_from_json_lines(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps([row()]))
     with pytest.raises(ObservationError, match="one object a line"):
@@ -151,6 +173,35 @@ def test_several_tasks_are_listed(tmp_path):
     with pytest.raises(ObservationError, match=r"several tasks \(a, b\); choose one with --task"):
         load(table, EXTENDED)
     assert [one.task for one in load(table, EXTENDED, task="A").rows] == ["a"]
+
+
+def test_mistakes_of_other_tasks_are_ignored_and_counted(tmp_path):
+    percent = [row(task="Other", accuracy=[71.0])] * 3
+    table = jsonl(tmp_path / "t.jsonl", row(), row(task="MINE"), *percent, row(task="third", layers=[]))
+    found = load(table, EXTENDED, task="Mine")
+    assert (len(found.rows), found.duplicates, found.skipped_rows, found.ignored_rows) == (1, 1, 0, 4)
+    for task in (None, "other"):
+        with pytest.raises(ObservationError, match="3 of 3 rows of task other have accuracies above 1, which looks"):
+            load(table, EXTENDED, task=task)
+    with pytest.raises(ObservationError, match="1 malformed"):
+        load(table, EXTENDED, task="third")
+
+
+def test_rows_that_name_no_task_are_still_mistakes(tmp_path):
+    table = jsonl(tmp_path / "t.jsonl", row(), {"layers": LAYERS, "accuracy": [0.5]}, "{", row(task=3), row(task="??"))
+    with pytest.raises(ObservationError, match="4 malformed"):
+        load(table, EXTENDED, task="mine")
+
+
+def test_many_good_rows_of_another_task_do_not_hide_percent(tmp_path):
+    table = jsonl(tmp_path / "t.jsonl", *[row(task="other")] * 9, *[row(accuracy=[71.0])] * 3, row())
+    with pytest.raises(ObservationError, match="looks like percent"):
+        load(table, EXTENDED, task="mine", skip_bad_rows=True)
+
+
+def test_a_task_of_which_there_is_no_row_is_named(tmp_path):
+    with pytest.raises(ObservationError, match="no task none; 1 malformed"):
+        load(jsonl(tmp_path / "t.jsonl", row(layers=[])), EXTENDED, task="none")
 
 
 def test_layers_outside_the_code_are_named_and_counted(tmp_path):
@@ -238,11 +289,32 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     assert "24 networks are few" in fitted.stderr
     data = json.loads((tmp_path / "mine" / "card.json").read_text())["training"]["data"]
     assert (data["networks"], data["rows_skipped"], data["epochs"]["max"]) == (24, 1, 1)
-    found = run(
-        commands,
-        ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine"), "--skip-bad-rows", "--json"],
-    )
+    arguments = ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine")]
+    found = run(commands, [*arguments, "--skip-bad-rows", "--json", "--part", "all"])
     assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
+
+
+def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
+    rows = [Observation.model_validate(one) for one in networks([1] * 30)]
+    small = replace(TINY, process_networks=12)
+    first = fit(rows, tmp_path / "a", recipe=small)
+    assert first.card.training["process_fitted_to"] == 12
+    check(tmp_path / "a", first)
+    assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
+    assert process_part(30, TINY, 0).tolist() == list(range(30))
+    assert len(set(process_part(30, small, 0))) == 12
+    assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
+
+
+def test_too_few_networks_do_not_judge_a_member(monkeypatch):
+    """In small tables a member is trained once, whatever it reaches; in larger ones a collapsed one is trained anew."""
+    trained = []
+    monkeypatch.setattr("training.fit_ensemble._train_member", lambda *_: trained.append(1))
+    monkeypatch.setattr("training.fit_ensemble._validation_tau", lambda *_: 0.0)
+    for count, expected in ((40, 1), (100, 3)):
+        trained.clear()
+        _fit_member(SimpleNamespace(lengths=range(count)), Recipe(), 0)
+        assert len(trained) == expected
 
 
 def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():

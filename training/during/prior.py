@@ -13,7 +13,8 @@ from model.networks.predictor import CurvePredictor
 from training.calibrate import OutOfFold, cross_validate
 from training.fit_ensemble import Recipe, fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
-from training.observations import Observation, ObservationError, held_out
+from training.observations import Observation, ObservationError
+from training.split import training_split
 from training.table import Table, tabulate
 
 
@@ -70,8 +71,11 @@ def out_of_fold(
     rows = [row for row in observations if row.task == card.task]
     if not rows:
         raise ObservationError(f"the table holds no task {card.task}")
-    used = [row for row in rows if not (card.training.get("split") == "train" and held_out(row.architecture))]
-    table = tabulate(used, card.layer_code, card.image, clamp=True)
+    if card.training.get("split") == "train":
+        rows, _ = training_split(rows, card.layer_code, card.image)
+    if not rows:
+        raise ObservationError(f"the table holds no network of {card.task} in the train split")
+    table = tabulate(rows, card.layer_code, card.image, clamp=True)
     if table.epochs != card.epochs:
         raise ObservationError(f"curves of {table.epochs} epochs; the predictor of {card.task} has {card.epochs}")
     if cache is None:

@@ -134,15 +134,20 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
 
 
 def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
-    """Return half widths [epochs + 1, epochs] that cover `level` of the chosen networks' residuals, split conformal."""
+    """Return half widths [epochs + 1, epochs] that cover `level` of the chosen networks' residuals, split conformal.
+
+    Epochs that few curves reach borrow the widest margin, whatever was seen (`conformal_margins`).
+    """
     count, _, epochs = crossed.residuals.shape
     widths = np.zeros((count, epochs))
-    for seen in range(1, epochs):
-        part = crossed.residuals[seen, chosen][:, seen:]
-        if np.isnan(part).all():
-            widths[seen, seen:] = NEVER  # nothing was measured after this epoch: anything may come
-            continue
-        widths[seen, seen:] = conformal_margins(part, np.ones_like(part), level)
+    seen, target = np.triu_indices(count, m=epochs)
+    seen, target = seen[seen > 0], target[seen > 0]
+    residuals = crossed.residuals[:, chosen][seen, :, target].T
+    if residuals.size:
+        widths[seen, target] = conformal_margins(residuals, np.ones_like(residuals), level)
+    for after in range(1, epochs):
+        if np.isnan(crossed.residuals[after, chosen]).all():
+            widths[after, after:] = NEVER  # nothing was measured after this epoch: anything may come
     return widths
 
 
