@@ -8,6 +8,7 @@ import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript import opset18
 from torch import nn
 
@@ -61,7 +62,13 @@ def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
         optimize=True,
         verbose=False,
     )
+    return serialised(program)
+
+
+def serialised(program: torch.onnx.ONNXProgram | None) -> bytes:
+    """Return an exported program without the notes of the exporter, which name the files of whoever exported it."""
     assert program is not None  # noqa: S101 - it is None only for the legacy exporter
+    ClearMetadataAndDocStringPass()(program.model)
     return bytes(program.model_proto.SerializeToString())
 
 

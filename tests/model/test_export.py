@@ -46,6 +46,7 @@ def test_the_papers_predictor_is_exported_within_tolerance():
     assert opset(model) == OPSET
     operators = {node.op_type for node in onnx.load_model_from_string(model).graph.node}
     assert "LSTM" in operators
+    assert b".py" not in model, "where it was exported is nobody's business"
 
 
 def test_the_ensemble_is_exported_within_tolerance():

@@ -45,3 +45,9 @@ def test_intervals_hold_the_prediction_and_stay_within_zero_and_one(predictor, e
     assert (curves.accuracy <= curves.upper).all()
     assert curves.lower.min() >= 0
     assert curves.upper.max() <= 1
+
+
+@pytest.mark.parametrize("folder", shipped(), ids=lambda folder: folder.name)
+def test_files_do_not_tell_where_they_were_made(folder):
+    for file in folder.iterdir():
+        assert b".py" not in file.read_bytes(), file.name

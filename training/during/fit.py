@@ -16,7 +16,7 @@ from model.continuation import (
     ContinuationCard,
     write_continuation,
 )
-from model.export import OPSET, TOLERANCE
+from model.export import OPSET, TOLERANCE, serialised
 from model.networks.curve_continuation import CurveContinuation
 from training.calibrate import LEVEL
 from training.during.figures import figures
@@ -41,8 +41,7 @@ def to_onnx(module: CurveContinuation) -> bytes:
         optimize=True,
         verbose=False,
     )
-    assert program is not None  # noqa: S101 - it is None only for the legacy exporter
-    return bytes(program.model_proto.SerializeToString())
+    return serialised(program)
 
 
 def largest_difference(module: CurveContinuation, continuation: Continuation, curves: Floats, prior: Floats) -> float:
