@@ -74,6 +74,13 @@ class Live:
         self.process.wait(seconds)
         return self.process.returncode, self.output()
 
+    def wait_printed(self, text: str, seconds: float = 20.0) -> None:
+        """Wait until a line holds the text: lines are written a few milliseconds after what they tell of."""
+        limit = time.monotonic() + seconds
+        while text not in self.output():
+            assert time.monotonic() < limit, self.output()
+            time.sleep(0.01)
+
     def output(self) -> str:
         """Return what was printed so far."""
         return Path(self.log.name).read_text()

@@ -180,7 +180,7 @@ def test_a_changed_folder_is_taken_up_and_a_bad_one_is_not(tmp_path: Path) -> No
         assert "predictor_last_reload_ok 0.0" in metrics
         assert 'predictor_reloads_total{result="failed"} 1.0' in metrics
         assert 'version="1"' not in metrics
-    assert "reload_failed" in live.printed
+        live.wait_printed("reload_failed")
 
 
 def test_a_folder_that_cannot_be_read_for_a_while_is_a_failed_reload(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_folder_that_cannot_be_read_for_a_while_is_a_failed_reload(tmp_path: P
         assert until(lambda: reload()["state"] == "ok")
         replace(folder, version="2", model=graphs.graph(bias=0.5))
         assert until(lambda: version() == "2")
-    assert "reload_failed" in live.printed
+        live.wait_printed("reload_failed")
 
 
 def fails_unforeseen(*_: object) -> None:

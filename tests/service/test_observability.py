@@ -23,6 +23,7 @@ def test_log_lines_are_json_with_ids_sizes_and_stage_times(tiny: Path) -> None:
         httpx2.post(live.url + "/predict", content=b"{" + CANARY.encode(), headers=headers)
         httpx2.get(live.url + "/readyz")
         httpx2.get(live.url + "/" + CANARY)
+        live.wait_printed('"status":404')
     lines = [json.loads(line) for line in live.printed.splitlines()]
     (line,) = [line for line in lines if line.get("status") == 200 and line.get("route") == "/predict"]
     assert line["request_id"] == "run-1"
@@ -54,11 +55,11 @@ def test_traces_go_to_the_collector(tiny: Path) -> None:
     with running(tiny, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="100") as live:
         httpx2.post(live.url + "/predict", json=BODY, headers={"traceparent": parent})
         assert arrived.wait(20)
+        live.wait_printed('"trace_id":"0af7651916cd43dd8448eb211c80319c"')
     server.shutdown()
     server.server_close()
     assert any(body.startswith(b"/v1/traces") and b"POST /predict" in body for body in bodies)
     assert CANARY.encode() not in b"".join(bodies)
-    assert '"trace_id":"0af7651916cd43dd8448eb211c80319c"' in live.printed
 
 
 def test_every_metric_has_a_help_text_and_starts_at_zero(client: TestClient) -> None:
