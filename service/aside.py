@@ -10,6 +10,7 @@ from service.problems import Problem
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
+INLINE_BYTES = 8 * 1024  # of a body with layers never met: read within a millisecond or two
 SHORT = 64  # networks whose look-up, continuation or answer takes the event loop less than a millisecond or two
 
 

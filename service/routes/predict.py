@@ -11,7 +11,7 @@ from model.runtime import Curves
 from service import quick
 from service.admission import admitted
 from service.answer import render
-from service.aside import aside
+from service.aside import INLINE_BYTES, aside
 from service.body import read_body
 from service.continuing import check_observed, predict_population
 from service.edge import stages
@@ -23,7 +23,6 @@ from service.schemas import PredictOptions, PredictResponse
 from service.service import Service, ServiceDep
 
 router = APIRouter(tags=["prediction"])
-INLINE_BYTES = 8 * 1024  # of layers never met: read within a millisecond or two
 LARGE_BYTES = 128 * 1024  # of layers met before
 
 

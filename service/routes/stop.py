@@ -12,7 +12,7 @@ from starlette.responses import Response
 from model.architecture import Width
 from model.continuation import Continued
 from service.admission import admitted
-from service.aside import SHORT, aside
+from service.aside import INLINE_BYTES, SHORT, aside
 from service.body import read_body
 from service.continuing import check_observed, continue_curves
 from service.envelope import read_fields, read_list, read_options
@@ -27,7 +27,6 @@ from service.service import Service, ServiceDep
 router = APIRouter(tags=["prediction"])
 RUN_FIELDS = ("id", "observed", "layers", "codes", "in_channels")
 DECIMALS = 6
-INLINE_BYTES = 8 * 1024  # read within a millisecond or two
 
 
 class StopOptions(BaseModel):
