@@ -31,6 +31,7 @@ def prepare(
     data: Annotated[Path, typer.Option()],
     artifact: Annotated[Path, typer.Option()],
     out: Annotated[Path, typer.Option()],
+    pretrain: Annotated[list[Path] | None, typer.Option(help="What the artifact was pretrained on.")] = None,
     cache: Annotated[Path, typer.Option()] = Path("scratch"),
 ) -> None:
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
@@ -40,7 +41,8 @@ def prepare(
     from training.during.ridges import cross_fit, final_quantiles, logit
     from training.observations import read
 
-    prior = out_of_fold(read(data), read_artifact(artifact).card, cache=cache, on_fit=print)
+    related = [read(table) for table in pretrain or ()]
+    prior = out_of_fold(read(data), read_artifact(artifact).card, related=related, cache=cache, on_fit=print)
     whole = ~np.isnan(prior.table.curves).any(axis=1)
     curves, fold = prior.table.curves[whole], prior.fold[whole]
     kept: dict[str, np.ndarray] = {"curves": curves, "fold": fold}

@@ -44,6 +44,9 @@ def fit_during(
     cache: Annotated[
         Path | None, typer.Option(help="Folder for the cross-validated predictions; a second run finds them there.")
     ] = None,
+    pretrain: Annotated[
+        list[Path] | None, typer.Option(help="The tables that the predictor was pretrained on (repeatable).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
 ) -> None:
     """Fit what continues learning curves during training (`"observed"` of `/predict`, and `/stop`).
@@ -56,7 +59,14 @@ def fit_during(
     card = read_artifact(artifact).card
     if card.epochs < 2:
         raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
-    prior = out_of_fold(read(data), card, seed=seed, cache=cache, on_fit=lambda step: typer.echo(step, err=True))
+    prior = out_of_fold(
+        read(data),
+        card,
+        related=[read(table) for table in pretrain or ()],
+        seed=seed,
+        cache=cache,
+        on_fit=lambda step: typer.echo(step, err=True),
+    )
     show(fit_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 
 

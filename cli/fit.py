@@ -86,6 +86,13 @@ def fit(
         Split,
         typer.Option(help="`train` leaves out the test split, a third of the networks, and what looks like one of it."),
     ] = Split.all,
+    pretrain: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Table of another task that the neural members are trained on first (repeatable): worth it where "
+            "networks of the same kind were measured there."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
 ) -> None:
@@ -108,6 +115,9 @@ def fit(
         in_channels=in_channels,
         skip_bad_rows=skip_bad_rows,
     )
+    if pretrain and code is Code.paper:
+        raise typer.BadParameter("the paper's LSTM learns from its own task alone", param_hint="--pretrain")
+    related = [_load(path, CODES[code.value]).rows for path in pretrain or ()]
     report = data_report(table, CODES[code.value])
     _show(str(observations), shown(report))
     if table.skipped:
@@ -129,6 +139,7 @@ def fit(
             in_channels=in_channels,
             data=report,
             split=split.value,
+            related=related,
             seed=seed,
             description=description,
             on_fit=on_fit,

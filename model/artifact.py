@@ -1,6 +1,7 @@
 """An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is.
 
-`networks.txt` beside them lists what it was fitted to, so that nobody mistakes those networks for a test.
+`networks.txt` beside them lists what it was fitted to, on its task or on those it was pretrained on, so that nobody
+mistakes those networks for a test.
 """
 
 import hashlib
@@ -135,7 +136,7 @@ def read_networks(artifact: Artifact) -> frozenset[str] | None:
         names = frozenset(file.read_text("ascii").split())
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{file}: {error}") from error
-    expected = artifact.card.training.get("networks")
+    expected = artifact.card.training.get("networks_listed", artifact.card.training.get("networks"))
     if len(names) != expected:
         raise ArtifactError(f"{file} lists {len(names)} networks, {CARD_FILE} says {expected}; it is of another fit")
     return names

@@ -1,8 +1,8 @@
-"""Cross-validation of a whole fit, and the conformal intervals that follow from it."""
+"""Cross-validation of a whole fit, and the floor and the conformal intervals that follow from it."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from model.networks.predictor import CurvePredictor, Raw
+from training.floors import cross_floor, fit_floor, missed
 from training.metrics import Floats, Metrics, score
 from training.table import Table
 
@@ -23,33 +24,37 @@ class OutOfFold:
     """Predictions of networks by predictors that were not fitted to them.
 
     Attributes:
-        predicted: accuracies [networks, epochs].
+        measured: accuracies, NaN where not measured [networks, epochs].
+        predicted: accuracies, over a floor that the other folds gave [networks, epochs].
+        unfloored: accuracies as the predictors gave them [networks, epochs].
         curves: the same on the predictors' own scale [networks, epochs].
-        residuals: measured minus predicted on the predictor's own scale, NaN where not measured [networks, epochs].
+        residuals: measured minus predicted on the predictor's own scale, NaN where not measured, 0 where the floor's
+            prediction and the predictor's lie around what was measured [networks, epochs].
         variance: disagreement of the members, same scale [networks, epochs].
         distance: out-of-distribution score [networks].
         fold: which fold predicted each network [networks].
-        per_fold: metrics of each fold.
     """
 
+    measured: Floats
     predicted: Floats
+    unfloored: Floats
     curves: Floats
     residuals: Floats
     variance: Floats
     distance: Floats
     fold: NDArray[np.intp]
-    per_fold: list[Metrics]
 
-    @property
-    def metrics(self) -> Metrics:
-        """The mean of the folds' metrics; a fold of one network has no R2."""
-        columns = zip(*((m.tau, m.r2, m.mse, m.curve_mae) for m in self.per_fold), strict=True)
-        return Metrics(*(float(np.nanmean(column)) for column in columns))
+    def metrics(self, predicted: Floats | None = None) -> Metrics:
+        """The mean of the folds' metrics, of `predicted` or of others; a fold of one network has no R2."""
+        asked = self.predicted if predicted is None else predicted
+        folds = [self.fold == number for number in np.unique(self.fold)]
+        each = [astuple(score(self.measured[out], asked[out])) for out in folds]
+        return Metrics(*(float(np.nanmean(column)) for column in zip(*each, strict=True)))
 
 
 @torch.no_grad()
 def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]:
-    """Return accuracies [networks, epochs], and the prediction on the predictor's own scale."""
+    """Return accuracies [networks, epochs] without a floor, and the prediction on the predictor's own scale."""
     predictor.eval()
     index = torch.arange(table.epochs)
     raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
@@ -69,10 +74,9 @@ def cross_validate(
         folds: how many parts.
         seed: of the split.
     """
-    predicted, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
+    unfloored, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
-    per_fold = []
     groups = table.groups
     distinct = np.unique(groups)
     split = KFold(min(folds, len(distinct)), shuffle=True, random_state=seed).split(distinct)
@@ -81,12 +85,13 @@ def cross_validate(
         held_out = np.flatnonzero(inside)
         predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
-        predicted[held_out], raw = predict_table(predictor, part)
+        unfloored[held_out], raw = predict_table(predictor, part)
         curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
         residuals[held_out] = predictor.scale.standardise(part.curves) - curves[held_out]
         fold_of[held_out] = number
-        per_fold.append(score(part.curves, predicted[held_out]))
-    return OutOfFold(predicted, curves, residuals, variance, distance, fold_of, per_fold)
+    predicted = cross_floor(table.curves, unfloored, fold_of)
+    residuals = missed(residuals, table.curves, unfloored, predicted)
+    return OutOfFold(table.curves, predicted, unfloored, curves, residuals, variance, distance, fold_of)
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
@@ -116,7 +121,9 @@ def base_uncertainty(result: OutOfFold) -> float:
 
 
 def calibrate(predictor: CurvePredictor, result: OutOfFold) -> None:
-    """Set a predictor's interval from out-of-fold residuals."""
+    """Set a predictor's floor and its interval from out-of-fold predictions."""
+    floor = fit_floor(result.measured, result.unfloored)
+    predictor.floor = floor if floor.thresholds.any() else None
     predictor.base_uncertainty = base_uncertainty(result)
     uncertainty = np.sqrt(result.variance + predictor.base_uncertainty**2)
     predictor.margins = torch.from_numpy(conformal_margins(result.residuals, uncertainty).astype(np.float32))
@@ -141,4 +148,4 @@ def mean_width(predictor: CurvePredictor, result: OutOfFold) -> float:
     lower, upper = (
         predictor.scale.accuracy(torch.from_numpy(result.curves + sign * margin), index).numpy() for sign in (-1, 1)
     )
-    return float((upper - lower).mean())
+    return float((np.maximum(upper, result.predicted) - np.minimum(lower, result.predicted)).mean())

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from model.runtime import Predictor
-from training.fit import task_of
 from training.metrics import Ceiling, Metrics, ceiling, score
 from training.observations import Observation, ObservationError, held_out
 from training.table import Floats, Table, tabulate
+from training.tasks import task_of
 
 Part = Literal["test", "train", "all"]
 BATCH = 256

@@ -12,21 +12,20 @@ import numpy as np
 from model.artifact import Card, digest, write_artifact
 from model.export import TOLERANCE, largest_difference, opset, to_onnx
 from model.networks.predictor import CurvePredictor
-from model.shapes import Shape
 from model.ulc import CODES
 from training.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
-from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_ensemble import fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling
 from training.observations import Observation, ObservationError
-from training.row_faults import task_name
+from training.recipe import Recipe
+from training.related import begin_from, learnt_elsewhere, relate
 from training.split import training_split
 from training.table import Table, tabulate
+from training.tasks import image_of, task_of
 
 FAMILIAR_SHARE = 0.99
 FEWEST_NETWORKS = 20
-DEFAULT_RESOLUTION = 32
-DEFAULT_CHANNELS = 3
 Split = Literal["train", "all"]
 
 
@@ -39,41 +38,6 @@ class Fitted:
     table: Table
 
 
-def task_of(observations: Sequence[Observation], task: str | None = None) -> tuple[str, list[Observation]]:
-    """Return the task and its rows.
-
-    Raises:
-        ObservationError: when the table holds several tasks and none was chosen, or the chosen one is missing.
-    """
-    tasks = sorted({row.task for row in observations})
-    if task is None and len(tasks) > 1:
-        raise ObservationError(f"the table holds several tasks ({', '.join(tasks)}); choose one with --task")
-    chosen = task_name(task) if task else tasks[0]
-    if chosen not in tasks:
-        raise ObservationError(f"the table holds no task {chosen}; it holds {', '.join(tasks)}")
-    return chosen, [row for row in observations if row.task == chosen]
-
-
-def image_of(
-    observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
-) -> Shape:
-    """Return the shape of the task's images: as given, else as the rows say, else 3 channels and 32 pixels."""
-    channels = (
-        {in_channels} if in_channels is not None else {row.in_channels for row in observations if row.in_channels}
-    )
-    channels = channels or {DEFAULT_CHANNELS}
-    sizes = {resolution} if resolution is not None else {row.resolution for row in observations if row.resolution}
-    sizes = sizes or {DEFAULT_RESOLUTION}
-    if len(channels) > 1 or len(sizes) > 1:
-        raise ObservationError(
-            f"the rows disagree on the images: channels {sorted(channels)}, resolutions {sorted(sizes)}"
-        )
-    (channel,), (size,) = channels, sizes
-    assert size is not None  # noqa: S101 - None was filtered out
-    assert channel is not None  # noqa: S101 - as was this
-    return Shape(channel, size, size)
-
-
 def fit(
     observations: Sequence[Observation],
     out: Path,
@@ -84,6 +48,7 @@ def fit(
     in_channels: int | None = None,
     data: dict[str, Any] | None = None,
     split: Split = "all",
+    related: Sequence[Sequence[Observation]] = (),
     seed: int = 0,
     recipe: Recipe | None = None,
     description: str | None = None,
@@ -100,6 +65,8 @@ def fit(
         in_channels: of the images, where the rows do not say.
         data: what the card says of the table (`training.data_report`).
         split: `train` leaves out the test split (a third of the architectures, by hash) and its networks' twins.
+        related: tables of other tasks, one each, that members are trained on first. Of each fold's networks, and of
+            the test split with `split`, nothing is learnt there either.
         seed: fixes folds and initial weights.
         recipe: of the ensemble.
         description: one sentence for the card.
@@ -121,15 +88,19 @@ def fit(
     if not table.groups.any():
         raise ObservationError(f"all networks look the same in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
+    others = [relate(each, code, image) for each in learnt_elsewhere(related, code, split)]
+    everything = tabulate(rows, code, image, clamp=True)
 
     def fit_once(part: Table, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
         if code_name == "paper":
             return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
-        return fit_ensemble(part, image, settings, seed=seed + 100 * fold)
+        return fit_ensemble(part, image, settings, seed=seed + 100 * fold, related=begin_from(others, everything, part))
 
     validated = cross_validate(table, fit_once, seed=seed)
     predictor = fit_once(table, FOLDS)
+    pretrained = begin_from(others, everything, table)
+    listed = {name for part in (table, *(one.table for one in pretrained)) for name in part.architectures}
     calibrate(predictor, validated)
     on_fit("exporting")
     model = to_onnx(predictor, code, table.epochs)
@@ -150,12 +121,15 @@ def fit(
         resolution=image.height,
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
         | ({"twins_left_out": twins} if twins else {})
+        | ({"floor": predictor.floor.as_lists()} if predictor.floor else {})
+        | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
+        | ({"networks_listed": len(listed)} if pretrained else {})
         | ({"data": data} if data else {}),
         metrics={
             "cross_validation": {
-                "folds": len(validated.per_fold),
+                "folds": len(np.unique(validated.fold)),
                 "networks": len(table),
-                **validated.metrics.rounded(),
+                **validated.metrics().rounded(),
                 "interval_coverage": round(coverage(validated), 4),
                 "interval_mean_width": round(mean_width(predictor, validated), 4),
             },
@@ -169,7 +143,7 @@ def fit(
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
     )
-    write_artifact(out, card, model, table.architectures)
+    write_artifact(out, card, model, listed)
     return Fitted(card, validated, table)
 
 

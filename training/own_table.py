@@ -7,9 +7,9 @@ from pathlib import Path
 from model.architecture import Layer
 from model.shapes import Shape
 from model.ulc import CodeError, Fault, LayerCode, encode
-from training.fit import image_of, task_of
 from training.observations import Observation, ObservationError, Rows, read_rows
 from training.row_faults import task_name
+from training.tasks import image_of, task_of
 
 
 @dataclass(frozen=True)

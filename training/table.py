@@ -38,11 +38,15 @@ class Table:
         return int(self.curves.shape[1])
 
     @property
+    def looks(self) -> list[bytes]:
+        """The codes of each network; the same for twins, which are spelled differently."""
+        return [codes[:length].tobytes() for codes, length in zip(self.codes, self.lengths, strict=True)]
+
+    @property
     def groups(self) -> NDArray[np.intp]:
-        """A number for each network [networks], the same for twins: networks of one code, however they are spelled."""
+        """A number for each network [networks], the same for twins."""
         numbers: dict[bytes, int] = {}
-        spans = zip(self.codes, self.lengths, strict=True)
-        return np.array([numbers.setdefault(codes[:length].tobytes(), len(numbers)) for codes, length in spans])
+        return np.array([numbers.setdefault(look, len(numbers)) for look in self.looks])
 
     @property
     def final(self) -> Floats:

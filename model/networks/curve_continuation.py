@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.continuation import Continued
+from model.networks.floor import Floor
 from model.networks.predictor import LARGEST, SMALLEST
 
 Floats = NDArray[np.floating]
@@ -35,6 +36,7 @@ class CurveContinuation(nn.Module):
         scale: what the support vectors' features are multiplied with, float [2, epochs + 1, 3 * epochs - 1].
         coefficients: of each point, float [2, epochs + 1, points].
         ends: the support vectors' constant, and their share in the final accuracy, float [2, epochs + 1, 2].
+        floors: levels and thresholds under the predicted accuracies (`Floor`), float [2, 2, epochs + 1, epochs].
     """
 
     weights: torch.Tensor
@@ -55,6 +57,7 @@ class CurveContinuation(nn.Module):
         scale: Floats,
         coefficients: Floats,
         ends: Floats,
+        floors: Floats,
     ) -> None:
         super().__init__()
         self.epochs = margins.shape[2]
@@ -62,6 +65,7 @@ class CurveContinuation(nn.Module):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
         for name, values in (("scale", scale), ("coefficients", coefficients), ("ends", ends)):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
+        self.floor = Floor(*(values.reshape(-1, self.epochs) for values in floors))
         curves = torch.from_numpy(points[0].astype(np.float32))
         self.register_buffer("points", torch.cat([curves, curves.diff(dim=1), curves.diff(n=2, dim=1)], 1))
         self.register_buffer("known", torch.from_numpy(points[1].astype(np.float32)))
@@ -110,9 +114,11 @@ class CurveContinuation(nn.Module):
         )
         middle = middle + correction.unsqueeze(1) * torch.clamp(ahead, min=0)
         margin = self.margins[row]
+        foreseen, low, high = (torch.sigmoid(value) for value in (middle, middle - margin, middle + margin))
+        foreseen = self.floor(foreseen, row)
         accuracy, lower, upper = (
-            torch.where(was_seen, observed, torch.sigmoid(value))
-            for value in (middle, middle - margin, middle + margin)
+            torch.where(was_seen, observed, value)
+            for value in (foreseen, torch.minimum(low, foreseen), torch.maximum(high, foreseen))
         )
         residuals = self.residuals[row]
         room = (_logit(best) - middle[:, -1]).unsqueeze(1)

@@ -57,6 +57,11 @@ class Inputs(nn.Module):
         for name, value in values.items():
             self.register_buffer(name, torch.from_numpy(value.astype(np.float32)))
 
+    def scaled(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the chosen ones of hand features [batch, all features], standardised and stretched."""
+        whole = (torch.index_select(features, 1, self.chosen) - self.mean) / self.std
+        return torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch
+
     def forward(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return features of the layers and of the network, and how far the network lies outside what was seen.
 
@@ -67,8 +72,7 @@ class Inputs(nn.Module):
         features = network_features(quantities, self.image)
         beyond = torch.clamp(torch.maximum(self.low - features, features - self.high), min=0) / self.spread
         outside = (torch.clamp(beyond - RANGE_TOLERANCE, 0.0, LARGEST_FEATURE) ** 2).mean(1)
-        whole = (torch.index_select(features, 1, self.chosen) - self.mean) / self.std
-        return quantities.features, torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch, outside
+        return quantities.features, self.scaled(features), outside
 
 
 class Ensemble(CurvePredictor):

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.networks.floor import Floor
+
 SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
 FEWEST = 5  # networks that give an epoch a mean and a spread
 Floats = NDArray[np.float64]
@@ -84,7 +86,8 @@ class CurvePredictor(nn.Module):
     """A predictor of learning curves with an interval.
 
     The interval is split conformal: a factor per epoch, `margins`, times a network's own uncertainty, which grows with
-    the disagreement of the members. `lower` <= `accuracy` <= `upper` always holds.
+    the disagreement of the members; where a `floor` moves the prediction, the interval reaches there too.
+    `lower` <= `accuracy` <= `upper` always holds.
     """
 
     margins: torch.Tensor
@@ -93,6 +96,7 @@ class CurvePredictor(nn.Module):
         super().__init__()
         self.scale = scale
         self.base_uncertainty = 1.0
+        self.floor: Floor | None = None
         self.register_buffer("margins", torch.zeros(epochs))
 
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
@@ -104,9 +108,10 @@ class CurvePredictor(nn.Module):
         index = epochs - 1
         raw = self.raw(codes, lengths, index)
         margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * self.margins[index]
-        return Prediction(
-            self.scale.accuracy(raw.curve, index),
-            self.scale.accuracy(raw.curve - margin, index),
-            self.scale.accuracy(raw.curve + margin, index),
-            raw.distance,
+        accuracy, lower, upper = (
+            self.scale.accuracy(curve, index) for curve in (raw.curve, raw.curve - margin, raw.curve + margin)
         )
+        if self.floor is not None:
+            accuracy = self.floor(accuracy, index)
+            lower, upper = torch.minimum(lower, accuracy), torch.maximum(upper, accuracy)
+        return Prediction(accuracy, lower, upper, raw.distance)

@@ -12,6 +12,7 @@ from training.during.figures import figures
 from training.during.fit import fit_module, largest_difference
 from training.during.kernels import add_kernels
 from training.during.ridges import cross_fit, fit_ridges, gate, logit, margins
+from training.metrics import tau
 
 
 def test_what_was_seen_is_returned_as_it_was(continuation: Continuation, curves: Curves) -> None:
@@ -164,3 +165,21 @@ def test_small_tables_are_enough(curves: Curves, networks: int, epochs: int) -> 
     got = module.run(cut, np.ones(networks, dtype=np.int32), prior, np.ones(networks))
     assert np.isfinite(got.accuracy).all()
     assert got.below.max() <= networks / (networks + 1)
+
+
+def test_a_network_that_learnt_nothing_is_continued_at_the_accuracy_of_all_that_do(curves: Curves) -> None:
+    """A third of the networks stay at one accuracy; the continuation meets it, and its interval still holds it."""
+    measured, prior = curves.measured[:, :8].copy(), curves.prior[:, :8].copy()
+    hopeless = np.arange(len(measured)) % 3 == 0
+    rng = np.random.default_rng(0)
+    measured[hopeless] = 0.1 + rng.uniform(0, 0.005, (hopeless.sum(), 8)) * (np.arange(8) < 4)
+    prior[hopeless] = rng.uniform(0.08, 0.3, (hopeless.sum(), 8))
+    module, crossings = fit_module(measured, prior, curves.fold)
+    got = module.run(
+        np.where(np.arange(8) < 4, measured, 0), np.full(len(measured), 4, np.int32), prior, measured[:, -1]
+    )
+    np.testing.assert_allclose(got.accuracy[hopeless, -1], 0.1, atol=1e-6)
+    assert (got.lower <= got.accuracy).all()
+    assert (got.accuracy <= got.upper).all()
+    final = measured[:, -1]
+    assert tau(final, crossings[1].floored[4, :, -1]) > tau(final, crossings[1].unfloored[4, :, -1])

@@ -10,7 +10,8 @@ from model.networks.peephole import Peephole
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, encode, pad
 from training.blocks import sample_blocks
-from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_ensemble import fit_ensemble
+from training.recipe import Recipe
 from training.skeleton import assemble
 from training.table import Table
 

@@ -3,7 +3,6 @@
 import json
 import warnings
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,10 +19,11 @@ from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
 from training.during.fit import fit_continuation
 from training.fit import fit
-from training.fit_ensemble import Recipe, _fit_member, process_part
+from training.fit_ensemble import process_part
 from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, ObservationError, architecture_id, read
 from training.own_table import load, without_duplicates
+from training.recipe import Recipe
 from training.table import tabulate
 
 LAYERS = [
@@ -304,17 +304,6 @@ def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(t
     assert process_part(30, TINY, 0).tolist() == list(range(30))
     assert len(set(process_part(30, small, 0))) == 12
     assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
-
-
-def test_too_few_networks_do_not_judge_a_member(monkeypatch):
-    """In small tables a member is trained once, whatever it reaches; in larger ones a collapsed one is trained anew."""
-    trained = []
-    monkeypatch.setattr("training.fit_ensemble._train_member", lambda *_: trained.append(1))
-    monkeypatch.setattr("training.fit_ensemble._validation_tau", lambda *_: 0.0)
-    for count, expected in ((40, 1), (100, 3)):
-        trained.clear()
-        _fit_member(SimpleNamespace(lengths=range(count)), Recipe(), 0)
-        assert len(trained) == expected
 
 
 def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():

@@ -9,8 +9,9 @@ from model.shapes import Shape
 from model.ulc import EXTENDED, pad
 from training.calibrate import cross_validate
 from training.fit import fit
-from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_ensemble import fit_ensemble
 from training.observations import Observation, ObservationError, held_out
+from training.recipe import Recipe
 from training.split import training_split
 from training.table import Table, tabulate
 
@@ -34,7 +35,7 @@ def test_random_labels_stay_random_when_every_network_is_spelled_twice():
     assert len(table) == 120
     found = cross_validate(table, lambda part, fold: fit_ensemble(part, IMAGE, TINY, seed=fold))
     assert (found.fold[:60] == found.fold[60:]).all()
-    assert abs(found.metrics.tau) < 0.25
+    assert abs(found.metrics().tau) < 0.25
 
 
 class Stub:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from training.during.ridges import FEWEST, CrossFitted, margins
+from training.during.ridges import FEWEST, CrossFitted, margins, sigmoid
 from training.metrics import tau
 
 Floats = NDArray[np.floating]
@@ -46,12 +46,6 @@ def cuts(epochs: int) -> dict[float, int]:
     return {share: min(max(1, round(share * epochs)), epochs - 1) for share in SHARES}
 
 
-def sigmoid(logits: Floats) -> Floats:
-    """Return accuracies from log-odds."""
-    accuracy: Floats = 1 / (1 + np.exp(-logits))
-    return accuracy
-
-
 def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
     """Coverage and mean width of the intervals, their margins taken from the other folds alone.
 
@@ -61,11 +55,13 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
     for number in np.unique(crossed.fold):
         out = crossed.fold == number
         margin = margins(crossed, ~out)[seen, seen:]
-        residuals, predicted = crossed.residuals[seen, out][:, seen:], crossed.predicted[seen, out, -1]
+        residuals, predicted = crossed.missed[seen, out][:, seen:], crossed.predicted[seen, out, -1]
+        floored = crossed.floored[seen, out, -1]
         within = np.where(np.isnan(residuals), np.nan, np.abs(residuals) <= margin)
         inside.append(within[~np.isnan(within)])
         final_inside.append(within[:, -1][~np.isnan(within[:, -1])])
-        widths.append(sigmoid(predicted + margin[-1]) - sigmoid(predicted - margin[-1]))
+        upper, lower = sigmoid(predicted + margin[-1]), sigmoid(predicted - margin[-1])
+        widths.append(np.maximum(upper, floored) - np.minimum(lower, floored))
     return {
         "coverage": round(float(np.concatenate(inside).mean()), 4),
         "final_coverage": round(float(np.concatenate(final_inside).mean()), 4),
@@ -92,7 +88,7 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
     for share, seen in cuts(curves.shape[1]).items():
         entry: dict[str, Any] = {"epochs_seen": seen}
         for name, crossed in zip(("curve_only", "with_prior"), crossings, strict=True):
-            error = final_error(final, sigmoid(crossed.predicted[seen, whole, -1]))
+            error = final_error(final, crossed.floored[seen, whole, -1])
             entry[name] = rounded(error) | interval_figures(crossed, seen)
         entry["last_seen_value"] = rounded(final_error(final, curves[whole, seen - 1]))
         entry["before_training"] = rounded(final_error(final, prior[whole, -1]))

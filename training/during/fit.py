@@ -18,10 +18,12 @@ from model.continuation import (
 )
 from model.export import OPSET, TOLERANCE, serialised
 from model.networks.curve_continuation import CurveContinuation
+from model.networks.floor import Floor
 from training.calibrate import LEVEL
 from training.during.figures import figures
 from training.during.kernels import Kernels, add_kernels
 from training.during.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, logit, margins
+from training.floors import fit_floor
 
 Floats = NDArray[np.floating]
 
@@ -67,8 +69,13 @@ def _kernel_arrays(kernels: list[Kernels]) -> tuple[Floats, Floats, Floats, Floa
     return points, np.stack([k.scale for k in kernels]), np.stack([k.coefficients for k in kernels]), ends
 
 
+def _floor_arrays(floors: list[list[Floor]]) -> Floats:
+    """Return levels and thresholds, as the module takes them."""
+    return np.array([[[getattr(one, name) for one in each] for each in floors] for name in ("levels", "thresholds")])
+
+
 def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
-    """Fit ridges and support vectors without and with the prior; return the module and out-of-fold continuations.
+    """Fit all parts without the prior and with it; return the module and out-of-fold continuations.
 
     Args:
         curves: measured accuracies [networks, epochs], NaN where not measured.
@@ -77,7 +84,7 @@ def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[C
     """
     logits, before = logit(curves), logit(prior)
     everyone = np.ones(len(curves), dtype=bool)
-    weights, widths, quantiles, crossings = [], [], [], []
+    weights, widths, quantiles, crossings, floors = [], [], [], [], []
     kernels: list[Kernels] = []
     for known in (None, before):
         crossed = cross_fit(logits, known, fold)
@@ -89,7 +96,10 @@ def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[C
         widths.append(margins(crossed, everyone))
         quantiles.append(final_quantiles(crossed, everyone))
         crossings.append(crossed)
-    module = CurveContinuation(np.stack(weights), np.stack(widths), np.stack(quantiles), *_kernel_arrays(kernels))
+        floors.append([fit_floor(*each) for each in zip(crossed.measured, crossed.unfloored, strict=True)])
+    module = CurveContinuation(
+        np.stack(weights), np.stack(widths), np.stack(quantiles), *_kernel_arrays(kernels), _floor_arrays(floors)
+    )
     return module, crossings
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from model.artifact import Card
 from model.networks.predictor import CurvePredictor
 from training.calibrate import OutOfFold, cross_validate
-from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_ensemble import fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.observations import Observation, ObservationError
+from training.recipe import Recipe
+from training.related import Related, begin_from, learnt_elsewhere, relate
 from training.split import training_split
 from training.table import Table, tabulate
 
@@ -38,12 +40,28 @@ def _recipe(card: Card) -> Recipe:
     return Recipe(**{name: value for name, value in card.training.get("recipe", {}).items() if name in known})
 
 
-def _cross_validate(table: Table, card: Card, seed: int, on_fit: Callable[[str], None]) -> OutOfFold:
+def _related(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Related]:
+    """Return the tables that a predictor's members began from."""
+    split = card.training.get("split", "all")
+    found = [relate(rows, card.layer_code, card.image) for rows in learnt_elsewhere(tables, card.layer_code, split)]
+    wanted, given = sorted(card.training.get("pretrained_on", {})), sorted(one.task for one in found)
+    if wanted != given:
+        raise ObservationError(
+            f"the predictor of {card.task} was pretrained on {', '.join(wanted) or 'nothing'}, not on "
+            f"{', '.join(given) or 'nothing'}; give exactly those tables (--pretrain)"
+        )
+    return found
+
+
+def _cross_validate(
+    table: Table, everything: Table, related: Sequence[Related], card: Card, seed: int, on_fit: Callable[[str], None]
+) -> OutOfFold:
     def fit_once(part: Table, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1}")
         if card.code == "paper":
             return fit_peephole(part, card.layer_code, PeepholeRecipe(), seed=seed + fold)
-        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold)
+        others = begin_from(related, everything, part)
+        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold, related=others)
 
     return cross_validate(table, fit_once, seed=seed)
 
@@ -52,6 +70,7 @@ def out_of_fold(
     observations: Sequence[Observation],
     card: Card,
     *,
+    related: Sequence[Sequence[Observation]] = (),
     seed: int = 0,
     cache: Path | None = None,
     on_fit: Callable[[str], None] = lambda _: None,
@@ -61,16 +80,20 @@ def out_of_fold(
     Args:
         observations: rows; those of other tasks are left out.
         card: of the predictor.
+        related: tables of the other tasks that the predictor's members began from.
         seed: fixes folds and initial weights.
         cache: a folder where predictions are kept and found again, for the same rows and recipe.
         on_fit: told of each fold.
 
     Raises:
-        ObservationError: when the table has no rows of the task, or its curves are not as long as the card's.
+        ObservationError: when the table has no rows of the task, or its curves are not as long as the card's, or
+            the related tables are not those of the card.
     """
     rows = [row for row in observations if row.task == card.task]
     if not rows:
         raise ObservationError(f"the table holds no task {card.task}")
+    others = _related(card, related)
+    everything = tabulate(rows, card.layer_code, card.image, clamp=True)
     if card.training.get("split") == "train":
         rows, _ = training_split(rows, card.layer_code, card.image)
     if not rows:
@@ -79,12 +102,13 @@ def out_of_fold(
     if table.epochs != card.epochs:
         raise ObservationError(f"curves of {table.epochs} epochs; the predictor of {card.task} has {card.epochs}")
     if cache is None:
-        validated = _cross_validate(table, card, seed, on_fit)
+        validated = _cross_validate(table, everything, others, card, seed, on_fit)
         return Prior(table, validated.predicted, validated.fold)
-    content = f"{card.code} {_recipe(card)} {seed} {table.architectures}".encode() + table.curves.tobytes()
+    content = f"{card.code} {_recipe(card)} floor {seed} {table.architectures}".encode() + table.curves.tobytes()
+    content += b"".join(other.table.curves.tobytes() for other in others)
     file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"
     if not file.exists():
-        validated = _cross_validate(table, card, seed, on_fit)
+        validated = _cross_validate(table, everything, others, card, seed, on_fit)
         cache.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(file, predicted=validated.predicted, fold=validated.fold)
     with np.load(file) as kept:

@@ -1,6 +1,7 @@
 """Ridge regressions that continue curves: one for each number of epochs seen and each epoch to come."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.networks.predictor import LARGEST, SMALLEST
 from training.calibrate import LEVEL, conformal_margins
+from training.floors import cross_floor, missed
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -23,6 +25,12 @@ def logit(accuracy: Floats) -> Floats:
     clipped = np.clip(accuracy, SMALLEST, LARGEST)
     logits: Floats = np.log(clipped) - np.log1p(-clipped)
     return logits
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Return accuracies from log-odds."""
+    accuracy: Floats = 1 / (1 + np.exp(-logits))
+    return accuracy
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,27 @@ class CrossFitted:
     residuals: Floats
     fold: NDArray[np.intp]
 
+    @property
+    def unfloored(self) -> Floats:
+        """Predicted accuracies, same shape as `predicted`."""
+        return sigmoid(self.predicted)
+
+    @cached_property
+    def floored(self) -> Floats:
+        """Predicted accuracies over floors that the other folds gave, same shape as `predicted`."""
+        each = zip(self.measured, self.unfloored, strict=True)
+        return np.stack([cross_floor(measured, predicted, self.fold) for measured, predicted in each])
+
+    @property
+    def measured(self) -> Floats:
+        """Measured accuracies to come, same shape as `predicted`; NaN where not measured or already seen."""
+        return sigmoid(self.predicted + self.residuals)
+
+    @cached_property
+    def missed(self) -> Floats:
+        """Residuals as the intervals see them, which reach to the floored predictions too."""
+        return missed(self.residuals, self.measured, self.unfloored, self.floored)
+
 
 def cross_fit(logits: Floats, prior: Floats | None, fold: NDArray[np.intp]) -> CrossFitted:
     """Fit to all folds but one and continue that one, in turn."""
@@ -114,8 +143,6 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
         for target in range(seen, epochs):
             if np.isnan(crossed.residuals[seen, :, target]).all():
                 continue  # nobody's curve goes that far
-            if np.isnan(crossed.residuals[seen, :, target]).all():
-                continue
             rivals = {"last": logits[:, seen - 1]}
             if prior is not None:
                 rivals["prior"] = prior[:, target]
@@ -142,7 +169,7 @@ def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
     widths = np.zeros((count, epochs))
     seen, target = np.triu_indices(count, m=epochs)
     seen, target = seen[seen > 0], target[seen > 0]
-    residuals = crossed.residuals[:, chosen][seen, :, target].T
+    residuals = crossed.missed[:, chosen][seen, :, target].T
     if residuals.size:
         widths[seen, target] = conformal_margins(residuals, np.ones_like(residuals), level)
     for after in range(1, epochs):

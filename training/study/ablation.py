@@ -1,6 +1,6 @@
 """What each step of the shipped predictor is worth: cross-validation on the learning set without it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from model.networks.predictor import CurvePredictor
 from model.networks.signal_propagation import SIGNAL_FEATURES
 from training.calibrate import cross_validate
-from training.fit_ensemble import Recipe, explained, fit_ensemble
+from training.fit_ensemble import explained, fit_ensemble
+from training.recipe import Recipe
+from training.related import Related, begin_from
 from training.study.networks import Networks
 from training.table import Table
 
 Array = NDArray[np.floating]
+AS_IT_SHIPS = "as it ships"
+NOT_PRETRAINED = "without pretraining on other tasks"
 Relevance = Callable[[Array, Array], Array]
 
 
@@ -32,30 +36,45 @@ def _without_signal(features: Array, targets: Array) -> Array:
 
 def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]:
     return {
-        "as it ships": (recipe, explained),
+        AS_IT_SHIPS: (recipe, explained),
         "one member instead of four": (replace(recipe, members=1), explained),
         "without the Gaussian process": (replace(recipe, process_weight=0.0), explained),
         "the Gaussian process alone": (replace(recipe, members=1, process_weight=1.0), explained),
         "without signal propagation": (recipe, _without_signal),
         "all features alike": (replace(recipe, features=features), _alike),
+        NOT_PRETRAINED: (replace(recipe, pretraining_passes=0), explained),
         "without the ranking term": (replace(recipe, ranking_weight=0.0), explained),
     }
 
 
-def ablate(learning: Networks, on_step: Callable[[str], None] = lambda step: None) -> list[dict[str, Any]]:
+def ablate(
+    learning: Networks,
+    everything: Table,
+    related: Sequence[Related] = (),
+    on_step: Callable[[str], None] = lambda step: None,
+) -> list[dict[str, Any]]:
     """Return rows of `step`, `tau`, `r2` and `mse`, the mean over five folds.
 
     Args:
         learning: the learning set.
+        everything: all networks of the task; what is outside a fold's learning set is learnt nowhere.
+        related: the tables that the predictor's members began from.
         on_step: told of each step.
     """
     found = []
-    for name, (recipe, relevance) in _steps(Recipe(), learning.features.shape[1]).items():
+    steps = _steps(Recipe(), learning.features.shape[1])
+    if not related:
+        del steps[NOT_PRETRAINED]
+    for name, (recipe, relevance) in steps.items():
         on_step(f"the predictor {name}")
 
         def fit(part: Table, fold: int, recipe: Recipe = recipe, relevance: Relevance = relevance) -> CurvePredictor:
-            return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance)
+            others = begin_from(related, everything, part) if recipe.pretraining_passes else ()
+            return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, related=others)
 
-        metrics = cross_validate(learning.table, fit).metrics
-        found.append({"step": name, "tau": metrics.tau, "r2": metrics.r2, "mse": metrics.mse})
+        validated = cross_validate(learning.table, fit)
+        measured = {name: validated.metrics()}
+        if name == AS_IT_SHIPS:
+            measured["without the floor"] = validated.metrics(validated.unfloored)
+        found += [{"step": step, "tau": one.tau, "r2": one.r2, "mse": one.mse} for step, one in measured.items()]
     return found

@@ -1,15 +1,19 @@
 """How many networks must be trained to learn from: learning-set size against tau."""
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from model.artifact import Card
+from model.networks.floor import Floor
 from training.calibrate import predict_table
-from training.fit_ensemble import Recipe, fit_ensemble
+from training.fit_ensemble import fit_ensemble
+from training.floors import apply_floor
 from training.metrics import tau
+from training.recipe import Recipe
+from training.related import Related
 from training.study.networks import Networks
 from training.study.rivals import LSTM, predict, rivals
 from training.table import Floats
@@ -28,10 +32,37 @@ def recipe_of(card: Card | None) -> Recipe:
     return Recipe(**{name: value for name, value in recipe.items() if name in known})
 
 
-def _predict(method: str, fitting: Networks, asked: Networks, recipe: Recipe, seed: int) -> Floats:
+def floor_of(card: Card | None) -> Floor | None:
+    """Return the floor that a card names."""
+    known = card.training.get("floor") if card else None
+    return Floor(np.array(known["levels"]), np.array(known["thresholds"])) if known else None
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """How the predictor that ships was fitted.
+
+    Attributes:
+        recipe: of the ensemble.
+        related: the tables that its members began from, without the test networks.
+        floor: under its predictions.
+    """
+
+    recipe: Recipe
+    related: Sequence[Related]
+    floor: Floor | None
+
+    def predict(self, fitting: Networks, asked: Networks, seed: int) -> Floats:
+        """Fit to some networks and return the final accuracies of others [networks]."""
+        predictor = fit_ensemble(fitting.table, fitting.image, self.recipe, seed=seed, related=self.related)
+        predicted, _ = predict_table(predictor, asked.table)
+        floored = predicted if self.floor is None else apply_floor(self.floor, predicted)
+        return np.asarray(floored[:, -1], dtype=np.float64)
+
+
+def _predict(method: str, fitting: Networks, asked: Networks, shipped: Shipped, seed: int) -> Floats:
     if method == SHIPPED:
-        predictor = fit_ensemble(fitting.table, fitting.image, recipe, seed=seed)
-        return np.asarray(predict_table(predictor, asked.table)[0][:, -1], dtype=np.float64)
+        return shipped.predict(fitting, asked, seed)
     rival = next(one for one in rivals() if one.name == method)
     return predict(rival, fitting, asked, seed)[0]
 
@@ -39,7 +70,7 @@ def _predict(method: str, fitting: Networks, asked: Networks, recipe: Recipe, se
 def learning_sizes(
     fitting: Networks,
     asked: Networks,
-    recipe: Recipe,
+    shipped: Shipped,
     on_step: Callable[[str], None] = lambda step: None,
     sizes: tuple[int, ...] = SIZES,
 ) -> list[dict[str, Any]]:
@@ -48,7 +79,7 @@ def learning_sizes(
     Args:
         fitting: the learning set.
         asked: the test networks.
-        recipe: of the predictor that ships.
+        shipped: how the predictor that ships was fitted.
         on_step: told of each fit.
         sizes: numbers of networks; those that leave no choice of networks are left out.
 
@@ -64,7 +95,7 @@ def learning_sizes(
             for draw in range(DRAWS if size <= FEW else 1):
                 on_step(f"{method} fitted to {size} networks")
                 chosen = np.sort(np.random.default_rng(draw).permutation(len(fitting))[:size])
-                predicted = _predict(method, fitting.rows(chosen), asked, recipe, draw)
+                predicted = _predict(method, fitting.rows(chosen), asked, shipped, draw)
                 taus.append(round(tau(asked.final, predicted), 4))
             found.append({"method": method, "networks": size, "taus": taus})
     return found

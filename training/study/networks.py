@@ -15,9 +15,9 @@ from model.networks.network_features import network_features
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, LayerCode
 from training.calibrate import FOLDS
-from training.fit import image_of
 from training.observations import Observation, ObservationError, held_out, read
 from training.table import Floats, Table, carry_forward, tabulate
+from training.tasks import image_of
 
 Indices = NDArray[np.intp]
 

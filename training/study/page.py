@@ -35,7 +35,8 @@ Test networks; LC-Net and ν-SVR have seen the first quarter of the curves, the 
 """
 GROWTH = """## How many networks to learn from
 
-Random parts of the learning set, the same test split; means of two draws up to 100 networks. The shipped predictor's
+Random parts of the learning set, the same test split; means of two draws up to 100 networks. The shipped predictor
+is pretrained, at every size, on the other tasks that its card names (`pretrained_on`), unknown to the others; its
 last point is the artifact itself.
 """
 FIGURES_6_7 = """## What the plain LSTM has learned (the paper's Figures 6 and 7)

@@ -65,10 +65,10 @@ def ceilings(tasks: Sequence[Task]) -> list[str]:
         "",
         "One training run of a network against the mean of its other runs, over the networks that were trained under "
         "several seeds. Networks that never learn all end at the same accuracy, and two runs of them tie, which counts "
-        "as agreement; predictions are real numbers and do not tie. The column with ties broken at random is what a "
-        "prediction as good as another training run would reach. That is no strict bound: who knew the mean of endless "
-        "runs would reach the R2 of the column behind against single runs, and a higher tau than another run does. "
-        "Intervals are bootstrapped over networks.",
+        "as agreement; so do predictions at the floor of a shipped predictor. Rivals have none: the column with ties "
+        "broken at random is what one as good as another training run would reach. Neither is a strict bound: who "
+        "knew the mean of endless runs would reach the R2 of the column behind against single runs, and a higher tau "
+        "than another run does. Intervals are bootstrapped over networks.",
         "",
         *table(header, rows),
     ]

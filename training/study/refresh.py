@@ -7,12 +7,14 @@ from pathlib import Path
 import torch
 
 from model.artifact import Card
+from model.ulc import EXTENDED
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
+from training.related import Related, begin_from, learnt_elsewhere, relate
 from training.study import structure
 from training.study.ablation import ablate
 from training.study.kept import Kept
-from training.study.learning import learning_sizes, recipe_of
+from training.study.learning import Shipped, floor_of, learning_sizes, recipe_of
 from training.study.networks import Networks, Task, describe
 from training.study.rivals import LC_NET, LSTM, judge, rivals
 from training.study.shipped import foreign, load
@@ -47,19 +49,32 @@ def _compare(task: Task, networks: Networks, kept: Kept, *, force: bool, on_step
             kept.put("embedding", of, structure.embedding(predictor, networks, asked))
 
 
-def _look_into(task: Task, networks: Networks, kept: Kept, zoo: Path, *, force: bool, on_step: OnStep) -> None:
+def _related(task: Task, networks: Networks, card: Card | None, tasks: Sequence[Task]) -> list[Related]:
+    """Return the tables that a card's predictor began from, without the networks of the task's test split."""
+    names = card.training.get("pretrained_on", {}) if card else {}
+    rows = [one.rows for one in tasks if one.name in names]
+    others = [relate(each, EXTENDED, networks.image) for each in learnt_elsewhere(rows, EXTENDED, "train")]
+    fitting, _ = task.parts(networks)[0]
+    return begin_from(others, networks.table, networks.rows(fitting).table)
+
+
+def _look_into(
+    task: Task, networks: Networks, kept: Kept, zoo: Path, tasks: Sequence[Task], *, force: bool, on_step: OnStep
+) -> None:
     fitting, asked = task.parts(networks)[0]
+    predictor = load(zoo, task.name)
+    card = predictor.card if predictor else None
+    related = _related(task, networks, card, tasks)
 
     def step(text: str) -> None:
         on_step(f"{task.name}: {text}")
 
     if force or not kept.fresh("ablation", task.sha256):
-        kept.put("ablation", task.sha256, ablate(networks.rows(fitting), step))
-    predictor = load(zoo, task.name)
-    recipe = recipe_of(predictor.card if predictor else None)
-    of = learning_key(task, predictor.card if predictor else None)
+        kept.put("ablation", task.sha256, ablate(networks.rows(fitting), networks.table, related, step))
+    of = learning_key(task, card)
     if force or not kept.fresh("learning", of):
-        steps = learning_sizes(networks.rows(fitting), networks.rows(asked), recipe, step)
+        shipped = Shipped(recipe_of(card), related, floor_of(card))
+        steps = learning_sizes(networks.rows(fitting), networks.rows(asked), shipped, step)
         kept.put("learning", of, steps)
 
 
@@ -98,7 +113,7 @@ def refresh(
         networks = describe(task.rows)
         _compare(task, networks, kept, force=force, on_step=on_step)
         if task.own:
-            _look_into(task, networks, kept, zoo, force=force, on_step=on_step)
+            _look_into(task, networks, kept, zoo, tasks, force=force, on_step=on_step)
         predictor = load(zoo, task.name)
         if predictor is None:
             on_step(f"{task.name}: no predictor ships; its figures on other tables wait for it")
