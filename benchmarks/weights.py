@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from model.weight_features import FEATURES
 from training.during.fit_weights import (
     WeightsTable,
-    accuracies,
     cross_validated,
     figures,
     fitted,
@@ -49,17 +48,17 @@ def _learning(learnt: WeightsTable, test: WeightsTable) -> dict[str, float]:
     for share in SHARES:
         size = round(share * len(learnt.final))
         draws = [np.sort(rng.permutation(len(learnt.final))[:size]) for _ in range(DRAWS if share < 1 else 1)]
-        scores = [figures(test, accuracies(fitted(learnt.only(chosen)), test.rows))["r2"] for chosen in draws]
+        scores = [figures(test, fitted(learnt.only(chosen)).accuracies(test.rows))["r2"] for chosen in draws]
         found[str(size)] = round(float(np.mean(scores)), 4)
     return found
 
 
 def _worth(learnt: WeightsTable) -> dict[str, Any]:
     everything = np.arange(len(FEATURES))
-    found: dict[str, Any] = {"all": figures(learnt, cross_validated(learnt))}
+    found: dict[str, Any] = {"all": figures(learnt, cross_validated(learnt).predicted)}
     for name, chosen in groups().items():
-        alone = figures(learnt, cross_validated(learnt, chosen))
-        without = figures(learnt, cross_validated(learnt, np.setdiff1d(everything, chosen)))
+        alone = figures(learnt, cross_validated(learnt, chosen).predicted)
+        without = figures(learnt, cross_validated(learnt, np.setdiff1d(everything, chosen)).predicted)
         found[name] = {"alone": alone, "left_out": without}
         print(name, found[name], flush=True)
     return found
@@ -75,7 +74,7 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
         final[task], quarter[task] = (_split(tabulate_weights(rows, moment)) for moment in ("final", "quarter"))
     models = {task: fitted(learnt) for task, (learnt, _) in final.items()}
     for task, (learnt, test) in final.items():
-        predicted = accuracies(models[task], test.rows)
+        predicted = models[task].accuracies(test.rows)
         error = np.sort((predicted - test.final) ** 2)[::-1]
         early, early_test = quarter[task]
         entry: dict[str, Any] = {
@@ -83,14 +82,14 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
             "held_out_rows": len(test.final),
             "held_out_networks": len(set(test.groups.tolist())),
             "held_out": figures(test, predicted),
-            "quarter_of_training": figures(early_test, accuracies(fitted(early), early_test.rows)),
+            "quarter_of_training": figures(early_test, fitted(early).accuracies(early_test.rows)),
             "error_of_the_worst": {"networks": WORST, "share": round(float(error[:WORST].sum() / error.sum()), 3)},
             "r2_by_training_rows": _learning(learnt, test),
             "from_other_task": {},
         }
         for other, model in models.items():
             if other != task:
-                foreign = accuracies(model, test.rows)
+                foreign = model.accuracies(test.rows)
                 entry["from_other_task"][other] = {
                     "as_it_is": figures(test, foreign),
                     "rank_aligned": figures(test, _aligned(foreign, learnt.final)),

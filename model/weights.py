@@ -34,6 +34,8 @@ class WeightsCard(HasDigest):
     Attributes:
         task: whose networks it was fitted to.
         features: number of features it reads (`model.weight_features`).
+        floor: level and threshold of the accuracy of networks that learn nothing (`model.networks.floor`), where many
+            of those that it was fitted to do.
         margin: half width of the interval, in log-odds.
         interval_level: nominal coverage of the interval.
         metrics: measured figures, with how they were measured.
@@ -43,6 +45,7 @@ class WeightsCard(HasDigest):
     format: Literal[2] = 2
     task: str
     features: int
+    floor: tuple[float, float] | None = None
     margin: float
     interval_level: float = Field(gt=0, lt=1)
     training: dict[str, Any]
@@ -57,6 +60,21 @@ class WeightsPrediction:
     accuracy: float
     lower: float
     upper: float
+
+
+def within_reach(predicted: Floats) -> Floats:
+    """Keep accuracies off 0 and 1."""
+    accuracies: Floats = np.clip(predicted, NEAREST, 1 - NEAREST)
+    return accuracies
+
+
+def over_floor(accuracies: Floats, floor: tuple[float, float] | None) -> Floats:
+    """Do to accuracies what `model.networks.floor.Floor` does, without torch."""
+    if floor is None:
+        return accuracies
+    level, threshold = floor
+    moved: Floats = np.maximum(np.minimum(accuracies, level + 2 * (accuracies - threshold)), level)
+    return moved
 
 
 class WeightsPredictor:
@@ -74,12 +92,14 @@ class WeightsPredictor:
         if card.features != len(FEATURES):
             raise ArtifactError(f"{WEIGHTS_FILE} of {card.task} reads {card.features} features, not {len(FEATURES)}")
 
-    def accuracies(self, rows: Floats) -> Floats:
-        """Return accuracies [networks] from features [networks, features]."""
+    def _read(self, rows: Floats) -> Floats:
         (name,) = (entry.name for entry in self._session.get_inputs())
         (predicted,) = self._session.run(None, {name: np.asarray(rows, dtype=np.float32)})
-        accuracies: Floats = np.clip(np.asarray(predicted, dtype=np.float64).ravel(), NEAREST, 1 - NEAREST)
-        return accuracies
+        return within_reach(np.asarray(predicted, dtype=np.float64).ravel())
+
+    def accuracies(self, rows: Floats) -> Floats:
+        """Return accuracies [networks] from features [networks, features]."""
+        return over_floor(self._read(rows), self.card.floor)
 
     def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
@@ -87,10 +107,11 @@ class WeightsPredictor:
         Raises:
             ValueError: when they are not a network's.
         """
-        middle = float(self.accuracies(features(weights)[None])[0])
-        odds = math.log(middle / (1 - middle))
+        read = self._read(features(weights)[None])
+        odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
-        return WeightsPrediction(middle, lower, upper)
+        middle = float(over_floor(read, self.card.floor)[0])
+        return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
 
 
 def read_tensors(content: bytes) -> dict[str, Floats]:

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from time import sleep
 
@@ -19,8 +20,9 @@ from typer.testing import CliRunner
 from cli import weights as command
 from model.architecture import BatchNorm, Conv, ReLU
 from model.artifact import shipped as artifacts
+from model.networks.floor import Floor
 from model.weight_features import FEATURES, Weights, fan_ins, features, tensor_statistics
-from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, read_weights, read_weights_predictor
+from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, over_floor, read_weights, read_weights_predictor
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
@@ -143,7 +145,21 @@ def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
     """Networks never seen, 60 real ones: the ranking is far from chance, with final weights and after a quarter."""
     for moment in ("final", "quarter"):
         table = tabulate_weights(rows, moment)
-        assert tau(table.final, cross_validated(table)) > 0.3
+        assert tau(table.final, cross_validated(table).predicted) > 0.3
+
+
+def test_networks_that_learnt_nothing_are_met_exactly(predictor: WeightsPredictor) -> None:
+    """What the trees read below the card's threshold becomes its level, inside the interval, as torch would have it."""
+    weights, asked = read_weights(save(network())), copy(predictor)
+    asked.card = predictor.card.model_copy(update={"floor": None})
+    read = asked.predict(weights).accuracy
+    asked.card = card = predictor.card.model_copy(update={"floor": (0.8 * read, read + 0.01)})
+    found = asked.predict(weights)
+    assert found.accuracy == pytest.approx(0.8 * read)
+    assert found.lower <= found.accuracy < read <= found.upper
+    some = np.linspace(0, 1, 101)
+    expected = Floor(*(np.array([one]) for one in card.floor))(torch.from_numpy(some[:, None]), torch.tensor([0]))
+    np.testing.assert_allclose(over_floor(some, card.floor), expected[:, 0].numpy(), atol=1e-7)
 
 
 def test_what_ships_reads_a_file() -> None:

@@ -17,11 +17,12 @@ from sklearn.model_selection import GroupKFold
 from model.artifact import digest
 from model.shapes import Shape
 from model.weight_features import FEATURES, KINDS, STATISTICS, Weights, fan_ins, features
-from model.weights import NEAREST, WeightsCard, WeightsPredictor, write_weights_predictor
+from model.weights import WeightsCard, WeightsPredictor, over_floor, within_reach, write_weights_predictor
 from training.calibrate import FOLDS, LEVEL
 from training.cnn import build
 from training.during.figures import final_error, rounded
 from training.during.ridges import logit
+from training.floors import cross_floor, fit_floor, missed
 from training.observations import Observation, ObservationError
 from training.protocols import PROTOCOLS
 
@@ -94,24 +95,58 @@ def trees() -> VotingRegressor:
     return VotingRegressor([("boosted", boosted), ("extra", extra)])
 
 
-def fitted(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> VotingRegressor:
-    """Return trees fitted to a table, in the precision that they are run in."""
-    return trees().fit(table.rows[:, columns].astype(np.float32), table.final)
+def _fit_trees(table: WeightsTable) -> VotingRegressor:
+    """Fit in the precision that the trees are run in."""
+    return trees().fit(table.rows.astype(np.float32), table.final)
 
 
-def accuracies(model: VotingRegressor, rows: Floats) -> Floats:
-    """Predict as the exported graph does [networks]."""
-    predicted: Floats = np.clip(model.predict(rows.astype(np.float32)), NEAREST, 1 - NEAREST)
-    return predicted
+def _read(model: VotingRegressor, rows: Floats) -> Floats:
+    return within_reach(model.predict(rows.astype(np.float32)))
 
 
-def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> Floats:
-    """Predict the accuracy of each network by trees fitted to other architectures, from some of the features or all."""
-    predicted: Floats = np.empty(len(table.rows))
-    for training, held_out in GroupKFold(FOLDS).split(table.rows, table.final, table.groups):
-        model = fitted(table.only(training), columns)
-        predicted[held_out] = accuracies(model, table.rows[held_out][:, columns])
-    return predicted
+@dataclass(frozen=True)
+class CrossValidated:
+    """Accuracies [networks] by trees fitted to other architectures.
+
+    Attributes:
+        predicted: over a floor that the other folds gave.
+        unfloored: as the trees say.
+        floor: level and threshold that all folds give; `None` where none helps.
+    """
+
+    predicted: Floats
+    unfloored: Floats
+    floor: tuple[float, float] | None
+
+
+def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> CrossValidated:
+    """Predict each network from some of the features or all."""
+    read, fold = np.empty(len(table.rows)), np.empty(len(table.rows), dtype=np.intp)
+    chosen = WeightsTable(table.rows[:, columns], table.final, table.groups)
+    for number, (training, held_out) in enumerate(GroupKFold(FOLDS).split(table.rows, table.final, table.groups)):
+        read[held_out] = _read(_fit_trees(chosen.only(training)), chosen.rows[held_out])
+        fold[held_out] = number
+    measured, each = table.final[:, None], read[:, None]
+    found = fit_floor(measured, each)
+    floor = (float(found.levels), float(found.thresholds)) if found.thresholds else None
+    return CrossValidated(cross_floor(measured, each, fold)[:, 0], read, floor)
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """Trees fitted to a table, and the floor under what they say."""
+
+    trees: VotingRegressor
+    floor: tuple[float, float] | None
+
+    def accuracies(self, rows: Floats) -> Floats:
+        """Predict as the written artifact does [networks]."""
+        return over_floor(_read(self.trees, rows), self.floor)
+
+
+def fitted(table: WeightsTable) -> FittedTrees:
+    """Fit to a whole table, the floor by cross-validation."""
+    return FittedTrees(_fit_trees(table), cross_validated(table).floor)
 
 
 def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
@@ -145,27 +180,31 @@ def fit_weights(
         RuntimeError: when ONNX and scikit-learn disagree; nothing is written.
     """
     table = tabulate_weights(observations, "final")
-    predicted = cross_validated(table)
-    ratios = np.sort(np.abs(logit(predicted) - logit(table.final)))
+    validated = cross_validated(table)
+    errors = logit(validated.unfloored) - logit(table.final)
+    ratios = np.sort(np.abs(missed(errors, table.final, validated.unfloored, validated.predicted)))
     margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
     early = tabulate_weights(observations, "quarter")
     metrics: dict[str, Any] = {
-        "cross_validation": {"folds": FOLDS, **figures(table, predicted)},
-        "quarter_of_training": figures(early, cross_validated(early)),
-        "each_alone": {name: figures(table, cross_validated(table, chosen)) for name, chosen in groups().items()},
+        "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
+        "quarter_of_training": figures(early, cross_validated(early).predicted),
+        "each_alone": {
+            name: figures(table, cross_validated(table, chosen).predicted) for name, chosen in groups().items()
+        },
     }
-    model = fitted(table)
+    model = FittedTrees(_fit_trees(table), validated.floor)
     if other:
         foreign = tabulate_weights(other, "final")
         metrics["other_task"] = {
             "task": other[0].task,
             "networks": len(foreign.final),
-            **figures(foreign, accuracies(model, foreign.rows)),
+            **figures(foreign, model.accuracies(foreign.rows)),
         }
-    graph = to_onnx(model, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
+    graph = to_onnx(model.trees, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
     card = WeightsCard(
         task=task,
         features=len(FEATURES),
+        floor=model.floor,
         margin=margin,
         interval_level=LEVEL,
         training={"rows": len(table.final), "networks": len(set(table.groups.tolist()))},
@@ -174,7 +213,7 @@ def fit_weights(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     answered = WeightsPredictor(card, graph).accuracies(table.rows)
-    difference = float(np.abs(answered - accuracies(model, table.rows)).max())
+    difference = float(np.abs(answered - model.accuracies(table.rows)).max())
     if difference > TOLERANCE:
         raise RuntimeError(
             f"scikit-learn and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
