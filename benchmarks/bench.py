@@ -22,7 +22,7 @@ import uvloop
 
 from benchmarks import machine, measure
 from benchmarks.measure import BATCHES, Pace, Reading
-from benchmarks.servers import SERVERS, Server
+from benchmarks.servers import ECHO, SERVERS, Server
 from benchmarks.workload import LAYERS, Form, Workload
 from model.artifact import ZOO, read_artifact
 from model.runtime import Predictor
@@ -37,11 +37,14 @@ ATTEMPTS = 3
 class Bench:
     """One run: the servers, the bare predictor and the readings so far."""
 
-    def __init__(self, predictor: Predictor, workload: Workload, servers: list[Server], pace: Pace) -> None:
+    def __init__(
+        self, predictor: Predictor, workload: Workload, servers: list[Server], pace: Pace, echo: Server | None
+    ) -> None:
         self.predictor = predictor
         self.workload = workload
         self.servers = servers
         self.pace = pace
+        self.echo = echo
         self.readings: list[dict[str, Any]] = []
         self.pooled: dict[tuple[str, str], list[float]] = {}
         self.left_out: dict[str, str] = {}
@@ -62,6 +65,9 @@ class Bench:
             RuntimeError: when the service itself does not start.
         """
         body = self.workload.bodies("codes", 1, 1)[0]
+        if self.echo is not None:
+            self.echo.start(model, logs)
+            await self.echo.ready(body)
         for server in list(self.servers):
             for attempt in range(ATTEMPTS):
                 try:
@@ -117,7 +123,8 @@ class Bench:
                         self.predictor, self.workload, batch, self.pace.sequential / 2, final_only=final_only
                     )
                     self.note("sequential", "bare", number, reading, form=form, batch=batch, epochs=epochs)
-                    for server in self.servers if not final_only else self.ours:
+                    reference = [] if self.echo is None else [self.echo]
+                    for server in [*self.servers, *reference] if not final_only else self.ours:
                         used = server.cpu_seconds()
                         reading = await measure.sequential(
                             server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
@@ -214,12 +221,13 @@ def main() -> None:
         model = Path(shutil.copytree(ZOO / options.task, Path(scratch) / "model"))
         artifact = read_artifact(model)
         workload = Workload(artifact.card, 1500 if options.quick else 4000)
-        bench = Bench(Predictor(artifact, threads=1), workload, servers, pace)
+        echo = ECHO if len(servers) > 1 else None
+        bench = Bench(Predictor(artifact, threads=1), workload, servers, pace, echo)
         gc.freeze()  # the load generator's own pauses are no server's fault
         try:
             uvloop.run(bench.run(model, Path(scratch)))
         finally:
-            for server in servers:
+            for server in (*servers, ECHO):
                 server.stop()
     out = options.out or Path(__file__).parent / "results" / f"{began:%Y-%m-%d}-{about['cores']}-core.json"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ class Server:
         packages: whose versions are reported.
         command: arguments after the interpreter; `{port}` is filled in.
         environment: added to ours.
+        venv: the virtual environment's name, where it is not the server's.
     """
 
     name: str
@@ -39,12 +40,13 @@ class Server:
     command: tuple[str, ...]
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    venv: str = ""
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def python(self) -> Path:
         """The interpreter of its virtual environment."""
-        return Path(sys.executable) if self.name == "peephole" else VENVS / self.name / "bin" / "python"
+        return Path(sys.executable) if self.name == "peephole" else VENVS / (self.venv or self.name) / "bin" / "python"
 
     def versions(self) -> dict[str, str]:
         """Return the installed versions."""
@@ -117,6 +119,16 @@ class Server:
 _RIVALS = ROOT / "benchmarks" / "rivals"
 _BIND = ("--host", "127.0.0.1", "--port", "{port}")
 _COMMON = ("onnxruntime", "numpy", "pydantic")
+_UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log")
+ECHO = Server(
+    "echo",
+    "HTTP alone",
+    "an ASGI application that sends the body back, uvicorn with uvloop and httptools, no access log",
+    ("uvicorn",),
+    ("-m", "uvicorn", "--app-dir", str(_RIVALS), "echo:app", *_BIND, *_UVICORN, "--lifespan", "off"),
+    8106,
+    venv="stock",
+)
 SERVERS = (
     Server(
         "peephole",
@@ -138,10 +150,7 @@ SERVERS = (
         "FastAPI endpoint",
         "pydantic models, a `def` endpoint on the thread pool, uvicorn with uvloop and httptools, no access log",
         ("fastapi", "uvicorn", *_COMMON),
-        (
-            *("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", *_BIND),
-            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
-        ),
+        ("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", *_BIND, *_UVICORN),
         8102,
     ),
     Server(
