@@ -61,7 +61,7 @@ def main(
     table = tabulate(rows_of_task, card.layer_code, card.image, clamp=True)
     curves = table.curves
     folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
-    features = network_features(LayerQuantities(card.image)(torch.from_numpy(table.codes)), card.image).double().numpy()
+    features = network_features(LayerQuantities(card.image)(torch.from_numpy(table.codes))).double().numpy()
     methods: dict[str, Callable[[], FinalPredictor]] = {"ν-SVR (Baker et al.)": BakerSVR}
     if slow:
         methods |= {"LC-Net (Klein et al.)": _lc_net, "parametric mixture (Domhan et al.)": ParametricMixture}

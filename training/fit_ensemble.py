@@ -94,7 +94,7 @@ def fit_ensemble(
     filled = carry_forward(scale.standardise(table.curves))
     with torch.no_grad():
         codes = torch.from_numpy(table.codes)
-        features = network_features(LayerQuantities(image)(codes), image).numpy()
+        features = network_features(LayerQuantities(image)(codes)).numpy()
     inputs = Inputs(image, features, relevance(features, filled[:, -1]), recipe.features)
     others = [member_inputs(other.table, other.image, inputs, table.epochs) for other in related if len(other.table)]
     data = Data(member_inputs(table, image, inputs, table.epochs), others)

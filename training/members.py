@@ -62,7 +62,7 @@ def member_inputs(table: Table, image: Shape, inputs: Inputs, epochs: int) -> Me
     stretched = standardised[:, np.linspace(0, table.epochs - 1, epochs).round().astype(int)]
     with torch.no_grad():
         quantities = LayerQuantities(image)(codes)
-        whole = inputs.scaled(network_features(quantities, image))
+        whole = inputs.scaled(network_features(quantities))
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (stretched, last))
     return MemberInputs(codes, torch.from_numpy(table.lengths), quantities.features, whole, targets, final)
 

@@ -69,7 +69,7 @@ class Inputs(nn.Module):
         in standard deviations, of what lies beyond the training networks' range.
         """
         quantities = self.quantities(codes)
-        features = network_features(quantities, self.image)
+        features = network_features(quantities)
         beyond = torch.clamp(torch.maximum(self.low - features, features - self.high), min=0) / self.spread
         outside = (torch.clamp(beyond - RANGE_TOLERANCE, 0.0, LARGEST_FEATURE) ** 2).mean(1)
         return quantities.features, self.scaled(features), outside
@@ -107,4 +107,5 @@ class Ensemble(CurvePredictor):
         blended = (1 - self.process_weight) * curves.mean(0) + self.process_weight * process
         everyone = torch.cat([curves, process.unsqueeze(0)])
         variance = ((everyone - blended) ** 2).mean(0)
-        return Raw(blended[:, index], variance[:, index], torch.sqrt(distance**2 + outside))
+        curve, spread = (torch.index_select(values, 1, index) for values in (blended, variance))
+        return Raw(curve, spread, torch.sqrt(distance**2 + outside))

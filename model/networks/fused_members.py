@@ -1,7 +1,9 @@
 """Several fitted members of an ensemble as one module, for speed: the same function with fewer and larger operations.
 
-The embeddings and the linear layer behind them become tables to add up, the convolutions along the layers one grouped
-convolution, and the last layers batched matrix products.
+The embeddings and the linear layer behind them become tables to add up, the residual convolutions along the layers one
+grouped convolution with the residual in its weights, and the last layers batched matrix products. What lies behind a
+network's end is kept at zero: at first by the tables, then by a mask as wide as what it is multiplied with, so that
+ONNX Runtime stays in its blocked layout from one convolution to the next.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,8 @@ from model.networks.layer_conv import LARGEST_FEATURE, SPAN, WIDTH, LayerConv
 from model.ulc import EXTENDED
 
 KERNELS = EXTENDED.largest_kernel + 1
+RATIOS = len(EXTENDED.bins) + 1
+NOTHING = -1e4  # what a rectifier makes nothing of, whatever is added
 
 
 class FusedMembers(nn.Module):
@@ -25,7 +29,6 @@ class FusedMembers(nn.Module):
 
     kind: torch.Tensor
     kernel: torch.Tensor
-    ratio: torch.Tensor
     mix: torch.Tensor
 
     def __init__(self, members: Sequence[LayerConv]) -> None:
@@ -33,6 +36,8 @@ class FusedMembers(nn.Module):
         self.count = len(members)
         with torch.no_grad():
             self._fold_embeddings(members)
+            self.widen = nn.Conv2d(1, len(members) * WIDTH, 1, bias=False)
+            self.widen.weight.fill_(1.0)
             self.convolutions = nn.ModuleList(
                 _grouped(group) for group in zip(*(member.convolutions for member in members), strict=True)
             )
@@ -40,7 +45,7 @@ class FusedMembers(nn.Module):
             self.linears = nn.ModuleList(_Linears(group) for group in zip(*linears, strict=True))
 
     def _fold_embeddings(self, members: Sequence[LayerConv]) -> None:
-        parts: list[list[torch.Tensor]] = [[], [], [], []]
+        parts: list[list[torch.Tensor]] = [[], [], []]
         for member in members:
             embedding, weight = member.layers, member.mix.weight
             tables = (embedding.kind, embedding.kernel, embedding.kernel, embedding.ratio)
@@ -48,25 +53,27 @@ class FusedMembers(nn.Module):
             kind, across, down, ratio = (
                 table.weight @ weight[:, place * each : (place + 1) * each].T for place, table in enumerate(tables)
             )
-            kernel = (across.unsqueeze(1) + down.unsqueeze(0)).flatten(0, 1)  # row: width * KERNELS + height
-            folded = (kind + member.mix.bias, kernel, ratio, weight[:, 4 * each :].T)
+            kind = (kind + member.mix.bias).unsqueeze(1) + ratio.unsqueeze(0)  # row: kind * RATIOS + ratio
+            kind[0] = NOTHING
+            kernel = across.unsqueeze(1) + down.unsqueeze(0)  # row: width * KERNELS + height
+            folded = (kind.flatten(0, 1), kernel.flatten(0, 1), weight[:, 4 * each :].T)
             for part, table in zip(parts, folded, strict=True):
                 part.append(table)
-        for name, tables_of in zip(("kind", "kernel", "ratio", "mix"), parts, strict=True):
+        for name, tables_of in zip(("kind", "kernel", "mix"), parts, strict=True):
             self.register_buffer(name, torch.cat(tables_of, dim=1).clone())
 
     def forward(
         self, codes: torch.Tensor, lengths: torch.Tensor, per_layer: torch.Tensor, whole: torch.Tensor
     ) -> torch.Tensor:
         """Return float32 [members, batch, all epochs]; see `LayerConv.forward` for the arguments."""
-        kind, across, down, ratio = codes[:, :, :4].unbind(-1)
-        mixed = F.embedding(kind, self.kind) + F.embedding(across * KERNELS + down, self.kernel)
-        mixed = mixed + F.embedding(ratio, self.ratio) + per_layer @ self.mix
+        kind, across, down, ratio = (codes[:, :, column] for column in range(4))
+        mixed = F.embedding(kind * RATIOS + ratio, self.kind) + F.embedding(across * KERNELS + down, self.kernel)
+        mixed = mixed + per_layer @ self.mix
         # A convolution in two dimensions of which one is 1: ONNX Runtime's fast kernels are for images.
-        present = torch.clamp(kind, max=1).float().unsqueeze(1).unsqueeze(1)
-        along = torch.relu(mixed).transpose(1, 2).unsqueeze(2) * present
+        present = self.widen(torch.clamp(kind, max=1).float().unsqueeze(1).unsqueeze(1))
+        along = torch.relu(mixed).transpose(1, 2).unsqueeze(2)
         for convolution in self.convolutions:
-            along = torch.relu(along + convolution(along)) * present
+            along = torch.relu(convolution(along)) * present
         mean, largest = along.sum(3) / lengths.reshape(-1, 1, 1), along.amax(3)
         pooled = torch.cat([part.reshape(-1, self.count, WIDTH) for part in (mean, largest)], dim=2).transpose(0, 1)
         everyone = torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE).unsqueeze(0).expand(self.count, -1, -1)
@@ -79,9 +86,11 @@ class FusedMembers(nn.Module):
 
 
 def _grouped(group: Sequence[nn.Conv1d]) -> nn.Conv2d:
+    """Return the members' convolutions as one, what they are added to included."""
     width = len(group) * WIDTH
     convolution = nn.Conv2d(width, width, (1, SPAN), padding=(0, SPAN // 2), groups=len(group))
     convolution.weight.copy_(torch.cat([one.weight for one in group]).unsqueeze(2))
+    convolution.weight[:, :, 0, SPAN // 2] += torch.eye(WIDTH).repeat(len(group), 1)
     assert convolution.bias is not None  # noqa: S101 - convolutions have one by default
     convolution.bias.copy_(torch.cat([one.bias for one in group if one.bias is not None]))
     return convolution

@@ -8,16 +8,23 @@ from collections.abc import Sequence
 
 import torch
 
-from model.networks.layer_features import ID, Quantities, log_scale
+from model.networks.layer_features import Quantities, log_scale, repeated
+from model.networks.layer_tables import (
+    AREA_MASKS,
+    AREAS,
+    FOLLOWERS,
+    ID,
+    KERNELS,
+    PAIRS,
+    SIZES,
+    STAGE_MASKS,
+    STAGES,
+    TRAITS,
+)
 from model.networks.signal_propagation import signal_features
-from model.shapes import Shape
 
-KERNELS = (1, 2, 3, 4, 5)
-# Shares of the image's positions that a feature map may have left: full, about a quarter, a sixteenth, less.
-STAGES = ((0.5, 2.0), (0.1, 0.5), (0.02, 0.1), (0.0, 0.02))
-AREAS = ((0, 9), (9, 36), (36, 81), (81, 300), (300, 1e9))
-FIRST_CONVS, LAST_CONVS, FIRST_POOLS = (1, 2, 3, 4), (0, 1, 2), (1, 2, 3)
-FOLLOWERS = ("conv", "batch_norm", "relu", "sigmoid", "tanh")
+FIRST_CONVS, LAST_CONVS, FIRST_POOLS = (1, 2, 3, 4), (1, 2, 3), (1, 2, 3)
+PLACES = {"conv": FIRST_CONVS, "conv from the end": LAST_CONVS, "pool": FIRST_POOLS}
 
 Named = tuple[list[str], torch.Tensor]  # names and what they stand for, [batch, layers, names]
 Sum = tuple[str, str, float]  # over the layers of a mask, of a value, times a factor
@@ -26,7 +33,7 @@ Mean = tuple[str, str, str, float]  # the same, divided by the number of layers 
 STAGE_NAMES = [f"stage {number}" for number in range(len(STAGES))]
 VALUES = (
     *("one", "params", "flops", "log_channels", "log_channels_2", "log_params", "log_flops", "log_area", "log_volume"),
-    *("kernel", "kernel_width", "kernel_height", "margin", "wider", "narrower", "dropout", "convs"),
+    *(*SIZES[:-1], "wider", "narrower", "dropout", "convs"),
 )
 
 LOGS: list[tuple[str, str]] = [
@@ -48,7 +55,11 @@ SUMS: list[Sum] = [
     *((stage, "margin", 0.05) for stage in STAGE_NAMES),
     *((f"conv {place}", "log_area", 1.0) for place in FIRST_CONVS),
     *((f"conv {place}", value, f) for place in FIRST_CONVS for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
-    *((f"conv -{place}", value, f) for place in LAST_CONVS for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
+    *(
+        (f"conv from the end {place}", value, f)
+        for place in LAST_CONVS
+        for value, f in (("log_channels", 1.0), ("kernel", 0.2))
+    ),
     *(
         (f"pool {place}", value, f)
         for place in FIRST_POOLS
@@ -69,73 +80,51 @@ MEANS: list[Mean] = [
 ]
 
 
-def _equal(values: torch.Tensor, to: Sequence[int]) -> torch.Tensor:
-    return (values == torch.tensor(to, dtype=values.dtype)).float()
+def _places(q: Quantities) -> torch.Tensor:
+    """Return which of the first or last convolutions, or of the first pools, a layer is, [batch, layers, PLACES]."""
+    convs, pools = q.summed_between("conv", "conv"), q.summed_between("pool", "pool")
+    from_end = convs.amax(1, keepdim=True) - convs + 1
+    counted = torch.cat([convs * q.is_conv, from_end * q.is_conv, pools * q.is_pool], dim=-1)
+    which = [column for column, numbers in enumerate(PLACES.values()) for _ in numbers]
+    wanted = [float(number) for numbers in PLACES.values() for number in numbers]
+    return (repeated(counted, which) == torch.tensor(wanted)).float()
 
 
-def _between(values: torch.Tensor, ranges: Sequence[tuple[float, float]]) -> torch.Tensor:
-    low, high = (torch.tensor(edges, dtype=values.dtype) for edges in zip(*ranges, strict=True))
-    return ((values > low) & (values <= high)).float()
-
-
-def _masks(q: Quantities, image: Shape, kernel: torch.Tensor, convs: torch.Tensor) -> list[Named]:
-    conv, pool = q.is_conv, q.is_pool
-    activation = q.is_kind("relu") + q.is_kind("sigmoid") + q.is_kind("tanh")
-    stages = conv * _between(q.area_in / (image.height * image.width), STAGES)
-    larger, large = (kernel > 1).float(), (kernel >= 4).float()
-    areas = _between(q.area, AREAS)
-    sizes = _equal(q.kernel_width, KERNELS)
-    pools = torch.cumsum(q.is_pool, dim=1)
-    from_end = q.is_conv.sum(1, keepdim=True) - convs
-    followers = torch.cat([q.following_kind(name) for name in FOLLOWERS], dim=-1)
-    batch_norm = q.is_kind("batch_norm")
-    several = torch.cat([q.present, pool, q.is_last, activation, conv + q.is_linear], dim=-1)
+def _masks(q: Quantities) -> list[Named]:
     return [
-        (list(ID), q.kinds),
-        (["present", "pool", "last", "activation", "weighted"], several),
-        ([f"conv of kernel {size}" for size in KERNELS], conv * sizes),
-        ([f"pool of kernel {size}" for size in KERNELS], pool * sizes),
-        (STAGE_NAMES, stages),
-        ([f"{stage} larger" for stage in STAGE_NAMES], stages * larger),
-        ([f"{stage} large" for stage in STAGE_NAMES], stages * large),
-        ([f"area {number}" for number in range(len(AREAS))], areas),
-        ([f"conv on area {number}" for number in range(len(AREAS))], conv * areas),
-        ([f"conv {place}" for place in FIRST_CONVS], conv * _equal(convs, FIRST_CONVS)),
-        ([f"conv -{place}" for place in LAST_CONVS], conv * _equal(from_end, LAST_CONVS)),
-        ([f"pool {place}" for place in FIRST_POOLS], pool * _equal(pools, FIRST_POOLS)),
-        ([f"conv then {name}" for name in FOLLOWERS], conv * followers),
-        ([f"batch_norm then {name}" for name in FOLLOWERS], batch_norm * followers),
-        ([f"pool then {name}" for name in FOLLOWERS], pool * followers),
+        (list(TRAITS), q.traits),
+        (["last"], q.is_last),
+        (list(STAGE_MASKS), q.stages),
+        (list(AREA_MASKS), q.areas),
+        ([f"{name} {number}" for name, numbers in PLACES.items() for number in numbers], _places(q)),
+        (list(PAIRS), q.pairs),
     ]
 
 
-def _values(q: Quantities, kernel: torch.Tensor, convs: torch.Tensor) -> torch.Tensor:
+def _values(q: Quantities) -> torch.Tensor:
     change = q.log_channels - q.log_channels_in
     columns = {
         "one": torch.ones_like(q.present),
         "params": q.params,
         "flops": q.flops,
         "log_channels": q.log_channels,
-        "log_channels_2": q.log_channels**2,
+        "log_channels_2": q.log_channels * q.log_channels,
         "log_params": q.log_params,
         "log_flops": q.log_flops,
         "log_area": q.log_area,
         "log_volume": q.log_volume,
-        "kernel": kernel,
-        "kernel_width": q.kernel_width,
-        "kernel_height": q.kernel_height,
-        "margin": kernel - 1,
+        "sizes": q.sizes,
         "wider": torch.clamp(change, min=0),
         "narrower": torch.clamp(-change, min=0),
         "dropout": q.dropout,
-        "convs": convs,
+        "convs": q.summed_between("conv", "conv"),
     }
-    return torch.cat([columns[name] for name in VALUES], dim=-1)
+    return torch.cat(list(columns.values()), dim=-1)
 
 
-def _extremes(q: Quantities, stages: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+def _extremes(q: Quantities, counts: torch.Tensor) -> torch.Tensor:
     """Largest and smallest widths of all convolutions and of each stage, and the largest of other values."""
-    masks = torch.cat([q.is_conv, stages], dim=-1)
+    masks = torch.cat([q.is_conv, q.stages[:, :, : len(STAGES)]], dim=-1)
     widths = q.log_channels  # at most 1.4
     others = torch.cat([q.log_reach, q.log_flops, q.dropout], dim=-1)
     found = torch.cat([masks * widths, masks * (2 - widths), others], dim=-1).amax(1)
@@ -143,14 +132,12 @@ def _extremes(q: Quantities, stages: torch.Tensor, counts: torch.Tensor) -> torc
     return torch.cat([largest, (2 - from_two) * torch.clamp(counts, max=1.0), largest_others], dim=1)
 
 
-def network_features(q: Quantities, image: Shape) -> torch.Tensor:
+def network_features(q: Quantities) -> torch.Tensor:
     """Return float32 [batch, features]; the first two are the parameters and the multiply-adds on a log scale."""
-    kernel = (q.kernel_width + q.kernel_height) * 0.5
-    convs = torch.cumsum(q.is_conv, dim=1)
-    blocks = _masks(q, image, kernel, convs)
+    blocks = _masks(q)
     names = [name for block, _ in blocks for name in block]
     masks = torch.cat([mask for _, mask in blocks], dim=-1)
-    sums = (masks.transpose(1, 2) @ _values(q, kernel, convs)).flatten(1)
+    sums = (masks.transpose(1, 2) @ _values(q)).flatten(1)
 
     def pick(pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
         places = [names.index(mask) * len(VALUES) + VALUES.index(value) for mask, value in pairs]
@@ -160,7 +147,6 @@ def network_features(q: Quantities, image: Shape) -> torch.Tensor:
         return pick([(mask, "one") for mask in masks])
 
     convolutions = counts(["conv", *STAGE_NAMES])
-    stages = next(mask for block, mask in blocks if block == STAGE_NAMES)
     mean = pick([("conv", "log_channels"), ("conv", "log_channels_2")]) / torch.clamp(convolutions[:, :1], min=1.0)
     parts = [
         log_scale(pick(LOGS)),
@@ -169,7 +155,7 @@ def network_features(q: Quantities, image: Shape) -> torch.Tensor:
         / torch.clamp(counts([entry[2] for entry in MEANS]), min=1.0)
         * torch.tensor([factor for *_, factor in MEANS]),
         (mean[:, 1:] - mean[:, :1] ** 2) * 10,
-        _extremes(q, stages, convolutions),
+        _extremes(q, convolutions),
         signal_features(q),
     ]
     return torch.cat(parts, dim=1)

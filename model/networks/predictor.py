@@ -74,7 +74,7 @@ class LogitScale(nn.Module):
 
     def accuracy(self, raw: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Bring predictions [batch, epochs] of the epochs at `index` back to accuracies."""
-        return torch.sigmoid(raw * self.std[index] + self.mean[index])
+        return torch.sigmoid(raw * torch.index_select(self.std, 0, index) + torch.index_select(self.mean, 0, index))
 
 
 def _logit(curves: Floats) -> Floats:
@@ -107,7 +107,7 @@ class CurvePredictor(nn.Module):
         """Predict; codes int [batch, layers, columns], lengths int [batch], epochs int [epochs] counted from 1."""
         index = epochs - 1
         raw = self.raw(codes, lengths, index)
-        margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * self.margins[index]
+        margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * torch.index_select(self.margins, 0, index)
         accuracy, lower, upper = (
             self.scale.accuracy(curve, index) for curve in (raw.curve, raw.curve - margin, raw.curve + margin)
         )

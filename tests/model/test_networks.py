@@ -7,6 +7,7 @@ from model.architecture import Architecture
 from model.networks.fused_members import FusedMembers
 from model.networks.layer_conv import LayerConv
 from model.networks.layer_features import LAYER_FEATURES, LayerQuantities
+from model.networks.layer_tables import AREA_MASKS, AREAS, GAINS, ID, PAIRS, STAGE_MASKS, STAGES, TRAITS
 from model.networks.network_features import network_features
 from model.networks.signal_propagation import signal_features
 from model.shapes import Shape, cost
@@ -17,6 +18,7 @@ from training.skeleton import assemble
 IMAGE = Shape(3, 16, 16)
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 8}
 NORM, RELU, SIGMOID = {"type": "batch_norm"}, {"type": "relu"}, {"type": "sigmoid"}
+POOL = {"type": "max_pool", "kernel_size": 2}
 
 
 def codes_of(*layers):
@@ -47,7 +49,7 @@ def test_fused_members_say_what_the_members_say():
 
 def test_parameters_and_operations_come_first():
     networks, encodings = sampled(8)
-    features = network_features(quantities(*encodings), IMAGE).numpy()
+    features = network_features(quantities(*encodings)).numpy()
     weights, flops = np.expm1(features[:, :2].T / 0.1)
     expected = np.array([cost(network, IMAGE) for network in networks]).T
     assert (weights <= expected[0] * 1.001).all()
@@ -57,8 +59,8 @@ def test_parameters_and_operations_come_first():
 
 def test_features_do_not_depend_on_the_batch():
     encodings = sampled(10)[1]
-    together = network_features(quantities(*encodings), IMAGE)
-    alone = torch.cat([network_features(quantities(one), IMAGE) for one in encodings])
+    together = network_features(quantities(*encodings))
+    alone = torch.cat([network_features(quantities(one)) for one in encodings])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
@@ -75,3 +77,36 @@ def test_a_signal_survives_relu_and_not_sigmoids():
     kept, lost = (float(signal_features(quantities(codes_of(*[CONV, kind] * 5)))[0, fall]) for kind in (RELU, SIGMOID))
     assert abs(kept) < 1e-5
     assert lost > 10
+
+
+def test_tables_say_what_comparisons_would():
+    """Stages, areas, kinds, kernels and what follows them, looked up, on drawn networks and one more."""
+    codes = torch.from_numpy(pad([*sampled(20)[1], codes_of(CONV, RELU, NORM, *[POOL] * 3, CONV)])[0])
+    q = LayerQuantities(IMAGE)(codes)
+    kind, width, height = codes[:, :, 0], codes[:, :, 1], codes[:, :, 2]
+    positions = codes[:, :, -2] * codes[:, :, -1]
+    first = torch.full_like(positions[:, :1], IMAGE.height * IMAGE.width)
+    before = torch.cat([first, positions[:, :-1]], dim=1) / (IMAGE.height * IMAGE.width)
+    after = torch.cat([kind[:, 1:], torch.zeros_like(kind[:, :1])], dim=1)
+    conv, pool = kind == ID["conv"], (kind == ID["max_pool"]) | (kind == ID["avg_pool"])
+    expected = {"conv of kernel 3": conv & (width == 3), "pool of kernel 2": pool & (width == 2), "present": kind > 0}
+    expected |= {"relu": kind == ID["relu"], "gain": conv * 0.35 + (kind == ID["relu"]) * -0.35}
+    for name in ("sigmoid", "tanh"):
+        expected["gain"] = expected["gain"] + (kind == ID[name]) * GAINS[name]
+    found = {name: q.traits[:, :, TRAITS.index(name)] for name in expected}
+    expected["pool then tanh"] = pool & (after == ID["tanh"])
+    expected["relu then normalised"] = (kind == ID["relu"]) & (after == ID["batch_norm"])
+    found |= {name: q.pairs[:, :, PAIRS.index(name)] for name in ("pool then tanh", "relu then normalised")}
+    for number, (low, high) in enumerate(STAGES):
+        stage = conv & (before > low) & (before <= high)
+        sizes = {"": stage, " larger": stage & (width + height > 2), " large": stage & (width + height >= 8)}
+        expected |= {f"stage {number}{size}": mask for size, mask in sizes.items()}
+    for number, (low, high) in enumerate(AREAS):
+        area = (positions > low) & (positions <= high)
+        expected |= {f"area {number}": area, f"conv on area {number}": conv & area}
+    found |= {name: q.stages[:, :, at] for at, name in enumerate(STAGE_MASKS)}
+    found |= {name: q.areas[:, :, at] for at, name in enumerate(AREA_MASKS)}
+    assert found.keys() == expected.keys()
+    for name, mask in expected.items():
+        torch.testing.assert_close(found[name], mask.float(), msg=name)
+        assert mask.any() or name in {"area 4", "conv on area 4", "stage 3 large"}, name

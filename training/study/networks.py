@@ -71,7 +71,7 @@ def describe(rows: Sequence[Observation]) -> Networks:
     except ObservationError:  # dropout, strides: not in Table 1
         code, codes = EXTENDED, table.codes
     with torch.no_grad():
-        features = network_features(LayerQuantities(image)(torch.from_numpy(table.codes)), image).double().numpy()
+        features = network_features(LayerQuantities(image)(torch.from_numpy(table.codes))).double().numpy()
     return Networks(image, table, code, codes, features, carry_forward(table.curves))
 
 
