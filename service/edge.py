@@ -91,8 +91,8 @@ class Edge:
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "OTHER"
-        self.metrics.requests.labels(route, method, f"{status // 100}xx").inc()
-        self.metrics.request_seconds.labels(route, method).observe(seconds)
+        self.metrics.requests_of(route, method, f"{status // 100}xx").inc()
+        self.metrics.request_seconds_of(route, method).observe(seconds)
         problem = scope["state"].get("problem")
         gone = scope["state"].get("gone", False)
         if method == "POST" and (gone or problem is not None):

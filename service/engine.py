@@ -151,7 +151,8 @@ class Engine:
                 job.future.set_exception(PredictionError(poisonous[job]))
             elif job.left == 0:
                 job.future.set_result(job.result)
-        self._account(batch, seconds, busy_seconds)
+        assert self._loop is not None  # noqa: S101 - `start` set it
+        self._loop.call_soon(self._account, batch, seconds, busy_seconds)  # once the callers go on
 
     def _account(self, batch: Sequence[Chunk], seconds: float, busy_seconds: float) -> None:
         cost = sum(chunk.cost for chunk in batch)
@@ -159,8 +160,8 @@ class Engine:
         self._busy = FADING * self._busy + busy_seconds
         layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
         task = batch[0].job.model.card.task
-        self.metrics.inference_seconds.labels(task).observe(seconds)
-        self.metrics.batches.labels(task).inc()
+        self.metrics.inference_seconds_of(task).observe(seconds)
+        self.metrics.batches_of(task).inc()
         self.metrics.batch_architectures.observe(sum(len(chunk.rows) for chunk in batch))
         self.metrics.batch_cost.observe(cost)
         self.metrics.batch_padding.observe(1 - layers / cost)

@@ -1,6 +1,7 @@
 """Prometheus metrics; each application has its own registry, so that several can live in a process."""
 
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,7 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        for result in ("hit", "miss"):
-            self.cache.labels(result)
+        self.cache_hits, self.cache_misses = (self.cache.labels(result) for result in ("hit", "miss"))
         self.architectures = Counter(
             "predictor_architectures_total", "Networks answered, repeats included.", ["task"], registry=registry
         )
@@ -110,10 +110,17 @@ class Metrics:
         self.reload_ok = Gauge("predictor_last_reload_ok", "0 when the last reload failed.", registry=registry)
         self.reload_ok.set(1)
         self.ready = Gauge("predictor_ready", "1 while /readyz says so.", registry=registry)
+        # Every request asks for these children, and prometheus_client takes microseconds to find one.
+        self.requests_of = cache(self.requests.labels)
+        self.request_seconds_of = cache(self.request_seconds.labels)
+        self.inference_seconds_of = cache(self.inference_seconds.labels)
+        self.batches_of = cache(self.batches.labels)
+        self.architectures_of = cache(self.architectures.labels)
+        self.unfamiliar_of = cache(self.unfamiliar.labels)
 
     def count(self, card: Card, layers: Iterable[int], distance: NDArray[np.floating]) -> None:
         """Count the networks of an answer: the layers of each, and which are unlike those that were learnt from."""
-        self.architectures.labels(card.task).inc(len(distance))
+        self.architectures_of(card.task).inc(len(distance))
         for number in layers:
             self.input_layers.observe(number)
-        self.unfamiliar.labels(card.task).inc(int((distance > card.distance_threshold).sum()))
+        self.unfamiliar_of(card.task).inc(int((distance > card.distance_threshold).sum()))

@@ -58,8 +58,8 @@ async def predict_curves(
     deadline = request.scope["state"]["deadline"]
     plan = _plan(*arguments) if len(codes) <= SHORT else await aside(service.writers, deadline, _plan, *arguments)
     missing = [index for index, result in enumerate(plan.known) if result is None]
-    service.metrics.cache.labels("hit").inc(len(plan.place) - len(missing))
-    service.metrics.cache.labels("miss").inc(len(missing))
+    service.metrics.cache_hits.inc(len(plan.place) - len(missing))
+    service.metrics.cache_misses.inc(len(missing))
     if len(missing) == len(codes):
         distinct = await _compute(service, request, model, codes, range(len(codes)), epochs)
         service.cache.put(plan.keys, list(distinct))

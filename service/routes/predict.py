@@ -1,5 +1,6 @@
 """`POST /predict`: learning curves of networks that were not trained."""
 
+import asyncio
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
@@ -111,7 +112,7 @@ async def _answer(request: Request, service: Service, body: bytes) -> tuple[byte
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
     answer = await aside(service.writers, deadline, render, *arguments) if large else render(*arguments)
     times["encode"] = perf_counter() - started
-    _count(service, times, call, curves)
+    asyncio.get_running_loop().call_soon(_count, service, times, call, curves)  # once the answer is on its way
     return answer, call
 
 

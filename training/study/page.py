@@ -94,10 +94,11 @@ def _stale(tasks: Sequence[Task], measured: Sequence[Measured], kept: dict[str, 
         if one.predictor is None:
             found.append(f"{task.name}: no predictor in the zoo yet; its figures are left out")
         sections = kept[task.name]
-        of_table = ("rivals/", "ablation", "cells", "embedding")
+        of_table = ("rivals/", "cells", "embedding")
         old = [name for prefix in of_table for name in sections.old(prefix, task.sha256)]
         if one.predictor is not None:
-            old += sections.old("learning", learning_key(task, one.predictor.card))
+            key = learning_key(task, one.predictor.card)
+            old += [name for prefix in ("ablation", "learning") for name in sections.old(prefix, key)]
         if not sections.content:
             found.append(f"{task.name}: no rivals yet; run `peephole report --refresh`")
         elif old:

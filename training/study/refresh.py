@@ -28,7 +28,7 @@ def foreign_key(asked: Task, predictor_sha256: str) -> str:
 
 
 def learning_key(task: Task, card: Card | None) -> str:
-    """Return what the figures by learning-set size depend on."""
+    """Return what ablations and the figures by learning-set size depend on."""
     return f"{card.sha256[:6] if card else 'none'}{task.sha256[:6]}"
 
 
@@ -69,9 +69,9 @@ def _look_into(
     def step(text: str) -> None:
         on_step(f"{task.name}: {text}")
 
-    if force or not kept.fresh("ablation", task.sha256):
-        kept.put("ablation", task.sha256, ablate(networks.rows(fitting), networks.table, related, step))
     of = learning_key(task, card)
+    if force or not kept.fresh("ablation", of):
+        kept.put("ablation", of, ablate(networks.rows(fitting), networks.table, related, step))
     if force or not kept.fresh("learning", of):
         shipped = Shipped(recipe_of(card), related, floor_of(card))
         steps = learning_sizes(networks.rows(fitting), networks.rows(asked), shipped, step)
