@@ -19,7 +19,7 @@ from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling
 from training.observations import Observation, ObservationError
 from training.recipe import Recipe
-from training.related import begin_from, learnt_elsewhere, relate
+from training.related import begin_from, relate_all
 from training.split import training_split
 from training.table import Table, tabulate
 from training.tasks import image_of, task_of
@@ -88,8 +88,8 @@ def fit(
     if not table.groups.any():
         raise ObservationError(f"all networks look the same in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
-    others = [relate(each, code, image) for each in learnt_elsewhere(related, code, split)]
-    everything = tabulate(rows, code, image, clamp=True)
+    others = relate_all(related, code, image, split)
+    everything = tabulate(rows, code, image, clamp=True) if others else table
 
     def fit_once(part: Table, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")

@@ -1,6 +1,6 @@
 """Networks measured on another task: what members learn before they learn their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,12 +62,10 @@ def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Relate
     return Related(task, own_image, table, [_look(first[name], code, image) for name in table.architectures])
 
 
-def learnt_elsewhere(
-    tables: Sequence[Sequence[Observation]], code: LayerCode, split: str
-) -> Iterator[Sequence[Observation]]:
-    """Yield the rows of other tasks that may be learnt from: those of the train split where the own task is split."""
-    for rows in tables:
-        yield training_split(rows, code, image_of(rows))[0] if split == "train" else rows
+def relate_all(tables: Sequence[Sequence[Observation]], code: LayerCode, image: Shape, split: str) -> list[Related]:
+    """Make tables of other tasks ready to begin from; of each the train split alone where the own task is split."""
+    parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in tables)
+    return [relate(rows, code, image) for rows in parts]
 
 
 def begin_from(related: Sequence[Related], everything: Table, part: Table) -> list[Related]:

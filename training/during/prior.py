@@ -15,7 +15,7 @@ from training.fit_ensemble import fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.observations import Observation, ObservationError
 from training.recipe import Recipe
-from training.related import Related, begin_from, learnt_elsewhere, relate
+from training.related import Related, begin_from, relate_all
 from training.split import training_split
 from training.table import Table, tabulate
 
@@ -42,8 +42,7 @@ def _recipe(card: Card) -> Recipe:
 
 def _related(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Related]:
     """Return the tables that a predictor's members began from."""
-    split = card.training.get("split", "all")
-    found = [relate(rows, card.layer_code, card.image) for rows in learnt_elsewhere(tables, card.layer_code, split)]
+    found = relate_all(tables, card.layer_code, card.image, card.training.get("split", "all"))
     wanted, given = sorted(card.training.get("pretrained_on", {})), sorted(one.task for one in found)
     if wanted != given:
         raise ObservationError(

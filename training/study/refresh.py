@@ -10,7 +10,7 @@ from model.artifact import Card
 from model.ulc import EXTENDED
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
-from training.related import Related, begin_from, learnt_elsewhere, relate
+from training.related import Related, begin_from, relate_all
 from training.study import structure
 from training.study.ablation import ablate
 from training.study.kept import Kept
@@ -53,7 +53,7 @@ def _related(task: Task, networks: Networks, card: Card | None, tasks: Sequence[
     """Return the tables that a card's predictor began from, without the networks of the task's test split."""
     names = card.training.get("pretrained_on", {}) if card else {}
     rows = [one.rows for one in tasks if one.name in names]
-    others = [relate(each, EXTENDED, networks.image) for each in learnt_elsewhere(rows, EXTENDED, "train")]
+    others = relate_all(rows, EXTENDED, networks.image, "train")
     fitting, _ = task.parts(networks)[0]
     return begin_from(others, networks.table, networks.rows(fitting).table)
 
