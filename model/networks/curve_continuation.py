@@ -24,7 +24,21 @@ def _logit(accuracy: torch.Tensor) -> torch.Tensor:
     return torch.log(clipped) - torch.log1p(-clipped)
 
 
-class CurveContinuation(nn.Module):
+class ContinuationModule(nn.Module):
+    """What continues curves of `epochs` epochs; `forward` is called as `model.continuation` says."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    @torch.no_grad()
+    def run(self, observed: Floats, seen: NDArray[np.int32], prior: Floats, best: Floats) -> Continued:
+        """Continue curves given as arrays."""
+        floats = [torch.from_numpy(np.asarray(values, dtype=np.float32)) for values in (observed, prior, best)]
+        return Continued(*(o.numpy() for o in self(floats[0], torch.from_numpy(seen), floats[1], floats[2])))
+
+
+class CurveContinuation(ContinuationModule):
     """Linear models, intervals and residuals, by whether there is a prior (0, 1) and by epochs seen (0 to epochs).
 
     Args:
@@ -59,8 +73,7 @@ class CurveContinuation(nn.Module):
         ends: Floats,
         floors: Floats,
     ) -> None:
-        super().__init__()
-        self.epochs = margins.shape[2]
+        super().__init__(margins.shape[2])
         for name, values in (("weights", weights), ("margins", margins), ("residuals", residuals)):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
         for name, values in (("scale", scale), ("coefficients", coefficients), ("ends", ends)):
@@ -125,9 +138,3 @@ class CurveContinuation(nn.Module):
         estimated = (residuals <= room).float().sum(1) / (residuals.shape[1] + 1)
         ended = (observed[:, -1] <= best).float()
         return accuracy, lower, upper, torch.where(was_seen[:, -1], ended, estimated)
-
-    @torch.no_grad()
-    def run(self, observed: Floats, seen: NDArray[np.int32], prior: Floats, best: Floats) -> Continued:
-        """Continue curves given as arrays."""
-        floats = [torch.from_numpy(np.asarray(values, dtype=np.float32)) for values in (observed, prior, best)]
-        return Continued(*(o.numpy() for o in self(floats[0], torch.from_numpy(seen), floats[1], floats[2])))

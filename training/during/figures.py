@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
+from model.networks.milestones import milestones
 from training.during.ridges import FEWEST, CrossFitted, margins, sigmoid
 from training.metrics import tau
 
@@ -72,10 +73,12 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
 def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> dict[str, Any]:
     """Return, per share of the epochs seen, the errors of final accuracies and the intervals' coverage.
 
+    Of long curves the nearest milestones stand for the shares.
+
     Args:
         curves: measured accuracies [networks, epochs].
         prior: predicted before training, out of fold, same shape.
-        crossings: out-of-fold continuations without the prior and with it.
+        crossings: out-of-fold continuations without the prior and with it, of the curves' milestones.
 
     Returns:
         The figures; none when too few curves go to the last epoch.
@@ -85,11 +88,14 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
         return {}
     final = curves[whole, -1]
     table: dict[str, Any] = {}
-    for share, seen in cuts(curves.shape[1]).items():
+    at = milestones(curves.shape[1])
+    for share, wanted in cuts(curves.shape[1]).items():
+        passed = 1 + int(np.abs(at[:-1] - wanted).argmin())
+        seen = int(at[passed - 1])
         entry: dict[str, Any] = {"epochs_seen": seen}
         for name, crossed in zip(("curve_only", "with_prior"), crossings, strict=True):
-            error = final_error(final, crossed.floored[seen, whole, -1])
-            entry[name] = rounded(error) | interval_figures(crossed, seen)
+            error = final_error(final, crossed.floored[passed, whole, -1])
+            entry[name] = rounded(error) | interval_figures(crossed, passed)
         entry["last_seen_value"] = rounded(final_error(final, curves[whole, seen - 1]))
         entry["before_training"] = rounded(final_error(final, prior[whole, -1]))
         table[f"{share:.0%}"] = entry

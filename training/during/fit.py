@@ -17,8 +17,9 @@ from model.continuation import (
     write_continuation,
 )
 from model.export import OPSET, TOLERANCE, serialised
-from model.networks.curve_continuation import CurveContinuation
+from model.networks.curve_continuation import ContinuationModule, CurveContinuation
 from model.networks.floor import Floor
+from model.networks.milestones import Milestones, milestones
 from training.calibrate import LEVEL
 from training.during.figures import figures
 from training.during.kernels import Kernels, add_kernels
@@ -28,7 +29,7 @@ from training.floors import fit_floor
 Floats = NDArray[np.floating]
 
 
-def to_onnx(module: CurveContinuation) -> bytes:
+def to_onnx(module: ContinuationModule) -> bytes:
     """Export a continuation; the batch stays dynamic."""
     epochs = module.epochs
     example = (torch.full((2, epochs), 0.5), torch.tensor([1, 2], dtype=torch.int32), torch.full((2, epochs), 0.5))
@@ -46,7 +47,7 @@ def to_onnx(module: CurveContinuation) -> bytes:
     return serialised(program)
 
 
-def largest_difference(module: CurveContinuation, continuation: Continuation, curves: Floats, prior: Floats) -> float:
+def largest_difference(module: ContinuationModule, continuation: Continuation, curves: Floats, prior: Floats) -> float:
     """Return the largest difference between PyTorch and ONNX Runtime over all prefixes, with the prior and without."""
     worst = 0.0
     filled = np.nan_to_num(curves, nan=0.5)
@@ -74,14 +75,7 @@ def _floor_arrays(floors: list[list[Floor]]) -> Floats:
     return np.array([[[getattr(one, name) for one in each] for each in floors] for name in ("levels", "thresholds")])
 
 
-def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
-    """Fit all parts without the prior and with it; return the module and out-of-fold continuations.
-
-    Args:
-        curves: measured accuracies [networks, epochs], NaN where not measured.
-        prior: predicted before training by predictors not fitted to the network, same shape.
-        fold: of the cross-validation that `prior` comes from [networks].
-    """
+def _fit_known(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
     logits, before = logit(curves), logit(prior)
     everyone = np.ones(len(curves), dtype=bool)
     weights, widths, quantiles, crossings, floors = [], [], [], [], []
@@ -101,6 +95,21 @@ def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[C
         np.stack(weights), np.stack(widths), np.stack(quantiles), *_kernel_arrays(kernels), _floor_arrays(floors)
     )
     return module, crossings
+
+
+def fit_module(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[ContinuationModule, list[CrossFitted]]:
+    """Fit all parts without the prior and with it; return the module and out-of-fold continuations.
+
+    Of long curves only the milestones are fitted, and the out-of-fold continuations are of those.
+
+    Args:
+        curves: measured accuracies [networks, epochs], NaN where not measured.
+        prior: predicted before training by predictors not fitted to the network, same shape.
+        fold: of the cross-validation that `prior` comes from [networks].
+    """
+    at = milestones(curves.shape[1])
+    known, crossings = _fit_known(curves[:, at - 1], prior[:, at - 1], fold)
+    return (known if len(at) == curves.shape[1] else Milestones(known, at)), crossings
 
 
 def fit_continuation(
