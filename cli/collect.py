@@ -16,7 +16,7 @@ from model.architecture import Architecture
 from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
 from training.durations import parse_duration
-from training.observations import Observation, architecture_id
+from training.observations import Journal, Observation, architecture_id
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -92,7 +92,8 @@ def _measure(collector: Callable[..., int], protocol: Protocol, out: Path, jobs:
             progress.update(bar, rate=f"{3600 * speed:.0f} networks/h" if speed else "")
             progress.console.print(_summary(row), style="dim", highlight=False)
 
-        added = collector(protocol, out, jobs, on_start=on_start, on_row=on_row)
+        with Journal(out).alone():
+            added = collector(protocol, out, jobs, on_start=on_start, on_row=on_row)
     typer.echo(f"{added} rows added to {out}")
 
 

@@ -5,12 +5,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from model.architecture import Layer
@@ -243,6 +245,26 @@ class Journal:
     def __init__(self, table: Path) -> None:
         self.table = table
         self.path = table.with_suffix(".jsonl")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes that collect into the table away meanwhile: folding would lose their rows.
+
+        Raises:
+            ObservationError: when one is at it.
+        """
+        self.table.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.table.with_suffix(".lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ObservationError(
+                f"{self.table}: another process is collecting into it; choose another --out"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def append(self, observation: Observation) -> None:
         """Append a row and make it durable."""

@@ -64,7 +64,10 @@ def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Relate
 
 def relate_all(tables: Sequence[Sequence[Observation]], code: LayerCode, image: Shape, split: str) -> list[Related]:
     """Make tables of other tasks ready to begin from; of each the train split alone where the own task is split."""
-    parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in tables)
+    tasks = [
+        [row for row in rows if row.task == task] for rows in tables for task in sorted({row.task for row in rows})
+    ]
+    parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in tasks)
     return [relate(rows, code, image) for rows in parts]
 
 

@@ -68,6 +68,20 @@ def test_a_second_run_adds_nothing(table):
     assert len(read(table)) == 6
 
 
+def test_two_collections_do_not_share_a_table(table):
+    """Folding would lose the rows of one of them; the second is told, and measures nothing."""
+    with Journal(table).alone():
+        done = subprocess.run(
+            [*COMMAND, "--networks", "4", "--out", str(table)], capture_output=True, text=True, check=False, timeout=300
+        )
+    assert done.returncode == 1
+    assert "another process is collecting into it" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(read(table)) == 6
+    with Journal(table).alone():  # whoever was refused, or finished, leaves the table free
+        pass
+
+
 def test_a_row_says_all_that_later_work_needs(table):
     for row in read(table):
         assert row.protocol == PROTOCOL.key

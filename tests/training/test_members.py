@@ -20,7 +20,7 @@ from training.members import Data, fit_member
 from training.metrics import tau
 from training.observations import Observation, held_out, read
 from training.recipe import Recipe
-from training.related import begin_from, relate
+from training.related import begin_from, relate, relate_all
 from training.table import tabulate
 from training.tasks import image_of
 
@@ -72,6 +72,13 @@ def test_what_a_fold_is_to_predict_is_learnt_nowhere():
     related = relate(elsewhere, EXTENDED, IMAGE)
     (left,) = begin_from([related], table, table.rows(np.arange(5)))
     assert [curve[0] for curve in left.table.curves] == [width / 100 for width in (*range(4, 9), *range(24, 34))]
+
+
+def test_a_table_of_several_tasks_is_several_tables():
+    rows = [network(width, task) for width in range(4, 14) for task in ("one", "other")]
+    related = relate_all([rows], EXTENDED, IMAGE, "all")
+    assert [one.task for one in related] == ["one", "other"]
+    assert [len(one.table) for one in related] == [10, 10]
 
 
 def test_networks_too_deep_for_the_own_images_are_learnt_from_elsewhere():
