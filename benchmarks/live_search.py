@@ -47,7 +47,7 @@ def search(
             if step < protocol.epochs and trial.should_prune():
                 raise optuna.TrialPruned
 
-        return train_network(network.layers, protocol, images, seed=network.seed or 0, on_epoch=on_epoch).accuracy[-1]
+        return train_network(network.layers, protocol, images, seed=network.seed, on_epoch=on_epoch).accuracy[-1]
 
     started, cpu = time.perf_counter(), time.process_time()
     study.optimize(objective, n_trials=len(networks))

@@ -110,6 +110,10 @@ def read_verified(folder: Path, card_type: type[CardType], card_file: str, model
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"]) or "the file"
+        if where == "format":
+            raise ArtifactError(
+                f"{folder / card_file}: written by another version of Peephole; fit it again"
+            ) from error
         raise ArtifactError(f"{folder / card_file}: {where}: {first['msg']}") from error
     if digest(model) != card.sha256:
         raise ArtifactError(

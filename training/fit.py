@@ -65,8 +65,8 @@ def fit(
         in_channels: of the images, where the rows do not say.
         data: what the card says of the table (`training.data_report`).
         split: `train` leaves out the test split (a third of the architectures, by hash) and its networks' twins.
-        related: tables of other tasks, one each, that members are trained on first. Of each fold's networks, and of
-            the test split with `split`, nothing is learnt there either.
+        related: tables of other tasks, that members are trained on first; rows of the own task in them do not count. Of
+            each fold's networks, and of the test split with `split`, nothing is learnt there either.
         seed: fixes folds and initial weights.
         recipe: of the ensemble.
         description: one sentence for the card.
@@ -88,7 +88,7 @@ def fit(
     if not table.groups.any():
         raise ObservationError(f"all networks look the same in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
-    others = relate_all(related, code, image, split)
+    others = relate_all(related, name, code, image, split)
     everything = tabulate(rows, code, image, clamp=True) if others else table
 
     def fit_once(part: Table, fold: int) -> CurvePredictor:

@@ -10,7 +10,7 @@ from model.ulc import CodeError, LayerCode, encode
 from training.observations import Observation
 from training.split import training_split
 from training.table import Table, tabulate
-from training.tasks import image_of, task_of
+from training.tasks import image_of, other_tasks, task_of
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,19 @@ def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Relate
     return Related(task, own_image, table, [_look(first[name], code, image) for name in table.architectures])
 
 
-def relate_all(tables: Sequence[Sequence[Observation]], code: LayerCode, image: Shape, split: str) -> list[Related]:
-    """Make tables of other tasks ready to begin from; of each the train split alone where the own task is split."""
-    tasks = [
-        [row for row in rows if row.task == task] for rows in tables for task in sorted({row.task for row in rows})
-    ]
-    parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in tasks)
-    return [relate(rows, code, image) for rows in parts]
+def relate_all(
+    tables: Sequence[Sequence[Observation]], task: str, code: LayerCode, image: Shape, split: str
+) -> list[Related]:
+    """Make tables of other tasks than `task` ready to begin from.
+
+    Of each the train split alone counts where the own task is split; a task with nothing in it is left out.
+
+    Raises:
+        ObservationError: as `relate` and `other_tasks` do.
+    """
+    others = other_tasks(tables, task)
+    parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in others)
+    return [relate(rows, code, image) for rows in parts if rows]
 
 
 def begin_from(related: Sequence[Related], everything: Table, part: Table) -> list[Related]:

@@ -25,6 +25,18 @@ def task_of(observations: Sequence[Observation], task: str | None = None) -> tup
     return chosen, [row for row in observations if row.task == chosen]
 
 
+def other_tasks(tables: Sequence[Sequence[Observation]], task: str) -> list[list[Observation]]:
+    """Return the rows of each task of some tables but one, in the order of the tasks' names.
+
+    Raises:
+        ObservationError: when there are tables and none of them holds another task.
+    """
+    rows = [row for table in tables for row in table if row.task != task]
+    if tables and not rows:
+        raise ObservationError(f"the tables to learn from first hold no task but {task}")
+    return [[row for row in rows if row.task == name] for name in sorted({row.task for row in rows})]
+
+
 def image_of(
     observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
 ) -> Shape:

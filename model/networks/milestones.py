@@ -18,7 +18,8 @@ def milestones(epochs: int, most: int = MOST) -> NDArray[np.intp]:
     """Return epochs, counted from 1: all of them when they are few, else `most` or fewer at growing distances."""
     if epochs <= most:
         return np.arange(1, epochs + 1)
-    return np.unique(np.ceil(epochs * (np.arange(1, most + 1) / most) ** 2).astype(np.intp))
+    growing = np.ceil(epochs * (np.arange(2, most + 1) / most) ** 2).astype(np.intp)
+    return np.unique([1, *growing])
 
 
 class Milestones(ContinuationModule):
@@ -26,7 +27,7 @@ class Milestones(ContinuationModule):
 
     What was seen after the last milestone that was passed waits for the next one: regressions that take it for the
     milestone's own are far off where a learning rate drops. What lies between two milestones is on the line that joins
-    them.
+    them, as uncertain as the later one.
 
     Args:
         known: the continuation of the milestones.
@@ -35,6 +36,7 @@ class Milestones(ContinuationModule):
 
     at: torch.Tensor
     between: torch.Tensor
+    later: torch.Tensor
 
     def __init__(self, known: CurveContinuation, at: NDArray[np.intp]) -> None:
         super().__init__(int(at[-1]))
@@ -42,6 +44,8 @@ class Milestones(ContinuationModule):
         self.register_buffer("at", torch.from_numpy(at.astype(np.int64)))
         shares = [np.interp(np.arange(1, self.epochs + 1), at, one) for one in np.eye(len(at))]
         self.register_buffer("between", torch.from_numpy(np.stack(shares).astype(np.float32)))
+        later = np.searchsorted(at, np.arange(1, self.epochs + 1))
+        self.register_buffer("later", torch.from_numpy(later))
 
     def forward(
         self, observed: torch.Tensor, seen: torch.Tensor, prior: torch.Tensor, best: torch.Tensor
@@ -50,7 +54,12 @@ class Milestones(ContinuationModule):
         seen = seen.long()
         passed = (self.at <= seen.unsqueeze(1)).long().sum(1)
         curve, before = (torch.index_select(values, 1, self.at - 1) for values in (observed, prior))
-        *parts, below = self.known(curve, passed, before, best)
+        accuracy, lower, upper, below = self.known(curve, passed, before, best)
+        middle = accuracy @ self.between
+        low, high = (torch.index_select(gap, 1, self.later) for gap in (accuracy - lower, upper - accuracy))
         was_seen = torch.arange(self.epochs) < seen.unsqueeze(1)
-        accuracy, lower, upper = (torch.where(was_seen, observed, part @ self.between) for part in parts)
+        accuracy, lower, upper = (
+            torch.where(was_seen, observed, torch.clamp(part, 0.0, 1.0))
+            for part in (middle, middle - low, middle + high)
+        )
         return accuracy, lower, upper, below

@@ -21,7 +21,7 @@ def stretched(curves: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(fine, np.arange(1, epochs + 1), curve) for curve in curves])
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 20, MOST, MOST + 1, 100, 200, 600])
+@pytest.mark.parametrize("epochs", [1, 2, 20, MOST, MOST + 1, 100, 200, 600, 3000])
 def test_milestones_are_few_and_end_with_the_last_epoch(epochs: int) -> None:
     at = milestones(epochs)
     assert at[0] == 1
@@ -56,6 +56,24 @@ def test_long_curves_are_continued_as_well_as_the_short_ones_that_they_repeat(cu
         assert (got.accuracy <= got.upper).all()
         errors.append(np.abs(got.accuracy[:, -1] - final).mean())
     assert errors[1] < 1.15 * errors[0]
+
+
+def test_intervals_hold_between_milestones_as_they_do_at_them(curves: Curves) -> None:
+    """Noise from epoch to epoch, as measured accuracies have it: the epochs just after a milestone are no surer."""
+    noisy = np.clip(stretched(curves.measured) + np.random.default_rng(0).normal(0, 0.01, (120, 60)), 0, 1)
+    rest, out = slice(0, 80), slice(80, None)
+    prior = stretched(curves.prior)
+    module, _ = fit_module(noisy[rest], prior[rest], curves.fold[rest])
+    at = milestones(60)
+    inside, steps = [], []
+    for seen in at[at > 20][:-1]:
+        cut = np.where(np.arange(60) < seen, noisy[out], 0)
+        got = module.run(cut, np.full(40, seen, dtype=np.int32), prior[out], np.zeros(40))
+        within = (got.lower <= noisy[out]) & (noisy[out] <= got.upper)
+        inside.append(within[:, seen:].mean())
+        steps.append(within[:, seen].mean())
+    assert 0.82 <= np.mean(inside) <= 0.98
+    assert np.mean(steps) >= 0.8
 
 
 def test_between_two_milestones_the_one_that_was_passed_decides(curves: Curves) -> None:

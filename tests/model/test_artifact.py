@@ -47,6 +47,13 @@ def test_a_malformed_card_is_refused_by_field(copy):
         read_artifact(copy)
 
 
+def test_a_card_of_another_version_says_what_to_do(copy):
+    card = json.loads((copy / CARD_FILE).read_text())
+    (copy / CARD_FILE).write_text(json.dumps(card | {"format": 99}))
+    with pytest.raises(ArtifactError, match="another version of Peephole; fit it again"):
+        read_artifact(copy)
+
+
 def test_a_model_for_another_code_is_refused(copy):
     card = json.loads((copy / CARD_FILE).read_text())
     (copy / CARD_FILE).write_text(json.dumps(card | {"code": "paper"}))

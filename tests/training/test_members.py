@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -18,7 +19,7 @@ from training.fit import fit
 from training.fit_ensemble import fit_ensemble
 from training.members import Data, fit_member
 from training.metrics import tau
-from training.observations import Observation, held_out, read
+from training.observations import Observation, ObservationError, held_out, read
 from training.recipe import Recipe
 from training.related import begin_from, relate, relate_all
 from training.table import tabulate
@@ -76,9 +77,18 @@ def test_what_a_fold_is_to_predict_is_learnt_nowhere():
 
 def test_a_table_of_several_tasks_is_several_tables():
     rows = [network(width, task) for width in range(4, 14) for task in ("one", "other")]
-    related = relate_all([rows], EXTENDED, IMAGE, "all")
+    related = relate_all([rows, rows[:4]], "mine", EXTENDED, IMAGE, "all")
     assert [one.task for one in related] == ["one", "other"]
     assert [len(one.table) for one in related] == [10, 10]
+    assert [one.task for one in relate_all([rows], "one", EXTENDED, IMAGE, "all")] == ["other"]
+    with pytest.raises(ObservationError, match="no task but one"):
+        relate_all([[row for row in rows if row.task == "one"]], "one", EXTENDED, IMAGE, "all")
+
+
+def test_a_task_without_a_network_in_the_train_split_is_left_out():
+    rows = [network(width, "many") for width in range(4, 24)]
+    few = next(one for width in range(4, 99) if held_out((one := network(width, "few")).architecture))
+    assert [one.task for one in relate_all([[*rows, few]], "mine", EXTENDED, IMAGE, "train")] == ["many"]
 
 
 def test_networks_too_deep_for_the_own_images_are_learnt_from_elsewhere():

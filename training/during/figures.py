@@ -50,7 +50,8 @@ def cuts(epochs: int) -> dict[float, int]:
 def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
     """Coverage and mean width of the intervals, their margins taken from the other folds alone.
 
-    `coverage` is over all epochs to come, `final_coverage` and `final_width` are for the last.
+    `coverage` is over all epochs to come (of long curves, over the milestones), `final_coverage` and `final_width` are
+    for the last.
     """
     inside, final_inside, widths = [], [], []
     for number in np.unique(crossed.fold):

@@ -42,7 +42,7 @@ def _recipe(card: Card) -> Recipe:
 
 def _related(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Related]:
     """Return the tables that a predictor's members began from."""
-    found = relate_all(tables, card.layer_code, card.image, card.training.get("split", "all"))
+    found = relate_all(tables, card.task, card.layer_code, card.image, card.training.get("split", "all"))
     wanted, given = sorted(card.training.get("pretrained_on", {})), sorted(one.task for one in found)
     if wanted != given:
         raise ObservationError(

@@ -53,7 +53,7 @@ def _related(task: Task, networks: Networks, card: Card | None, tasks: Sequence[
     """Return the tables that a card's predictor began from, without the networks of the task's test split."""
     names = card.training.get("pretrained_on", {}) if card else {}
     rows = [one.rows for one in tasks if one.name in names]
-    others = relate_all(rows, EXTENDED, networks.image, "train")
+    others = relate_all(rows, task.name, EXTENDED, networks.image, "train")
     fitting, _ = task.parts(networks)[0]
     return begin_from(others, networks.table, networks.rows(fitting).table)
 
