@@ -29,6 +29,12 @@ def tiny_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A predictor that takes a noticeable time for every call."""
+    return graphs.artifact(tmp_path / "slow", model=graphs.graph(loops=100))
+
+
+@pytest.fixture
 def serve(tiny: Path) -> Iterator[Serve]:
     """Start applications with the settings given; `tiny` alone by default."""
     with ExitStack() as stack:

@@ -1,13 +1,10 @@
 """Batches, queue, deadlines, cache: what concurrent callers get is theirs, on time or refused honestly."""
 
-import json
-import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import httpx2
@@ -18,8 +15,6 @@ from starlette.testclient import TestClient
 from model.artifact import read_artifact
 from model.runtime import Predictor
 from service.cache import CurveCache
-from service.problems import Problem
-from service.routes.predict import read_call
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
@@ -47,12 +42,6 @@ def together(calls: list[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.join(60)
     return results
-
-
-@pytest.fixture
-def slow(tmp_path: Path) -> Path:
-    """A predictor that takes a noticeable time for every call."""
-    return graphs.artifact(tmp_path / "slow", model=graphs.graph(loops=100))
 
 
 def value(client: TestClient, name: str) -> float:
@@ -128,48 +117,6 @@ def test_a_poisonous_network_fails_alone(serve: Serve) -> None:
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_full_queue_is_a_429_with_retry_after(serve: Serve, slow: Path) -> None:
-    """Cost beyond the queue's is refused at once; what was admitted is answered."""
-    client = serve(models=(slow,), max_queue_cost=100, batch_cost=20)
-    responses = together(
-        [lambda n=n: client.post("/predict", json={"architectures": [network(18, n)]}) for n in range(24)]
-    )
-    statuses = [response.status_code for response in responses]
-    assert set(statuses) == {200, 429}
-    refused = next(response for response in responses if response.status_code == 429)
-    assert problem(refused, 429)["type"] == "/problems/queue-full"
-    assert int(refused.headers["retry-after"]) >= 1
-    assert value(client, 'predictor_rejected_total{reason="queue_full"}') == statuses.count(429)
-
-
-def test_a_request_that_can_never_fit_is_a_413(serve: Serve) -> None:
-    """One step inside the cost limit is answered, one outside is refused for good."""
-    client = serve(max_queue_cost=100)
-    fits = [{"layers": [RELU] * 50}, {"layers": [{"type": "tanh"}] * 50}]
-    assert client.post("/predict", json={"architectures": fits}).status_code == 200
-    too_much = [{"layers": [{"type": "sigmoid"}] * 51}, {"layers": [{"type": "batch_norm"}] * 51}]
-    assert problem(client.post("/predict", json={"architectures": too_much}), 413)["limit"] == 100
-
-
-def test_a_passed_deadline_is_a_504(serve: Serve, slow: Path) -> None:
-    """The header sets it, the limit caps it, nonsense in it is refused."""
-    client = serve(models=(slow,))
-    body = {"architectures": [network(3)]}
-    late = client.post("/predict", json=body, headers={"X-Request-Timeout-Ms": "1"})
-    assert problem(late, 504)["type"] == "/problems/deadline-exceeded"
-    assert client.post("/predict", json=body, headers={"X-Request-Timeout-Ms": "999999"}).status_code == 200
-    for nonsense in ("0", "-1", "soon", "1.5", "9" * 40):
-        problem(client.post("/predict", json=body, headers={"X-Request-Timeout-Ms": nonsense}), 400)
-
-
-def test_a_deadline_limit_holds_one_step_outside(serve: Serve, slow: Path) -> None:
-    """A caller who asks for more time than the limit gets the limit."""
-    client = serve(models=(slow,), max_deadline_ms=1)
-    problem(
-        client.post("/predict", json={"architectures": [network(3)]}, headers={"X-Request-Timeout-Ms": "60000"}), 504
-    )
-
-
 def test_clients_that_hung_up_are_skipped(tmp_path: Path) -> None:
     """Work that nobody waits for any more is not done, and counted."""
     slower = graphs.artifact(tmp_path / "slower", model=graphs.graph(loops=2000))
@@ -206,46 +153,6 @@ def test_a_large_request_does_not_hold_up_a_small_one(serve: Serve, tmp_path: Pa
     large = [network(30, n) for n in range(150)]
     together([lambda: ask("large", large, 0), lambda: ask("small", [network(3, 7)], 0.4)])
     assert finished == ["small", "large"]
-
-
-def answer_to_headers(port: int, timeout_ms: int, size: int) -> bytes:
-    """Announce a body, do not send it, and return the first line of the answer; nothing when none comes soon."""
-    head = (
-        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n"
-        f"X-Request-Timeout-Ms: {timeout_ms}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as caller:
-        caller.sendall(head.encode())
-        caller.settimeout(0.5)
-        with suppress(TimeoutError):
-            return caller.recv(4096).partition(b"\r\n")[0]
-    return b""
-
-
-def test_who_would_wait_too_long_is_refused_from_the_headers(tmp_path: Path) -> None:
-    """While much waits, an impatient caller gets a 429 without sending the body; a patient one is heard."""
-    slower = graphs.artifact(tmp_path / "slower", model=graphs.graph(loops=300))
-    with running(slower, PEEPHOLE_BATCH_COST="64", PEEPHOLE_STALL_SECONDS="60", PEEPHOLE_HANG_SECONDS="60") as live:
-        assert answer_to_headers(live.port, 50, 100_000) == b"", "an idle service waits for the body"
-        statuses: list[int] = []
-
-        def ask(n: int) -> None:
-            networks = [network(30, 100 * n + i) for i in range(40)]
-            response = httpx2.post(live.url + "/predict", json={"architectures": networks}, timeout=60)
-            statuses.append(response.status_code)
-
-        threads = [threading.Thread(target=ask, args=(n,)) for n in range(3)]
-        for thread in threads:
-            thread.start()
-        limit = time.monotonic() + 20
-        refused = False
-        while not refused and any(thread.is_alive() for thread in threads) and time.monotonic() < limit:
-            refused = answer_to_headers(live.port, 50, 100_000).startswith(b"HTTP/1.1 429")
-        assert refused
-        assert answer_to_headers(live.port, 60_000, 1000) == b"", "a patient caller is let in"
-        for thread in threads:
-            thread.join(60)
-        assert statuses == [200] * 3
 
 
 def test_loading_is_a_503_until_it_is_done(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
@@ -300,13 +207,6 @@ def test_reading_does_not_hold_up_what_was_met_before(serve: Serve) -> None:
     assert all(one.result() for one in busy)
     assert answer.json()["predictions"] == expected
     assert problem(late, 504)["type"] == "/problems/deadline-exceeded"
-
-
-def test_reading_ends_with_the_deadline(serve: Serve) -> None:
-    service = serve().app.state.service  # type: ignore[attr-defined]
-    with pytest.raises(Problem, match="deadline"):
-        read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() - 1)
-    assert read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() + 60)
 
 
 def test_a_remembered_curve_does_not_keep_its_population() -> None:

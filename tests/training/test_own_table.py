@@ -1,8 +1,6 @@
 """Anyone's table: what is meant the same is read the same, each bad row is named, and any curves can be fitted to."""
 
 import json
-import warnings
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,17 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 from cli.fit import register
-from model.artifact import read_artifact
-from model.runtime import Predictor
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
-from training.during.fit import fit_continuation
-from training.fit import fit
-from training.fit_ensemble import process_part
-from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, ObservationError, architecture_id, read
 from training.own_table import load, without_duplicates
-from training.recipe import Recipe
 from training.table import tabulate
 
 LAYERS = [
@@ -32,7 +23,6 @@ LAYERS = [
     {"type": "conv", "kernel_size": [1, 3], "channel_ratio": 1.5},
     {"type": "max_pool", "kernel_size": 2},
 ]
-TINY = Recipe(members=1, passes=1, attempts=1)
 
 
 def row(**changes):
@@ -237,73 +227,6 @@ def test_equal_rows_are_dropped_and_runs_without_seeds_are_numbered():
     kept, dropped = without_duplicates(rows)
     assert dropped == 1
     assert [(one.seed, one.accuracy) for one in kept] == [(0, [0.5]), (1, [0.6]), (2, [0.7])]
-
-
-def check(folder, fitted):
-    """An artifact answers with whole curves inside their intervals for every network of its table."""
-    predictor = Predictor(read_artifact(folder))
-    table = fitted.table
-    curves = predictor.run(table.codes, table.lengths, range(1, predictor.card.epochs + 1))
-    assert curves.accuracy.shape == (len(table), table.epochs)
-    assert np.isfinite([curves.accuracy, curves.lower, curves.upper]).all()
-    assert (curves.lower <= curves.accuracy).all()
-    assert (curves.accuracy <= curves.upper).all()
-    json.loads((folder / "card.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in the card"))
-
-
-@pytest.mark.parametrize(
-    ("code", "lengths"),
-    [
-        ("extended", [1] * 20),
-        ("extended", [*([1, 2, 3] * 7), 6]),  # one network alone reaches epoch 6
-        ("paper", [1, 2] * 10),
-    ],
-)
-def test_curves_of_any_length_make_a_predictor_and_a_continuation(tmp_path, monkeypatch, code, lengths):
-    monkeypatch.setattr("training.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
-    rows = [Observation.model_validate(one) for one in networks(lengths)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = fit(rows, tmp_path, code_name=code, recipe=TINY)
-        check(tmp_path, fitted)
-        if fitted.card.epochs > 1:
-            validated = fitted.out_of_fold
-            card = fit_continuation(tmp_path, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
-            json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
-            assert card.epochs == max(lengths)
-
-
-def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
-    """The commands from a table with bad rows to figures, with nothing but three fields in a row."""
-    monkeypatch.setattr("training.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
-    table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24), row(accuracy=[]))
-    commands = typer.Typer()
-    register(commands)
-    run = CliRunner().invoke
-    arguments = ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), "--code", "paper"]
-    refused = run(commands, arguments)
-    assert refused.exit_code == 1
-    assert "line 25: accuracy is empty" in str(refused.exception)
-    fitted = run(commands, [*arguments, "--skip-bad-rows"])
-    assert fitted.exit_code == 0, fitted.output
-    assert "24 networks are few" in fitted.stderr
-    data = json.loads((tmp_path / "mine" / "card.json").read_text())["training"]["data"]
-    assert (data["networks"], data["rows_skipped"], data["epochs"]["max"]) == (24, 1, 1)
-    arguments = ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine")]
-    found = run(commands, [*arguments, "--skip-bad-rows", "--json", "--part", "all"])
-    assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
-
-
-def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
-    rows = [Observation.model_validate(one) for one in networks([1] * 30)]
-    small = replace(TINY, process_networks=12)
-    first = fit(rows, tmp_path / "a", recipe=small)
-    assert first.card.training["process_fitted_to"] == 12
-    check(tmp_path / "a", first)
-    assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
-    assert process_part(30, TINY, 0).tolist() == list(range(30))
-    assert len(set(process_part(30, small, 0))) == 12
-    assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
 
 
 def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():
