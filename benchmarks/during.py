@@ -11,7 +11,6 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ import torch
 import typer
 from sklearn.model_selection import KFold
 
+from benchmarks.curves import fingerprint
 from model.artifact import read_artifact
 from model.continuation import read_continuation
 from model.networks.layer_features import LayerQuantities
@@ -65,7 +65,7 @@ def main(
     methods: dict[str, Callable[[], FinalPredictor]] = {"ν-SVR (Baker et al.)": BakerSVR}
     if slow:
         methods |= {"LC-Net (Klein et al.)": _lc_net, "parametric mixture (Domhan et al.)": ParametricMixture}
-    digest = sha256(np.ascontiguousarray(curves).tobytes()).hexdigest()[:12]
+    digest = fingerprint(curves)
     result: dict[str, Any] = {"task": card.task, "networks": len(curves), "curves": digest, "seen": {}}
     before = json.loads(out.read_text()) if out.exists() else {}
     kept = before["seen"] if before.get("curves") == digest else {}
