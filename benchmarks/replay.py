@@ -43,12 +43,13 @@ def prepare(
     from training.during.ridges import cross_fit, final_quantiles, logit
     from training.observations import read
 
+    card = read_artifact(artifact).card
+    if len(milestones(card.epochs)) < card.epochs:
+        raise typer.BadParameter("such long curves are continued from milestones; a replay judges after every epoch")
     related = [read(table) for table in pretrain or ()]
-    prior = out_of_fold(read(data), read_artifact(artifact).card, related=related, cache=cache, on_fit=print)
+    prior = out_of_fold(read(data), card, related=related, cache=cache, on_fit=print)
     whole = ~np.isnan(prior.table.curves).any(axis=1)
     curves, fold = prior.table.curves[whole], prior.fold[whole]
-    if len(milestones(curves.shape[1])) < curves.shape[1]:
-        raise typer.BadParameter("such long curves are continued from milestones; a replay judges after every epoch")
     kept: dict[str, np.ndarray] = {"curves": curves, "fold": fold}
     for name, known in (("alone", None), ("prior", logit(prior.predicted[whole]))):
         crossed, _ = add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)
