@@ -40,6 +40,7 @@ def check(folder, fitted):
     [
         ("extended", [1] * 20),
         ("extended", [*([1, 2, 3] * 7), 6]),  # one network alone reaches epoch 6
+        ("extended", [*([50, 20] * 10), 40]),  # long enough to be known by milestones
         ("paper", [1, 2] * 10),
     ],
 )
