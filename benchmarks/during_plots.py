@@ -3,7 +3,7 @@
     python -m benchmarks.during_plots --data TABLE --artifact model/zoo/metaqnn-cifar10
 
 `curve.png` continues a network of the table after 1, 2, 5 and 10 epochs, `replay.png` shows the replays in docs/data,
-and `weights.png` what each statistic of the weights is worth (the card of model/zoo/mnist-mini).
+and `weights.png` what each statistic of the weights is worth (`docs/data/weights.json`).
 """
 
 import json
@@ -21,7 +21,6 @@ import matplotlib.pyplot as plt
 from model.artifact import read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
-from model.weights import read_weights_predictor
 from training.observations import read
 from training.table import tabulate
 
@@ -83,17 +82,14 @@ def draw_replays() -> None:
     figure.savefig(PICTURES / "replay.png", dpi=110)
 
 
-def draw_weights(folder: Path) -> None:
-    predictor = read_weights_predictor(folder)
-    if predictor is None:
-        print(f"{folder} cannot read weights: no picture of it")
-        return
-    metrics = predictor.card.metrics
-    bars = {"all, final": metrics["cross_validation"]["r2"], "all, at a quarter": metrics["quarter_of_training"]["r2"]}
-    bars |= {name: entry["r2"] for name, entry in metrics["each_alone"].items()}
-    figure, axis = plt.subplots(figsize=(7, 4))
+def draw_weights(file: Path) -> None:
+    found = json.loads(file.read_text())
+    task, worth = found["worth"]["task"], found["worth"]["figures"]
+    bars = {"shipped (held out)": found["tasks"][task]["held_out"]["r2"], "trees: all": worth["all"]["r2"]}
+    bars |= {f"trees: {name}": entry["alone"]["r2"] for name, entry in worth.items() if name != "all"}
+    figure, axis = plt.subplots(figsize=(7, 4.5))
     axis.barh(list(bars)[::-1], list(bars.values())[::-1], color=COLOUR)
-    axis.set_xlabel(f"R2 of the final accuracy, {predictor.card.training['networks']} networks, five-fold")
+    axis.set_xlabel(f"R2 of the final accuracy of {task}; trees: cross-validated, each alone")
     figure.tight_layout()
     figure.savefig(PICTURES / "weights.png", dpi=110)
 
@@ -101,7 +97,7 @@ def draw_weights(folder: Path) -> None:
 def main(data: Annotated[Path, typer.Option()], artifact: Annotated[Path, typer.Option()]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     draw_replays()
-    draw_weights(Path("model/zoo/mnist-mini"))
+    draw_weights(Path("docs/data/weights.json"))
     draw_curve(data, artifact)
 
 

@@ -2,37 +2,56 @@
 
     python -m benchmarks.weights data/mnist-mini.parquet data/cifar10-mini.parquet --out docs/data/weights.json
 
-Everything is fitted to the training split alone. What each statistic is worth is cross-validated within that split of
-the first table.
+Everything is fitted to the training split alone, members to the other tables' training split first. What each statistic
+is worth is cross-validated with trees within that split of the first table.
 """
 
 import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
 
 from model.weight_features import FEATURES
-from training.during.fit_weights import (
-    WeightsTable,
-    cross_validated,
-    figures,
-    fitted,
-    groups,
-    tabulate_weights,
-)
+from model.weights import over_floor, within_reach
+from training.baselines.weight_trees import feature_groups, weight_trees
+from training.during.fit_weights import Fit, by_reader, cross_validated, figures
+from training.during.weights_table import WeightsTable, tabulate_weights
 from training.observations import held_out, read
 
-SHARES = (0.25, 0.5, 1.0)
-DRAWS = 3
+SHARES = (0.25, 0.5)
 WORST = 10
+Floats = NDArray[np.floating]
+Splits = dict[str, tuple[WeightsTable, WeightsTable]]
+"""Training split and held-out networks of each task."""
+Reads = Callable[[WeightsTable], Floats]
 
 
 def _split(table: WeightsTable) -> tuple[WeightsTable, WeightsTable]:
     held = np.array([held_out(name) for name in table.groups])
-    return table.only(~held), table.only(held)
+    return table.only(np.flatnonzero(~held)), table.only(np.flatnonzero(held))
+
+
+def _by_trees(columns: NDArray[np.intp]) -> Fit:
+    """Return how trees are fitted to some of the summary's features."""
+
+    def fit(table: WeightsTable, _: Sequence[WeightsTable]) -> Reads:
+        trees = weight_trees().fit(table.summary[:, columns].astype(np.float32), table.final)
+        return lambda asked: within_reach(trees.predict(asked.summary[:, columns].astype(np.float32)))
+
+    return fit
+
+
+def _over_floor(fit: Fit, table: WeightsTable, related: Sequence[WeightsTable] = ()) -> Reads:
+    """Fit to a whole table, and put the floor that its cross-validation gives under what is read."""
+    reads, floor = fit(table, related), cross_validated(table, fit, related).floor
+    return lambda asked: over_floor(reads(asked), floor)
 
 
 def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -42,63 +61,76 @@ def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> ND
     return aligned
 
 
-def _learning(learnt: WeightsTable, test: WeightsTable) -> dict[str, float]:
-    """Return R2 on held-out networks by size of the training split, the mean of a few draws."""
+def _learning(learnt: WeightsTable, test: WeightsTable, related: Sequence[WeightsTable]) -> dict[str, float]:
+    """Return R2 on held-out networks by size of the training split, of parts drawn at random, without a floor."""
     rng, found = np.random.default_rng(0), {}
     for share in SHARES:
         size = round(share * len(learnt.final))
-        draws = [np.sort(rng.permutation(len(learnt.final))[:size]) for _ in range(DRAWS if share < 1 else 1)]
-        scores = [figures(test, fitted(learnt.only(chosen)).accuracies(test.rows))["r2"] for chosen in draws]
-        found[str(size)] = round(float(np.mean(scores)), 4)
+        part = learnt.only(np.sort(rng.permutation(len(learnt.final))[:size]))
+        found[str(size)] = figures(test, by_reader()(part, related)(test))["r2"]
     return found
 
 
 def _worth(learnt: WeightsTable) -> dict[str, Any]:
+    """Return what trees make of each statistic, alone and left out; they are fitted in seconds."""
     everything = np.arange(len(FEATURES))
-    found: dict[str, Any] = {"all": figures(learnt, cross_validated(learnt).predicted)}
-    for name, chosen in groups().items():
-        alone = figures(learnt, cross_validated(learnt, chosen).predicted)
-        without = figures(learnt, cross_validated(learnt, np.setdiff1d(everything, chosen)).predicted)
-        found[name] = {"alone": alone, "left_out": without}
+    found: dict[str, Any] = {"all": figures(learnt, cross_validated(learnt, _by_trees(everything)).predicted)}
+    for name, chosen in feature_groups().items():
+        alone = cross_validated(learnt, _by_trees(chosen)).predicted
+        without = cross_validated(learnt, _by_trees(np.setdiff1d(everything, chosen))).predicted
+        found[name] = {"alone": figures(learnt, alone), "left_out": figures(learnt, without)}
         print(name, found[name], flush=True)
     return found
 
 
+def _judge(task: str, final: Splits, quarter: Splits) -> dict[str, Any]:
+    """Return what is read of a task's held-out networks, in several ways."""
+    torch.set_num_threads(1)
+    (learnt, test), (early, early_test) = final[task], quarter[task]
+    others = [other for other in final if other != task]
+    related = [final[other][0] for other in others]
+    read, floor = by_reader()(learnt, related)(test), cross_validated(learnt, by_reader(), related).floor
+    predicted = over_floor(read, floor)
+    error = np.sort((predicted - test.final) ** 2)[::-1]
+    early_reads = _over_floor(by_reader(), early, [quarter[other][0] for other in others])
+    entry: dict[str, Any] = {
+        "training_rows": len(learnt.final),
+        "held_out_rows": len(test.final),
+        "held_out_networks": len(set(test.groups.tolist())),
+        "held_out": figures(test, predicted),
+        "own_task_alone": figures(test, _over_floor(by_reader(), learnt)(test)),
+        "trees": figures(test, _over_floor(_by_trees(np.arange(len(FEATURES))), learnt)(test)),
+        "quarter_of_training": figures(early_test, early_reads(early_test)),
+        "error_of_the_worst": {"networks": WORST, "share": round(float(error[:WORST].sum() / error.sum()), 3)},
+        "r2_by_training_rows": {
+            **_learning(learnt, test, related),
+            str(len(learnt.final)): figures(test, read)["r2"],
+        },
+        "from_other_task": {},
+    }
+    for other in others:
+        foreign = _over_floor(by_reader(), final[other][0])(test)
+        entry["from_other_task"][other] = {
+            "as_it_is": figures(test, foreign),
+            "rank_aligned": figures(test, _aligned(foreign, learnt.final)),
+        }
+    print(task, json.dumps(entry), flush=True)
+    return entry
+
+
 def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
-    final: dict[str, tuple[WeightsTable, WeightsTable]] = {}
-    quarter: dict[str, tuple[WeightsTable, WeightsTable]] = {}
-    result: dict[str, Any] = {}
+    final: Splits = {}
+    quarter: Splits = {}
     for path in tables:
         rows = read(path)
         task = rows[0].task
         final[task], quarter[task] = (_split(tabulate_weights(rows, moment)) for moment in ("final", "quarter"))
-    models = {task: fitted(learnt) for task, (learnt, _) in final.items()}
-    for task, (learnt, test) in final.items():
-        predicted = models[task].accuracies(test.rows)
-        error = np.sort((predicted - test.final) ** 2)[::-1]
-        early, early_test = quarter[task]
-        entry: dict[str, Any] = {
-            "training_rows": len(learnt.final),
-            "held_out_rows": len(test.final),
-            "held_out_networks": len(set(test.groups.tolist())),
-            "held_out": figures(test, predicted),
-            "quarter_of_training": figures(early_test, fitted(early).accuracies(early_test.rows)),
-            "error_of_the_worst": {"networks": WORST, "share": round(float(error[:WORST].sum() / error.sum()), 3)},
-            "r2_by_training_rows": _learning(learnt, test),
-            "from_other_task": {},
-        }
-        for other, model in models.items():
-            if other != task:
-                foreign = model.accuracies(test.rows)
-                entry["from_other_task"][other] = {
-                    "as_it_is": figures(test, foreign),
-                    "rank_aligned": figures(test, _aligned(foreign, learnt.final)),
-                }
-        result[task] = entry
-        print(task, json.dumps(entry), flush=True)
-        out.write_text(json.dumps({"tasks": result}, indent=1) + "\n")
-    task, (learnt, _) = next(iter(final.items()))
-    whole = {"tasks": result, "worth": {"task": task, "figures": _worth(learnt)}}
+    first = next(iter(final))
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        judged = {task: pool.submit(_judge, task, final, quarter) for task in final}
+        worth = pool.submit(_worth, final[first][0])
+        result = {task: future.result() for task, future in judged.items()}
+        whole = {"tasks": result, "worth": {"task": first, "figures": worth.result()}}
     out.write_text(json.dumps(whole, indent=1) + "\n")
     print(markdown(whole))
 
@@ -107,7 +139,12 @@ def markdown(result: dict[str, Any]) -> str:
     """Return the figures as two tables: tasks, and what each statistic is worth."""
     lines = ["| held-out networks of | what is read | tau | R2 | MAE |", "| --- | --- | --- | --- | --- |"]
     for task, entry in result["tasks"].items():
-        found = {"final weights": entry["held_out"], "weights at a quarter of training": entry["quarter_of_training"]}
+        found = {
+            "final weights": entry["held_out"],
+            "final weights, without another task first": entry["own_task_alone"],
+            "final weights, by trees on the summary": entry["trees"],
+            "weights at a quarter of training": entry["quarter_of_training"],
+        }
         for other, figure in entry["from_other_task"].items():
             found[f"final weights, by what was fitted to {other}"] = figure["as_it_is"]
             found[f"the same, its ranks turned into accuracies of {task}"] = figure["rank_aligned"]

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from cli.quiet import hush_exporter
 from model.artifact import read_artifact
 from model.continuation import ContinuationCard
 from training.during.fit import fit_continuation
 from training.during.fit_weights import fit_weights as fit_weights_to
+from training.during.fit_weights import members_to_fit
 from training.during.prior import out_of_fold
 from training.observations import read
+from training.tasks import other_tasks
 
 _ROWS = {
     "before_training": "before training",
@@ -56,6 +60,7 @@ def fit_during(
 
     Example: `peephole fit-during --data digits.parquet --artifact my-models/digits-mini`
     """
+    hush_exporter()
     card = read_artifact(artifact).card
     if card.epochs < 2:
         raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
@@ -73,23 +78,29 @@ def fit_during(
 def fit_weights(
     data: Annotated[Path, typer.Option(help="Table of measured networks with `weight_stats` (`peephole collect`).")],
     artifact: Annotated[Path, typer.Option(help="Folder of the task's artifact; the result is written here.")],
-    other: Annotated[Path | None, typer.Option(help="Table of another task, to measure what carries over.")] = None,
+    pretrain: Annotated[
+        list[Path] | None, typer.Option(help="Table of another task to learn from first (repeatable).")
+    ] = None,
 ) -> None:
     """Fit what reads accuracy off trained weights (`peephole predict-weights`, `POST /predict-weights`).
 
     Example: `peephole fit-weights --data data/mnist-mini.parquet --artifact my-models/mnist-mini`
     """
+    hush_exporter()
     task = read_artifact(artifact).card.task
     rows = [row for row in read(data) if row.task == task]
-    card = fit_weights_to(artifact, task, rows, other=read(other) if other else ())
+    others = other_tasks([read(table) for table in pretrain or ()], task)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
+        card = fit_weights_to(artifact, task, rows, related=others, on_member=lambda: progress.advance(bar))
     table = RichTable("what is read", "tau", "R2", "MAE", title=f"{task}: {card.training['networks']} networks")
-    titles = {"cross_validation": "final weights", "quarter_of_training": "weights at a quarter of training"}
-    found = {title: card.metrics[name] for name, title in titles.items()}
-    found |= {f"final weights, {name} alone": figures for name, figures in card.metrics["each_alone"].items()}
-    if "other_task" in card.metrics:
-        found[f"final weights of {card.metrics['other_task']['task']}, not fitted again"] = card.metrics["other_task"]
-    for title, f in found.items():
-        table.add_row(title, f"{f['tau']:.3f}", f"{f['r2']:.3f}", f"{f['mae']:.4f}")
+    for name, title in (
+        ("cross_validation", "final weights"),
+        ("quarter_of_training", "weights at a quarter of training"),
+    ):
+        found = card.metrics[name]
+        table.add_row(title, f"{found['tau']:.3f}", f"{found['r2']:.3f}", f"{found['mae']:.4f}")
     Console().print(table)
 
 

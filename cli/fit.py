@@ -1,7 +1,6 @@
 """`peephole fit` and `peephole evaluate`."""
 
 import json
-import logging
 import math
 import warnings
 from enum import StrEnum
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from cli.quiet import hush_exporter
 from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
 from model.ulc import CODES, LayerCode
@@ -105,8 +105,7 @@ def fit(
 
     Example: `peephole fit --observations mine.parquet --out my-predictor`
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"torch|onnxscript|copyreg|sklearn")
+    hush_exporter()
     table = _load(
         observations,
         CODES[code.value],

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import Field
 
-from model.artifact import ArtifactError, HasDigest, read_verified
+from model.artifact import HasDigest, read_verified
+from model.small_graph import open_graph
 
 CONTINUATION_FILE = "continuation.onnx"
 CONTINUATION_CARD_FILE = "continuation.json"
@@ -72,17 +72,7 @@ class Continuation:
 
     def __init__(self, card: ContinuationCard, model: bytes) -> None:
         self.card = card
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a different class for each status
-            raise ArtifactError(f"{CONTINUATION_FILE} of {card.task}: {str(error).splitlines()[0][:300]}") from error
-        names = tuple(entry.name for entry in self._session.get_inputs())
-        if names != CONTINUATION_INPUTS:
-            raise ArtifactError(f"{CONTINUATION_FILE} of {card.task}: its inputs are {names}, not a continuation's")
+        self._session = open_graph(model, f"{CONTINUATION_FILE} of {card.task}", CONTINUATION_INPUTS)
 
     def run(
         self,

@@ -2,8 +2,9 @@
 
 Networks differ in depth and in kinds of layers. Tensors are therefore sorted by what they are (weights, the biases of
 those, scales and shifts of normalisation), weights are measured in the standard deviation they start from (He et al.,
-arXiv 1502.01852), the first and last tensors of each kind stand by themselves, and those of all are summarised. Only
-numpy is needed; nothing here knows how the tensors were stored.
+arXiv 1502.01852). As a summary, the first and last tensors of each kind stand by themselves, and those of all are
+described together; besides, there are the layers one by one. Only numpy is needed; nothing here knows how the tensors
+were stored.
 """
 
 import math
@@ -28,7 +29,14 @@ FEATURES = (
     *(f"{kind}.tensors" for kind in KINDS),
     *(f"{kind}.{place}.{name}" for kind in KINDS for place in (*PLACES, *SUMMARIES) for name in STATISTICS),
 )
+LAYER_STATISTICS = (
+    *(f"weight.{name}" for name in STATISTICS),
+    *(f"bias.{name}" for name in STATISTICS),
+    "normalisation",
+)
 ABSENT = -20.0
+LARGEST = 1e38
+"""What single precision holds; squares of more would soon be endless."""
 _TINY = 1e-12
 _NORMAL_SPREAD = 1.349
 """Interquartile range of a normal distribution, in standard deviations."""
@@ -54,18 +62,21 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
     """Return mean, variance and `QUANTILES` of each tensor, in that order.
 
     Raises:
-        ValueError: naming tensors that are empty or hold values that are not finite, where a name looks like one.
+        ValueError: naming tensors that are empty or hold values that are not finite or absurd, where a name looks like
+            one.
     """
     found, bad = {}, []
     for name, tensor in tensors.items():
         values = np.asarray(tensor, dtype=np.float64).ravel()
-        if not values.size or not np.isfinite(values).all():
+        if values.size and np.abs(values).max() <= LARGEST:  # not so for NaN either
+            found[name] = [float(values.mean()), float(values.var()), *np.quantile(values, QUANTILES).tolist()]
+        else:
             bad.append(name)
-            continue
-        found[name] = [float(values.mean()), float(values.var()), *np.quantile(values, QUANTILES).tolist()]
     if bad:
         named = ", ".join(sorted(filter(_NAME.fullmatch, bad))[:5]) or "their names are no identifiers"
-        raise ValueError(f"{len(bad)} tensors are empty or hold values that are not finite: {named}")
+        raise ValueError(
+            f"{len(bad)} tensors are empty or hold values that are not finite or over {LARGEST:g}: {named}"
+        )
     return found
 
 
@@ -115,24 +126,51 @@ def _lined_up(table: Floats) -> Floats:
     return np.concatenate([table[index].ravel(), *sums])
 
 
-def features(weights: Weights) -> Floats:
-    """Return one row of features, float64 [len(FEATURES)], in the order of `FEATURES`.
+def _described_tensors(weights: Weights) -> list[tuple[str, str, list[float]]]:
+    """Return layer, kind and `STATISTICS` of each tensor, in the order of the layer numbers in the names.
 
-    Tensors whose name ends in `weight` or `bias` count; the order is that of the layer numbers in the names.
+    Tensors whose name ends in `weight` or `bias` count.
 
     Raises:
         ValueError: when there is no `weight` tensor.
     """
-    tables: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
+    found = []
     for name in sorted(weights.statistics, key=natural_order):
         layer, _, last = name.rpartition(".")
         if last not in ("weight", "bias"):
             continue
         fan_in = weights.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
         kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
-        tables[kind].append(_described(weights.statistics[name], kind, fan_in))
-    if not tables["weight"]:
+        found.append((layer, kind, _described(weights.statistics[name], kind, fan_in)))
+    if not any(kind == "weight" for _, kind, _ in found):
         raise ValueError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
+    return found
+
+
+def features(weights: Weights) -> Floats:
+    """Return one row of features, float64 [len(FEATURES)], in the order of `FEATURES`.
+
+    Raises:
+        ValueError: when there is no `weight` tensor.
+    """
+    tables: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
+    for _, kind, described in _described_tensors(weights):
+        tables[kind].append(described)
     nothing = np.full((len(PLACES) + len(SUMMARIES)) * len(STATISTICS), ABSENT)
     rows = [_lined_up(np.array(tables[kind])) if tables[kind] else nothing for kind in KINDS]
     return np.concatenate([[float(len(tables[kind])) for kind in KINDS], *rows])
+
+
+def layer_statistics(weights: Weights) -> Floats:
+    """Return the layers one by one, float64 [layers, len(LAYER_STATISTICS)]; what a layer does not have is 0.
+
+    Raises:
+        ValueError: when there is no `weight` tensor.
+    """
+    rows: dict[str, Floats] = {}
+    for layer, kind, described in _described_tensors(weights):
+        row = rows.setdefault(layer, np.zeros(len(LAYER_STATISTICS)))
+        first = 0 if kind in ("weight", "scale") else len(STATISTICS)
+        row[first : first + len(STATISTICS)] = described
+        row[-1] = kind in ("scale", "shift")
+    return np.stack(list(rows.values()))

@@ -1,23 +1,40 @@
-"""Read a network's accuracy off its trained weights: a graph of trees in an artifact's folder."""
+"""Read a network's accuracy off its trained weights: a graph in an artifact's folder, run by ONNX Runtime.
+
+The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`, padded), `lengths` int32 [batch] and
+`summary` float32 [batch, features] (`features`), and gives `accuracy` float32 [batch].
+"""
 
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime as ort
+from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from model.artifact import ArtifactError, HasDigest, read_verified
-from model.weight_features import FEATURES, Floats, Weights, fan_ins, features, tensor_statistics
+from model.small_graph import open_graph
+from model.weight_features import (
+    FEATURES,
+    LAYER_STATISTICS,
+    Floats,
+    Weights,
+    fan_ins,
+    features,
+    layer_statistics,
+    tensor_statistics,
+)
 
 WEIGHTS_FILE = "weights.onnx"
 WEIGHTS_CARD_FILE = "weights.json"
+WEIGHTS_INPUTS = ("layers", "lengths", "summary")
+WEIGHTS_OUTPUT = "accuracy"
 NEAREST = 0.001
 """Predictions stay this far from 0 and 1, where log-odds have no end."""
 MOST_TENSORS = 10_000
@@ -33,7 +50,8 @@ class WeightsCard(HasDigest):
 
     Attributes:
         task: whose networks it was fitted to.
-        features: number of features it reads (`model.weight_features`).
+        features: number of summary features it reads (`model.weight_features`).
+        layer_statistics: number of statistics of a layer that it reads.
         floor: level and threshold of the accuracy of networks that learn nothing (`model.networks.floor`), where many
             of those that it was fitted to do.
         margin: half width of the interval, in log-odds.
@@ -42,9 +60,10 @@ class WeightsCard(HasDigest):
         sha256: of `weights.onnx`.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     task: str
     features: int
+    layer_statistics: int
     floor: tuple[float, float] | None = None
     margin: float
     interval_level: float = Field(gt=0, lt=1)
@@ -77,29 +96,42 @@ def over_floor(accuracies: Floats, floor: tuple[float, float] | None) -> Floats:
     return moved
 
 
+def pad_layers(layers: Sequence[Floats]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return the layers of networks, float32 [networks, most layers, statistics] with zeros behind, and lengths."""
+    lengths = np.array([len(one) for one in layers], dtype=np.int32)
+    padded = np.zeros((len(layers), lengths.max(), len(LAYER_STATISTICS)), dtype=np.float32)
+    for row, one in zip(padded, layers, strict=True):
+        row[: len(one)] = one
+    return padded, lengths
+
+
 class WeightsPredictor:
     """A loaded model. Safe to call from several threads."""
 
     def __init__(self, card: WeightsCard, model: bytes) -> None:
         self.card = card
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a different class for each status
-            raise ArtifactError(f"{WEIGHTS_FILE} of {card.task}: {str(error).splitlines()[0][:300]}") from error
-        if card.features != len(FEATURES):
-            raise ArtifactError(f"{WEIGHTS_FILE} of {card.task} reads {card.features} features, not {len(FEATURES)}")
+        self._session = open_graph(model, f"{WEIGHTS_FILE} of {card.task}", WEIGHTS_INPUTS)
+        sizes = card.features, card.layer_statistics
+        if sizes != (len(FEATURES), len(LAYER_STATISTICS)):
+            raise ArtifactError(
+                f"{WEIGHTS_FILE} of {card.task} reads {sizes[0]} features and {sizes[1]} statistics of a layer, "
+                f"not {len(FEATURES)} and {len(LAYER_STATISTICS)}; fit it again with `peephole fit-weights`"
+            )
 
-    def _read(self, rows: Floats) -> Floats:
-        (name,) = (entry.name for entry in self._session.get_inputs())
-        (predicted,) = self._session.run(None, {name: np.asarray(rows, dtype=np.float32)})
-        return within_reach(np.asarray(predicted, dtype=np.float64).ravel())
+    def _read(self, layers: Sequence[Floats], summary: Floats) -> Floats:
+        padded, lengths = pad_layers(layers)
+        feeds = {"layers": padded, "lengths": lengths, "summary": np.asarray(summary, dtype=np.float32)}
+        (predicted,) = self._session.run([WEIGHTS_OUTPUT], feeds)
+        return within_reach(np.asarray(predicted, dtype=np.float64))
 
-    def accuracies(self, rows: Floats) -> Floats:
-        """Return accuracies [networks] from features [networks, features]."""
-        return over_floor(self._read(rows), self.card.floor)
+    def accuracies(self, layers: Sequence[Floats], summary: Floats) -> Floats:
+        """Return accuracies [networks].
+
+        Args:
+            layers: `layer_statistics` of each network.
+            summary: `features` of each network [networks, features].
+        """
+        return over_floor(self._read(layers, summary), self.card.floor)
 
     def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
@@ -107,7 +139,7 @@ class WeightsPredictor:
         Raises:
             ValueError: when they are not a network's.
         """
-        read = self._read(features(weights)[None])
+        read = self._read([layer_statistics(weights)], features(weights)[None])
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
         middle = float(over_floor(read, self.card.floor)[0])

@@ -1,8 +1,8 @@
-"""Measured networks to `weights.onnx`: trees on statistics of the weights (Unterthiner et al., 2002.11448)."""
+"""Measured networks to `weights.onnx`: accuracy from statistics of the weights (Unterthiner et al., 2002.11448)."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,107 +10,52 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skl2onnx import to_onnx
-from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, VotingRegressor
 from sklearn.model_selection import GroupKFold
 
 from model.artifact import digest
-from model.shapes import Shape
-from model.weight_features import FEATURES, KINDS, STATISTICS, Weights, fan_ins, features
-from model.weights import WeightsCard, WeightsPredictor, over_floor, within_reach, write_weights_predictor
+from model.export import OPSET, TOLERANCE, serialised
+from model.networks.weights_reader import WeightsReader
+from model.weight_features import FEATURES, LAYER_STATISTICS
+from model.weights import (
+    WEIGHTS_INPUTS,
+    WEIGHTS_OUTPUT,
+    WeightsCard,
+    WeightsPredictor,
+    over_floor,
+    pad_layers,
+    within_reach,
+    write_weights_predictor,
+)
 from training.calibrate import FOLDS, LEVEL
-from training.cnn import build
 from training.during.figures import final_error, rounded
 from training.during.ridges import logit
+from training.during.weights_members import WeightsRecipe, fit_reader
+from training.during.weights_table import WeightsTable, tabulate_weights
 from training.floors import cross_floor, fit_floor, missed
-from training.observations import Observation, ObservationError
-from training.protocols import PROTOCOLS
+from training.observations import Observation
 
 Floats = NDArray[np.floating]
-FEWEST = 30
-TREES = 300
-TOLERANCE = 1e-5
-OPSETS = {"": 18, "ai.onnx.ml": 3}
-ALL = slice(None)
+BATCH = 256
 
 
-@dataclass(frozen=True)
-class WeightsTable:
-    """Features at one moment of training [networks, features], final accuracies, and the architecture of each row."""
-
-    rows: Floats
-    final: Floats
-    groups: NDArray[np.str_]
-
-    def only(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> "WeightsTable":
-        """Return some of the networks."""
-        return WeightsTable(self.rows[chosen], self.final[chosen], self.groups[chosen])
-
-
-def _fan_in(row: Observation) -> dict[str, int]:
-    """Return the fan-in of each weight tensor; tables keep no shapes, the layers give them."""
-    if row.in_channels and row.resolution:
-        image = Shape(row.in_channels, row.resolution, row.resolution)
-    elif row.task in PROTOCOLS:
-        image = PROTOCOLS[row.task].image
-    else:
-        raise ObservationError(f"rows of {row.task} need in_channels and resolution to learn from weight_stats")
-    with torch.device("meta"):
-        network = build(row.layers, image, classes=2)  # how many does not change any fan-in
-    return fan_ins({name: tensor.shape for name, tensor in network.named_parameters()})
-
-
-def tabulate_weights(observations: Sequence[Observation], moment: str) -> WeightsTable:
-    """Return the rows that have statistics of the weights at a moment, `quarter` or `final`.
-
-    Raises:
-        ObservationError: when there are too few, or the size of their images is not known.
-    """
-    used = [
-        row
-        for row in observations
-        if row.weight_stats
-        and row.status != "diverged"
-        and any(n.endswith("weight") for n in row.weight_stats.get(moment, {}))
-    ]
-    if len(used) < FEWEST:
-        raise ObservationError(f"{len(used)} rows with weight_stats; {FEWEST} is the least to learn from")
-    rows = np.array([features(Weights(row.weight_stats[moment], _fan_in(row))) for row in used if row.weight_stats])
-    groups = np.array([row.architecture for row in used])
-    return WeightsTable(rows, np.array([row.accuracy[-1] for row in used]), groups)
-
-
-def trees() -> VotingRegressor:
-    """Return the mean of boosted and of extremely randomised trees, unfitted; they err differently."""
-    boosted = GradientBoostingRegressor(
-        n_estimators=TREES,
-        max_depth=5,
-        min_samples_leaf=3,
-        learning_rate=0.05,
-        subsample=0.7,
-        max_features=0.1,
-        random_state=0,
-    )
-    extra = ExtraTreesRegressor(n_estimators=TREES // 2, min_samples_leaf=2, max_features=0.3, random_state=0)
-    return VotingRegressor([("boosted", boosted), ("extra", extra)])
-
-
-def _fit_trees(table: WeightsTable) -> VotingRegressor:
-    """Fit in the precision that the trees are run in."""
-    return trees().fit(table.rows.astype(np.float32), table.final)
-
-
-def _read(model: VotingRegressor, rows: Floats) -> Floats:
-    return within_reach(model.predict(rows.astype(np.float32)))
+@torch.no_grad()
+def read_table(reader: WeightsReader, table: WeightsTable) -> Floats:
+    """Return accuracies [networks], without a floor."""
+    parts = []
+    for start in range(0, len(table.final), BATCH):
+        padded, lengths = pad_layers(table.layers[start : start + BATCH])
+        summary = torch.from_numpy(table.summary[start : start + BATCH].astype(np.float32))
+        parts.append(reader(torch.from_numpy(padded), torch.from_numpy(lengths), summary).double().numpy())
+    return within_reach(np.concatenate(parts))
 
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Accuracies [networks] by trees fitted to other architectures.
+    """Accuracies [networks] by what was fitted to other architectures.
 
     Attributes:
         predicted: over a floor that the other folds gave.
-        unfloored: as the trees say.
+        unfloored: as they were read.
         floor: level and threshold that all folds give; `None` where none helps.
     """
 
@@ -119,34 +64,30 @@ class CrossValidated:
     floor: tuple[float, float] | None
 
 
-def cross_validated(table: WeightsTable, columns: NDArray[np.intp] | slice = ALL) -> CrossValidated:
-    """Predict each network from some of the features or all."""
-    read, fold = np.empty(len(table.rows)), np.empty(len(table.rows), dtype=np.intp)
-    chosen = WeightsTable(table.rows[:, columns], table.final, table.groups)
-    for number, (training, held_out) in enumerate(GroupKFold(FOLDS).split(table.rows, table.final, table.groups)):
-        read[held_out] = _read(_fit_trees(chosen.only(training)), chosen.rows[held_out])
-        fold[held_out] = number
+Fit = Callable[[WeightsTable, Sequence[WeightsTable]], Callable[[WeightsTable], Floats]]
+
+
+def cross_validated(table: WeightsTable, fit: Fit, related: Sequence[WeightsTable] = ()) -> CrossValidated:
+    """Predict each network by what `fit` made of the others, and of other tasks' tables without its architecture."""
+    read, fold = np.empty(len(table.final)), np.empty(len(table.final), dtype=np.intp)
+    for number, (training, rest) in enumerate(GroupKFold(FOLDS).split(table.summary, table.final, table.groups)):
+        asked = table.only(rest)
+        read[rest] = fit(table.only(training), [other.without(asked) for other in related])(asked)
+        fold[rest] = number
     measured, each = table.final[:, None], read[:, None]
     found = fit_floor(measured, each)
     floor = (float(found.levels), float(found.thresholds)) if found.thresholds else None
     return CrossValidated(cross_floor(measured, each, fold)[:, 0], read, floor)
 
 
-@dataclass(frozen=True)
-class FittedTrees:
-    """Trees fitted to a table, and the floor under what they say."""
+def by_reader(recipe: WeightsRecipe | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
+    """Return how the shipped reader is fitted, for `cross_validated`."""
 
-    trees: VotingRegressor
-    floor: tuple[float, float] | None
+    def fit(table: WeightsTable, related: Sequence[WeightsTable]) -> Callable[[WeightsTable], Floats]:
+        reader = fit_reader(table, related=related, recipe=recipe, on_member=on_member)
+        return lambda asked: read_table(reader, asked)
 
-    def accuracies(self, rows: Floats) -> Floats:
-        """Predict as the written artifact does [networks]."""
-        return over_floor(_read(self.trees, rows), self.floor)
-
-
-def fitted(table: WeightsTable) -> FittedTrees:
-    """Fit to a whole table, the floor by cross-validation."""
-    return FittedTrees(_fit_trees(table), cross_validated(table).floor)
+    return fit
 
 
 def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
@@ -154,18 +95,40 @@ def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
     return rounded(final_error(table.final, predicted))
 
 
-def groups() -> dict[str, NDArray[np.intp]]:
-    """Return the columns of each statistic, of each kind of tensor, and of each end of the network."""
-    names = np.array(FEATURES)
-    found = {name: np.flatnonzero(np.char.endswith(names, f".{name}")) for name in STATISTICS}
-    found |= {kind: np.flatnonzero(np.char.startswith(names, f"{kind}.")) for kind in KINDS}
-    return found | {
-        f"{part} tensors": np.flatnonzero(np.char.find(names, f".{part}_") >= 0) for part in ("first", "last")
-    }
+def to_onnx(reader: WeightsReader) -> bytes:
+    """Export a reader; batch and layers stay dynamic."""
+    example = (torch.zeros(2, 3, len(LAYER_STATISTICS)), torch.tensor([3, 2], dtype=torch.int32))
+    batch, layers = (torch.export.Dim(name, min=1) for name in ("batch", "layers"))
+    program = torch.onnx.export(
+        reader.eval(),
+        (*example, torch.zeros(2, len(FEATURES))),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=WEIGHTS_INPUTS,
+        output_names=[WEIGHTS_OUTPUT],
+        dynamic_shapes=({0: batch, 1: layers}, {0: batch}, {0: batch}),
+        optimize=True,
+        verbose=False,
+    )
+    return serialised(program)
+
+
+def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsTable) -> float:
+    """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
+    predictor = WeightsPredictor(card, graph)
+    alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
+    expected = over_floor(read_table(reader, table), card.floor)
+    return float(np.abs(np.concatenate(alone) - expected).max())
 
 
 def fit_weights(
-    folder: Path, task: str, observations: Sequence[Observation], *, other: Sequence[Observation] = ()
+    folder: Path,
+    task: str,
+    observations: Sequence[Observation],
+    *,
+    related: Sequence[Sequence[Observation]] = (),
+    recipe: WeightsRecipe | None = None,
+    on_member: Callable[[], None] = lambda: None,
 ) -> WeightsCard:
     """Fit to every network, measure by cross-validation over architectures, and write beside the predictor.
 
@@ -173,51 +136,55 @@ def fit_weights(
         folder: the artifact's.
         task: whose networks.
         observations: rows with `weight_stats`.
-        other: rows of another task, to measure what carries over without fitting again.
+        related: rows of other tasks, each of one, to learn from first.
+        recipe: sizes and schedules.
+        on_member: called after each member of each fit; `members_to_fit` says how often.
 
     Raises:
         ObservationError: when there are too few rows.
-        RuntimeError: when ONNX and scikit-learn disagree; nothing is written.
+        RuntimeError: when ONNX and PyTorch disagree; nothing is written.
     """
-    table = tabulate_weights(observations, "final")
-    validated = cross_validated(table)
+    recipe = recipe or WeightsRecipe()
+    fit = by_reader(recipe, on_member)
+    table, early = (tabulate_weights(observations, moment) for moment in ("final", "quarter"))
+    others, early_others = ([tabulate_weights(rows, moment) for rows in related] for moment in ("final", "quarter"))
+    validated = cross_validated(table, fit, others)
     errors = logit(validated.unfloored) - logit(table.final)
     ratios = np.sort(np.abs(missed(errors, table.final, validated.unfloored, validated.predicted)))
     margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
-    early = tabulate_weights(observations, "quarter")
     metrics: dict[str, Any] = {
         "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
-        "quarter_of_training": figures(early, cross_validated(early).predicted),
-        "each_alone": {
-            name: figures(table, cross_validated(table, chosen).predicted) for name, chosen in groups().items()
-        },
+        "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
     }
-    model = FittedTrees(_fit_trees(table), validated.floor)
-    if other:
-        foreign = tabulate_weights(other, "final")
-        metrics["other_task"] = {
-            "task": other[0].task,
-            "networks": len(foreign.final),
-            **figures(foreign, model.accuracies(foreign.rows)),
-        }
-    graph = to_onnx(model.trees, table.rows[:1].astype(np.float32), target_opset=OPSETS).SerializeToString()
+    reader = fit_reader(table, related=others, recipe=recipe, on_member=on_member)
+    graph = to_onnx(reader)
     card = WeightsCard(
         task=task,
         features=len(FEATURES),
-        floor=model.floor,
+        layer_statistics=len(LAYER_STATISTICS),
+        floor=validated.floor,
         margin=margin,
         interval_level=LEVEL,
-        training={"rows": len(table.final), "networks": len(set(table.groups.tolist()))},
+        training={
+            "rows": len(table.final),
+            "networks": len(set(table.groups.tolist())),
+            "recipe": asdict(recipe),
+            "pretrained_on": [
+                {"task": rows[0].task, "rows": len(other.final)} for rows, other in zip(related, others, strict=True)
+            ],
+        },
         metrics=metrics,
         sha256=digest(graph),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    answered = WeightsPredictor(card, graph).accuracies(table.rows)
-    difference = float(np.abs(answered - model.accuracies(table.rows)).max())
+    difference = _difference(reader, card, graph, table)
     if difference > TOLERANCE:
-        raise RuntimeError(
-            f"scikit-learn and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written"
-        )
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
     card = card.model_copy(update={"metrics": {**metrics, "onnx_difference": float(f"{difference:.2g}")}})
     write_weights_predictor(folder, card, graph)
     return card
+
+
+def members_to_fit(recipe: WeightsRecipe | None = None) -> int:
+    """Return how many members `fit_weights` fits: those of two cross-validations, and those that it writes."""
+    return (recipe or WeightsRecipe()).members * (2 * FOLDS + 1)
