@@ -8,6 +8,7 @@ resolution behind each layer (from which parameters and FLOPs follow). Code 0 is
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from model.architecture import Architecture, AvgPool, Conv, Dropout, Layer, MaxPool
 from model.shapes import Shape, strides, trace
 
+Number = TypeVar("Number", bound=np.generic)
 PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 WIDE_BINS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, *PAPER_BINS, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
 DROPOUT_UNITS = 10_000
@@ -188,10 +190,10 @@ def encode_architecture(architecture: Architecture, code: LayerCode, image: Shap
     return encode(architecture.layers, code, image, clamp=clamp)
 
 
-def pad(encodings: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Stack code arrays [layers_i, columns] into one [batch, longest, columns], zero-padded, with lengths [batch]."""
+def pad(encodings: Sequence[NDArray[Number]]) -> tuple[NDArray[Number], NDArray[np.int32]]:
+    """Stack arrays [layers_i, columns] into one [batch, longest, columns], zero-padded, with lengths [batch]."""
     lengths = np.array([len(codes) for codes in encodings], dtype=np.int32)
-    stacked = np.zeros((len(encodings), int(lengths.max()), encodings[0].shape[1]), dtype=np.int32)
+    stacked = np.zeros((len(encodings), int(lengths.max()), encodings[0].shape[1]), dtype=encodings[0].dtype)
     for row, codes in zip(stacked, encodings, strict=True):
         row[: len(codes)] = codes
     return stacked, lengths

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ Floats = NDArray[np.floating]
 Statistics = Mapping[str, Sequence[float]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Weights:
     """What is read of a network.
 
@@ -56,6 +57,27 @@ class Weights:
 
     statistics: Statistics
     fan_in: Mapping[str, int]
+
+    @cached_property
+    def described(self) -> list[tuple[str, str, list[float]]]:
+        """Layer, kind and `STATISTICS` of each tensor, in the order of the layer numbers in the names.
+
+        Tensors whose name ends in `weight` or `bias` count.
+
+        Raises:
+            ValueError: when there is no `weight` tensor.
+        """
+        found = []
+        for name in sorted(self.statistics, key=natural_order):
+            layer, _, last = name.rpartition(".")
+            if last not in ("weight", "bias"):
+                continue
+            fan_in = self.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
+            kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
+            found.append((layer, kind, _described(self.statistics[name], kind, fan_in)))
+        if not any(kind == "weight" for _, kind, _ in found):
+            raise ValueError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
+        return found
 
 
 def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
@@ -126,27 +148,6 @@ def _lined_up(table: Floats) -> Floats:
     return np.concatenate([table[index].ravel(), *sums])
 
 
-def _described_tensors(weights: Weights) -> list[tuple[str, str, list[float]]]:
-    """Return layer, kind and `STATISTICS` of each tensor, in the order of the layer numbers in the names.
-
-    Tensors whose name ends in `weight` or `bias` count.
-
-    Raises:
-        ValueError: when there is no `weight` tensor.
-    """
-    found = []
-    for name in sorted(weights.statistics, key=natural_order):
-        layer, _, last = name.rpartition(".")
-        if last not in ("weight", "bias"):
-            continue
-        fan_in = weights.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
-        kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
-        found.append((layer, kind, _described(weights.statistics[name], kind, fan_in)))
-    if not any(kind == "weight" for _, kind, _ in found):
-        raise ValueError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
-    return found
-
-
 def features(weights: Weights) -> Floats:
     """Return one row of features, float64 [len(FEATURES)], in the order of `FEATURES`.
 
@@ -154,7 +155,7 @@ def features(weights: Weights) -> Floats:
         ValueError: when there is no `weight` tensor.
     """
     tables: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
-    for _, kind, described in _described_tensors(weights):
+    for _, kind, described in weights.described:
         tables[kind].append(described)
     nothing = np.full((len(PLACES) + len(SUMMARIES)) * len(STATISTICS), ABSENT)
     rows = [_lined_up(np.array(tables[kind])) if tables[kind] else nothing for kind in KINDS]
@@ -168,7 +169,7 @@ def layer_statistics(weights: Weights) -> Floats:
         ValueError: when there is no `weight` tensor.
     """
     rows: dict[str, Floats] = {}
-    for layer, kind, described in _described_tensors(weights):
+    for layer, kind, described in weights.described:
         row = rows.setdefault(layer, np.zeros(len(LAYER_STATISTICS)))
         first = 0 if kind in ("weight", "scale") else len(STATISTICS)
         row[first : first + len(STATISTICS)] = described

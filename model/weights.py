@@ -20,6 +20,7 @@ from safetensors.numpy import load
 
 from model.artifact import ArtifactError, HasDigest, read_verified
 from model.small_graph import open_graph
+from model.ulc import pad
 from model.weight_features import (
     FEATURES,
     LAYER_STATISTICS,
@@ -98,11 +99,7 @@ def over_floor(accuracies: Floats, floor: tuple[float, float] | None) -> Floats:
 
 def pad_layers(layers: Sequence[Floats]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the layers of networks, float32 [networks, most layers, statistics] with zeros behind, and lengths."""
-    lengths = np.array([len(one) for one in layers], dtype=np.int32)
-    padded = np.zeros((len(layers), lengths.max(), len(LAYER_STATISTICS)), dtype=np.float32)
-    for row, one in zip(padded, layers, strict=True):
-        row[: len(one)] = one
-    return padded, lengths
+    return pad([one.astype(np.float32) for one in layers])
 
 
 class WeightsPredictor:

@@ -1,8 +1,8 @@
 """Long curves, continued by what is known of some of their epochs.
 
-Regressions for every pair of epochs grow with the square of a curve's length: 200 epochs would be 67 MB and hours of
-fitting, to tell apart epochs that say the same. Milestones stand close together at first, where a curve bends and where
-a run is best stopped, and always include the last epoch.
+Regressions for every pair of epochs grow with the square of a curve's length: 200 epochs would be tens of megabytes and
+many minutes of fitting, to tell apart epochs that say the same. Milestones stand close together at first, where a curve
+bends and where a run is best stopped, and always include the last epoch.
 """
 
 import numpy as np
