@@ -37,6 +37,11 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more jobs are taken."""
+        return self._closed
+
     def put(self, job: Job) -> None:
         """Add a job.
 

@@ -2,6 +2,8 @@
 
 Inference threads never touch a future: results reach the event loop by `call_soon_threadsafe`, and only there is a
 future resolved, once. A thread that dies or stalls is noticed by `supervise`, which answers everybody who waits.
+
+A network that comes alone to an idle engine is predicted on the event loop instead, where a `Watchdog` looks on.
 """
 
 import asyncio
@@ -17,12 +19,16 @@ from service.backlog import Backlog, ClosedError
 from service.jobs import Chunk, Job, columns
 from service.logs import log
 from service.metrics import Metrics
+from service.models import Model
+from service.vocabulary import Ints
+from service.watchdog import Watchdog
 
 PATIENCE = 0.25
 TICK = 0.1
 STANDSTILL = 1.0
 ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
 FADING = 0.9  # of what was measured, at each batch
+QUICK_SECONDS = 0.005  # that one network may take on the event loop
 
 
 class PredictionError(Exception):
@@ -71,6 +77,9 @@ class Engine:
         self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
         self._busy = 1.0
         self.failure: str | None = None
+        self.watchdog: Watchdog | None = None  # without one nothing is predicted on the event loop
+        self._quickness: dict[str, float] = {}  # seconds that one network took of late, by predictor
+        self._broke = False
         self._jobs: set[Job] = set()
         self._workers = [_Worker(self, index) for index in range(workers)]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,6 +114,43 @@ class Engine:
             self.backlog.discard(job)
         job.future.cancel()
 
+    def suits_loop(self, model: Model, layers: int) -> bool:
+        """Whether a network may be predicted on the event loop.
+
+        There must be nothing else to do, and networks of its predictor must have been quick of late; on a GPU, where
+        native code can hang, it never is.
+        """
+        return (
+            self.watchdog is not None
+            and not self.backlog.cost
+            and not self.backlog.is_closed
+            and layers <= self.backlog.max_cost
+            and self._quickness.get(model.card.sha256, QUICK_SECONDS) < QUICK_SECONDS
+            and model.predictor.provider == "CPUExecutionProvider"
+        )
+
+    def predict_here(self, model: Model, codes: Ints, epochs: tuple[int, ...]) -> Floats:
+        """Predict one network on the event loop; return [1, 3 * epochs + 1].
+
+        Raises:
+            PredictionError: when the predictor failed on it.
+            EngineDownError: when the predictor ended its thread, were it on one of its own.
+        """
+        assert self.watchdog is not None  # noqa: S101 - `suits_loop` has looked
+        assert self._loop is not None  # noqa: S101 - `start` set it
+        began = monotonic()
+        try:
+            with self.watchdog:
+                result, failed = self._predict(model, [codes], epochs)
+        except SystemExit:
+            self._broke = True
+            raise EngineDownError("the prediction was broken off") from None
+        seconds = monotonic() - began
+        self._loop.call_soon(self._account, model, 1, len(codes), len(codes), seconds, seconds)
+        if failed:
+            raise PredictionError(failed)
+        return result
+
     def execute(self, batch: Sequence[Chunk], since: float) -> None:
         """Run a batch on an inference thread and pass its results to the event loop; it was ready `since` then."""
         assert self._loop is not None  # noqa: S101 - `start` set it
@@ -112,7 +158,8 @@ class Engine:
         for chunk in batch:
             chunk.job.started = chunk.job.started or began
         rows = [(chunk.job, row) for chunk in batch for row in chunk.rows]
-        result, failed = self._predict(rows)
+        first = batch[0].job
+        result, failed = self._predict(first.model, [owner.codes[row] for owner, row in rows], first.epochs)
         ended = monotonic()
         for index, (owner, row) in enumerate(rows):
             owner.result[row] = result[index]
@@ -123,19 +170,17 @@ class Engine:
             poisonous.setdefault(owner, []).append(row)
         self._loop.call_soon_threadsafe(self._deliver, batch, poisonous, ended - began, ended - since)
 
-    def _predict(self, rows: Sequence[tuple[Job, int]]) -> tuple[Floats, list[int]]:
-        """Return the rows' results and the indices of rows that failed; a failing batch is halved to find them."""
-        job = rows[0][0]
-        codes, lengths = pad([owner.codes[row] for owner, row in rows])
+    def _predict(self, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> tuple[Floats, list[int]]:
+        """Return the networks' results and the indices of those that failed; a failing batch is halved to find them."""
         try:
-            result = columns(job.model.predictor.run(codes, lengths, job.epochs))
+            result = columns(model.predictor.run(*pad(codes), epochs))
         except Exception as error:  # ONNX Runtime raises a different class for each status
-            if len(rows) == 1:
-                log.warning("network_failed", task=job.model.card.task, error=type(error).__name__)
-                return np.full((1, job.result.shape[1]), np.nan, dtype=np.float32), [0]
-            middle = len(rows) // 2
-            left, left_failed = self._predict(rows[:middle])
-            right, right_failed = self._predict(rows[middle:])
+            if len(codes) == 1:
+                log.warning("network_failed", task=model.card.task, error=type(error).__name__)
+                return np.full((1, 3 * len(epochs) + 1), np.nan, dtype=np.float32), [0]
+            middle = len(codes) // 2
+            left, left_failed = self._predict(model, codes[:middle], epochs)
+            right, right_failed = self._predict(model, codes[middle:], epochs)
             return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
         return result, np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist()
 
@@ -152,17 +197,24 @@ class Engine:
             elif job.left == 0:
                 job.future.set_result(job.result)
         assert self._loop is not None  # noqa: S101 - `start` set it
-        self._loop.call_soon(self._account, batch, seconds, busy_seconds)  # once the callers go on
-
-    def _account(self, batch: Sequence[Chunk], seconds: float, busy_seconds: float) -> None:
+        networks = sum(len(chunk.rows) for chunk in batch)
+        layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
         cost = sum(chunk.cost for chunk in batch)
+        # once the callers go on
+        self._loop.call_soon(self._account, batch[0].job.model, networks, layers, cost, seconds, busy_seconds)
+
+    def _account(
+        self, model: Model, networks: int, layers: int, cost: int, seconds: float, busy_seconds: float
+    ) -> None:
         self._done = FADING * self._done + cost * len(self._workers)
         self._busy = FADING * self._busy + busy_seconds
-        layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
-        task = batch[0].job.model.card.task
+        if networks == 1:
+            before = self._quickness.get(model.card.sha256, seconds)
+            self._quickness[model.card.sha256] = FADING * before + (1 - FADING) * seconds
+        task = model.card.task
         self.metrics.inference_seconds_of(task).observe(seconds)
         self.metrics.batches_of(task).inc()
-        self.metrics.batch_architectures.observe(sum(len(chunk.rows) for chunk in batch))
+        self.metrics.batch_architectures.observe(networks)
         self.metrics.batch_cost.observe(cost)
         self.metrics.batch_padding.observe(1 - layers / cost)
 
@@ -181,8 +233,8 @@ class Engine:
         return max((now - worker.beat for worker in self._workers if not worker.finished), default=0.0)
 
     def has_dead_thread(self) -> bool:
-        """Whether an inference thread ended though nobody asked it to."""
-        return any(
+        """Whether an inference thread ended though nobody asked it to, or a prediction would have ended it."""
+        return self._broke or any(
             worker.ident is not None and not worker.is_alive() and not worker.finished for worker in self._workers
         )
 

@@ -84,16 +84,11 @@ async def _compute(
     epochs: tuple[int, ...],
 ) -> Floats:
     """Compute the networks of the request at `places`."""
-    deadline = request.scope["state"]["deadline"]
-    engine = service.engine
-    job = Job(model, [codes[place] for place in places], epochs, deadline, max_chunk=service.settings.batch_cost)
-    if job.cost > engine.backlog.max_cost:
-        limit = engine.backlog.max_cost
-        raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
+    asked = [codes[place] for place in places]
     try:
-        _take_in(service, request, job)
-        engine.submit(job)
-        result = await _settled(request, job)
+        if await _is_alone(service, model, asked):
+            return _compute_here(service, request, model, asked[0], epochs)
+        return await _compute_aside(service, request, model, asked, epochs)
     except FullError:
         raise queue_full(service) from None
     except TimeoutError:
@@ -103,21 +98,71 @@ async def _compute(
         raise Problem("prediction-failed", "The predictor failed on networks of this request.", faults=found) from None
     except EngineDownError as error:
         raise Problem("unavailable", str(error), headers=UNAVAILABLE_RETRY) from None
-    finally:
-        engine.forget(job)
-    times = stages(request.scope)
-    started = job.started or job.submitted
-    times["queue"] = started - job.submitted
-    times["infer"] = monotonic() - started
-    service.metrics.queue_seconds.observe(times["queue"])
+
+
+async def _is_alone(service: Service, model: Model, asked: Sequence[Ints]) -> bool:
+    """Whether a request asks for one network, and there is nothing and nobody else."""
+    if len(asked) != 1 or not service.engine.suits_loop(model, len(asked[0])):
+        return False
+    await asyncio.sleep(0)  # those who came at the same time are let in now, and share a batch
+    return service.inflight == 1
+
+
+def _compute_here(service: Service, request: Request, model: Model, codes: Ints, epochs: tuple[int, ...]) -> Floats:
+    """Compute one network on the event loop.
+
+    Raises:
+        PredictionError: when the predictor failed on it.
+        EngineDownError: when it broke off.
+    """
+    _take_in(service, request, len(codes))
+    began = monotonic()
+    result = service.engine.predict_here(model, codes, epochs)
+    _note_times(service, request, 0.0, monotonic() - began)
     return result
 
 
-def _take_in(service: Service, request: Request, job: Job) -> None:
+async def _compute_aside(
+    service: Service, request: Request, model: Model, asked: Sequence[Ints], epochs: tuple[int, ...]
+) -> Floats:
+    """Compute networks on an inference thread, with others'.
+
+    Raises:
+        Problem: 413 for more than could ever wait.
+        FullError: when there is no room now.
+        TimeoutError: when the deadline passes first.
+        PredictionError: when the predictor failed on some.
+        EngineDownError: when the inference threads do not work any more.
+        ClientGoneError: when the caller hung up meanwhile.
+    """
+    engine = service.engine
+    job = Job(model, asked, epochs, request.scope["state"]["deadline"], max_chunk=service.settings.batch_cost)
+    if job.cost > engine.backlog.max_cost:
+        limit = engine.backlog.max_cost
+        raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
+    try:
+        _take_in(service, request, job.cost)
+        engine.submit(job)
+        result = await _settled(request, job)
+    finally:
+        engine.forget(job)
+    started = job.started or job.submitted
+    _note_times(service, request, started - job.submitted, monotonic() - started)
+    return result
+
+
+def _note_times(service: Service, request: Request, queue: float, infer: float) -> None:
+    times = stages(request.scope)
+    times["queue"] = queue
+    times["infer"] = infer
+    service.metrics.queue_seconds.observe(queue)
+
+
+def _take_in(service: Service, request: Request, cost: int) -> None:
     """Count the request's work in the queue from now on, no longer among what is coming."""
     size = request.scope["state"].pop("unqueued", 0)
     service.intake.size -= size
-    service.intake.learn(size, job.cost)
+    service.intake.learn(size, cost)
 
 
 def queue_full(service: Service) -> Problem:

@@ -7,10 +7,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.logs import log
 from service.problems import KINDS, Problem
+from service.standby import Standby
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 LOOKS = 4  # at what is still to be written, in the time a caller may take nothing of it
+
+
+def refusal(problem: Problem) -> bytes:
+    """Return a problem as a whole HTTP response that closes its connection."""
+    request_id = secrets.token_hex(8)
+    body = problem.body(request_id)
+    headers = {
+        "content-type": "application/problem+json",
+        "content-length": str(len(body)),
+        "x-request-id": request_id,
+        **{name.lower(): value for name, value in problem.headers.items()},
+        "connection": "close",
+    }
+    lines = [f"HTTP/1.1 {problem.status} {KINDS[problem.slug].title}", *(f"{n}: {v}" for n, v in headers.items())]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii") + body
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -74,6 +90,14 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.close()
         super().on_body(body)
 
+    def entrust_to(self, standby: Standby) -> None:
+        """Let the connection be answered by others: the event loop is stuck, and this is another thread."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        if self.cycle is None or (self.cycle.response_complete and not self.transport.get_write_buffer_size()):
+            standby.await_request(descriptor)
+        elif not self.cycle.response_started:
+            standby.answer(descriptor)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer what is not HTTP."""
         self._refuse("malformed-http")
@@ -107,12 +131,5 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, slug: str) -> None:
         self._stop_clock()
-        kind = KINDS[slug]
-        request_id = secrets.token_hex(8)
-        body = Problem(slug, kind.advice).body(request_id)
-        head = (
-            f"HTTP/1.1 {kind.status} {kind.title}\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
+        self.transport.write(refusal(Problem(slug, KINDS[slug].advice)))
         self.transport.close()

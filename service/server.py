@@ -13,8 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.logs import flush, log
-from service.protocol import GuardedProtocol
+from service.predicting import UNAVAILABLE_RETRY
+from service.problems import Problem
+from service.protocol import GuardedProtocol, refusal
 from service.service import Service
+from service.standby import Standby
+from service.watchdog import Watchdog
 
 FAILED = 70  # EX_SOFTWARE
 LEAST_DRAIN_SECONDS = 0.5
@@ -82,6 +86,13 @@ class Server(uvicorn.Server):
             os._exit(self.exit_code)
         return 0
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen; let lone networks be predicted on the event loop from then on."""
+        await super().startup(sockets)
+        watchdog = Watchdog(stall_seconds=self.service.settings.stall_seconds, on_stall=self._on_stuck)
+        watchdog.start()
+        self.service.engine.watchdog = watchdog
+
     async def on_tick(self, counter: int) -> bool:
         """Run uvicorn's own tick; let the process be ended should the event loop freeze."""
         if self._loop is None:
@@ -115,6 +126,22 @@ class Server(uvicorn.Server):
     def _on_failure(self, _: str) -> None:
         self.exit_code = FAILED
         self._finish_within(FAILURE_SECONDS)
+
+    def _on_stuck(self) -> None:
+        """Answer everybody in place of the event loop, on the watchdog's thread; then end the process."""
+        seconds = self.service.settings.stall_seconds
+        reason = f"a prediction on the event loop is stalled for more than {seconds:g} s"
+        log.critical("failed", reason=reason)
+        standby = Standby(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY)))
+        for server in self.servers:
+            for listener in server.sockets:
+                standby.listen(listener.fileno())
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, GuardedProtocol):
+                connection.entrust_to(standby)
+        standby.run(FAILURE_SECONDS)
+        flush()
+        os._exit(FAILED)
 
     def _finish_within(self, most_seconds: float) -> None:
         self._finishing = asyncio.get_running_loop().create_task(self._finish(most_seconds))

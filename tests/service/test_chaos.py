@@ -86,7 +86,8 @@ def test_dead_inference_thread_is_noticed_and_everybody_answered(tiny: Path, act
     with running(tiny, action, PEEPHOLE_STALL_SECONDS="1", PEEPHOLE_HANG_SECONDS="2") as live:
         with Load(live) as load:
             load.wait_for_answers()
-            killer = httpx2.post(live.url + "/predict", json=body(1, TRIGGER), timeout=20)
+            pair = {"architectures": body(1, TRIGGER)["architectures"] + body(2)["architectures"]}
+            killer = httpx2.post(live.url + "/predict", json=pair, timeout=20)  # one alone would run on the event loop
             assert killer.status_code == 503
             assert killer.headers["content-type"] == "application/problem+json"
             assert not_ready(live)

@@ -1,0 +1,147 @@
+"""Lone networks are predicted on the event loop: answered faster, and as dependably as on a thread."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.service.live import Live, running
+from tests.service.test_chaos import RELU, TRIGGER, body
+
+WHERE = "print('predicted on', __import__('threading').current_thread().name, flush=True)"
+STALL = {"PEEPHOLE_STALL_SECONDS": "1"}
+
+
+def ask(live: Live, *layers: dict) -> httpx2.Response:
+    return httpx2.post(live.url + "/predict", json=body(2, *layers), timeout=20)
+
+
+def settle(live: Live) -> None:
+    """Ask until the service has seen that the predictor is quick."""
+    for _ in range(5):
+        assert ask(live).status_code == 200
+
+
+@contextmanager
+def asked(live: Live, *layers: dict) -> Iterator[list[httpx2.Response]]:
+    """Ask on another thread; the list has the answer in the end."""
+    answers: list[httpx2.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(ask(live, *layers)))
+    thread.start()
+    yield answers
+    thread.join(30)
+    assert answers
+
+
+def test_only_what_comes_alone_is_predicted_on_the_event_loop(tiny: Path) -> None:
+    """The first request tells how quick the predictor is; several networks go to a thread."""
+    with running(tiny, WHERE) as live:
+        settle(live)
+        live.wait_printed("predicted on MainThread")
+        before = live.output().count("predicted on inference-0")
+        pair = {"architectures": body(1)["architectures"] + body(2)["architectures"]}
+        assert httpx2.post(live.url + "/predict", json=pair).status_code == 200
+        live.wait_printed("predicted on")
+        assert live.output().count("predicted on inference-0") == before + 1
+
+
+def test_a_slow_predictor_stays_off_the_event_loop(tiny: Path) -> None:
+    """Nobody waits for a loop that is busy with somebody else's network for long."""
+    with running(tiny, f"time.sleep(0.02); {WHERE}") as live:
+        settle(live)
+        assert live.output().count("predicted on inference-0") >= 5
+        assert "predicted on MainThread" not in live.output()
+
+
+def test_callers_who_come_at_once_get_their_own_answers(tiny: Path) -> None:
+    """Wherever each was computed."""
+    with running(tiny, PEEPHOLE_CACHE_ENTRIES="0") as live:
+        settle(live)
+        bodies = [{"architectures": [{"layers": [RELU] * n}]} for n in range(1, 13)]
+        url = live.url + "/predict"
+        alone = [httpx2.post(url, json=one).json()["predictions"][0] for one in bodies]
+        assert len({str(one["accuracy"]) for one in alone}) > 1
+        answers: list[list[dict]] = [[] for _ in bodies]
+
+        def hammer(number: int) -> None:
+            with httpx2.Client(timeout=20) as client:
+                answers[number].extend(
+                    client.post(url, json=bodies[number]).json()["predictions"][0] for _ in range(20)
+                )
+
+        callers = [threading.Thread(target=hammer, args=(n,)) for n in range(12)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(60)
+        assert answers == [[one] * 20 for one in alone]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "if trigger: raise RuntimeError",
+        "if trigger: curves = plain(self, codes, lengths, epochs); curves.accuracy[:] = float('nan'); return curves",
+    ],
+    ids=["raises", "nan"],
+)
+def test_a_poisonous_network_fails_alone(tiny: Path, action: str) -> None:
+    """A 500 that points at it; the service goes on."""
+    with running(tiny, action) as live:
+        settle(live)
+        answer = ask(live, TRIGGER)
+        assert answer.status_code == 500
+        assert answer.json()["errors"][0]["pointer"] == "/architectures/0"
+        settle(live)
+
+
+def test_a_predictor_that_ends_its_thread_ends_the_service(tiny: Path) -> None:
+    """The caller hears of it, the process exits non-zero with a reason."""
+    with running(tiny, "if trigger: raise SystemExit") as live:
+        settle(live)
+        assert ask(live, TRIGGER).status_code == 503
+        code, output = live.wait(20)
+        assert code == 70, output
+        assert "an inference thread died" in output
+
+
+def test_a_stuck_event_loop_leaves_nobody_waiting(tiny: Path) -> None:
+    """Who asked, who asks on a connection of before and who connects now hear 503, at once; then the process ends."""
+    with running(tiny, "if trigger: time.sleep(3600)", **STALL) as live, httpx2.Client(timeout=20) as kept:
+        settle(live)
+        assert kept.get(live.url + "/livez").status_code == 200
+        began = time.monotonic()
+        with asked(live, TRIGGER) as killers:
+            time.sleep(0.3)
+            with socket.create_connection(("127.0.0.1", live.port), timeout=20) as silent:
+                assert httpx2.get(live.url + "/readyz", timeout=20).status_code == 503
+                assert time.monotonic() - began < 2
+                waited = kept.post(live.url + "/predict", json=body(1) | {"filler": " " * 500_000})
+                assert silent.recv(1) == b"", "nobody asked, nobody is answered"
+        for answer in (*killers, waited):
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.json()["type"] == "/problems/unavailable"
+        code, output = live.wait(20)
+        assert code == 70, output
+        assert "a prediction on the event loop is stalled for more than 1 s" in output
+
+
+def test_a_pause_of_the_process_is_not_held_against_the_predictor(tiny: Path) -> None:
+    """Stopped in the middle of a prediction and continued later, the service answers as if nothing had happened."""
+    with running(tiny, "if trigger: time.sleep(0.6)", **STALL) as live:
+        settle(live)
+        with asked(live, TRIGGER) as answers:
+            time.sleep(0.3)
+            live.signal(signal.SIGSTOP)
+            time.sleep(3)
+            live.signal(signal.SIGCONT)
+        assert answers[0].status_code == 200
+        settle(live)
