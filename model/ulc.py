@@ -193,6 +193,8 @@ def encode_architecture(architecture: Architecture, code: LayerCode, image: Shap
 def pad(encodings: Sequence[NDArray[Number]]) -> tuple[NDArray[Number], NDArray[np.int32]]:
     """Stack arrays [layers_i, columns] into one [batch, longest, columns], zero-padded, with lengths [batch]."""
     lengths = np.array([len(codes) for codes in encodings], dtype=np.int32)
+    if len(encodings) == 1:
+        return encodings[0][None], lengths
     stacked = np.zeros((len(encodings), int(lengths.max()), encodings[0].shape[1]), dtype=encodings[0].dtype)
     for row, codes in zip(stacked, encodings, strict=True):
         row[: len(codes)] = codes

@@ -13,16 +13,18 @@ from service.population import Population
 DECIMALS = 6
 
 
-def ranks(final: NDArray[np.float64]) -> list[int]:
-    """Rank final accuracies [networks]: 1 is the best, equals share the better rank."""
-    ordered = np.sort(-final)
-    return [int(rank) for rank in np.searchsorted(ordered, -final, side="left") + 1]
+def ranks(final: Sequence[float]) -> list[int]:
+    """Rank final accuracies: 1 is the best, equals share the better rank."""
+    places: dict[float, int] = {}
+    for place, one in enumerate(sorted(final, reverse=True), 1):
+        places.setdefault(one, place)
+    return [places[one] for one in final]
 
 
 def render(request_id: str, card: Card, epochs: Sequence[int], population: Population, curves: Curves) -> bytes:
     """Return the body of the answer; curves are [networks, epochs] in the order of the request."""
     columns = np.concatenate([curves.accuracy, curves.lower, curves.upper], axis=1, dtype=np.float64).round(DECIMALS)
-    final = columns[:, int(np.argmax(epochs))]
+    final = columns[:, epochs.index(max(epochs))].tolist()
     one, two = len(epochs), 2 * len(epochs)
     familiar = curves.distance <= card.distance_threshold
     predictions = [
@@ -39,7 +41,7 @@ def render(request_id: str, card: Card, epochs: Sequence[int], population: Popul
         for name, row, last, rank, near, notes in zip(
             population.ids,
             columns.tolist(),
-            final.tolist(),
+            final,
             ranks(final),
             familiar.tolist(),
             _notes(population, card, familiar),

@@ -1,8 +1,8 @@
 """The outermost layer: request ids, timings, metrics, the access line, security headers, the last-resort 500."""
 
 import asyncio
+import random
 import re
-import secrets
 from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -47,7 +47,7 @@ class Edge:
         started = perf_counter()
         app = self.direct.get((scope["method"], scope["path"]), self.app)
         offered = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(8)
+        request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
         sent = False

@@ -182,7 +182,8 @@ class Engine:
             left, left_failed = self._predict(model, codes[:middle], epochs)
             right, right_failed = self._predict(model, codes[middle:], epochs)
             return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
-        return result, np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist()
+        finite = np.isfinite(result)
+        return result, [] if finite.all() else np.flatnonzero(~finite.all(axis=1)).tolist()
 
     def _deliver(
         self, batch: Sequence[Chunk], poisonous: Mapping[Job, list[int]], seconds: float, busy_seconds: float
