@@ -45,19 +45,23 @@ class _State(dict[bytes, tuple[int, "_State"]]):
         self.is_stem = is_stem
 
 
-def _split(text: bytes, close: bytes, begin: bytes) -> list[bytes]:
-    """Split the text of a JSON list where `close` ends an element, a comma follows and `begin` begins the next.
+def _split(text: bytes, begin: bytes, close: bytes) -> list[bytes]:
+    """Split the text of a JSON list into elements as they are remembered: after a comma, without the end.
 
-    The parts may be nonsense (a string can hold anything). But when each of them is the text of a valid element, then
-    the list is made of just those.
+    The parts may be nonsense (a string can hold anything). But when each of them belongs to a valid element, then the
+    list is made of just those.
 
     Raises:
-        KeyError: when it is no list.
+        KeyError: when it is no list of such elements.
     """
-    if text[:1] != b"[":
+    if not (text.startswith(b"[" + begin) and text.endswith(close + b"]")):
         raise KeyError
-    spaced = close + b", " + begin
-    return text[1:-1].replace(spaced if spaced in text else close + b"," + begin, close + b"\n" + begin).split(b"\n")
+    return (b"," + text[1:-2]).split(close)
+
+
+def _spellings(text: bytes) -> tuple[bytes, bytes]:
+    """Return what `_split` makes of an element that comes after a comma, or after a comma and a blank."""
+    return b"," + text[:-1], b", " + text[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Vocabulary:
         rows: list[int] = []
         for layer in layers:
             text = bytes(layer)
-            row, state = state.get(text) or self._learn(state, text)
+            row, state = state.get(_spellings(text)[0]) or self._learn(state, text)
             rows.append(row)
         if min(rows) >= 0:
             return Reading(rows)
@@ -111,10 +115,8 @@ class Vocabulary:
             UnknownTextError: when a row is outside the code's table.
         """
         known = self._code_texts
-        try:
-            return Reading([known[bytes(row)] for row in codes])
-        except KeyError:
-            return Reading([known.get(bytes(row)) or self._learn_row(bytes(row)) for row in codes])
+        texts = map(bytes, codes)
+        return Reading([known.get(_spellings(text)[0]) or self._learn_row(text) for text in texts])
 
     def layers_of(self, text: bytes) -> list[int]:
         """Return the rows of a list of layer objects, all met before and none of them clamped.
@@ -124,7 +126,7 @@ class Vocabulary:
         """
         state = self._start
         rows: list[int] = []
-        for layer in _split(text, b"}", b"{"):
+        for layer in _split(text, b"{", b"}"):
             row, state = state[layer]
             rows.append(row)
         if min(rows) < 0:
@@ -137,7 +139,7 @@ class Vocabulary:
         Raises:
             KeyError: when one was not.
         """
-        return list(map(self._code_texts.__getitem__, _split(text, b"]", b"[")))
+        return list(map(self._code_texts.__getitem__, _split(text, b"[", b"]")))
 
     def gather(self, rows: Sequence[Sequence[int]]) -> list[Ints]:
         """Return the codes [layers, columns] of each network, given as indices of rows."""
@@ -164,7 +166,7 @@ class Vocabulary:
                 row = -len(self._clamps)
             found = row, self._state(after(layer, state.shape), is_stem)
             if self._remembers(text):
-                state[text] = found
+                state.update(dict.fromkeys(_spellings(text), found))
             return found
 
     def _remembers(self, text: bytes) -> bool:
@@ -184,7 +186,7 @@ class Vocabulary:
         with self._lock:
             index = self._row_id(tuple(row))
             if self._remembers(text):
-                self._code_texts[text] = index
+                self._code_texts.update(dict.fromkeys(_spellings(text), index))
             return index
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
