@@ -153,9 +153,9 @@ async def _compute_aside(
 
 def _note_times(service: Service, request: Request, queue: float, infer: float) -> None:
     times = stages(request.scope)
-    times["queue"] = queue
+    times["queue"] = times.get("queue", 0.0) + queue
     times["infer"] = infer
-    service.metrics.queue_seconds.observe(queue)
+    service.metrics.queue_seconds.observe(times["queue"])
 
 
 def _take_in(service: Service, request: Request, cost: int) -> None:

@@ -45,9 +45,14 @@ class GuardedProtocol(HttpToolsProtocol):
     _stuck_looks = 0
     _write_timer: asyncio.TimerHandle | None = None
 
+    @staticmethod
+    def on_arrival() -> None:
+        """Told of each new connection."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clocks: for the first request's headers, and for what the caller takes."""
         super().connection_made(transport)
+        self.on_arrival()
         self._start_clock()
         self._look_again()
 

@@ -57,7 +57,11 @@ class Server(uvicorn.Server):
                 http=type(
                     "Protocol",
                     (GuardedProtocol,),
-                    {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds},
+                    {
+                        "on_arrival": staticmethod(self.service.note_arrival),
+                        "header_seconds": settings.header_seconds,
+                        "write_seconds": settings.write_seconds,
+                    },
                 ),
                 ws="none",
                 access_log=False,

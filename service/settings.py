@@ -50,7 +50,11 @@ class Settings(BaseSettings):
     body_seconds: float = Field(30.0, gt=0, description="Longest time a request's body may take to arrive.")
     write_seconds: float = Field(30.0, gt=0, description="Longest time a caller may take nothing of an answer.")
 
-    stall_seconds: float = Field(1.5, gt=0, description="Silence of an inference thread after which we are not ready.")
+    stall_seconds: float = Field(
+        1.5,
+        gt=0,
+        description="Silence of an inference thread after which we are not ready, or of the event loop, and we exit.",
+    )
     hang_seconds: float = Field(10.0, gt=0, description="Silence after which everybody is answered and we exit.")
     drain_seconds: float = Field(30.0, ge=0, description="Longest wait for requests in flight after SIGTERM.")
     reload_seconds: float = Field(2.0, ge=0, description="How often artifact folders are looked at; 0: on SIGHUP only.")

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from math import inf
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from model.runtime import Curves
 from service import quick
 from service.admission import admitted
 from service.answer import render
-from service.aside import INLINE_BYTES, aside
+from service.aside import INLINE_BYTES, aside, too_late
 from service.body import read_body
 from service.continuing import check_observed, predict_population
 from service.edge import stages
@@ -100,13 +100,19 @@ async def _answer(request: Request, service: Service, body: bytes) -> tuple[byte
     deadline = request.scope["state"]["deadline"]
     times = stages(request.scope)
     large = len(body) > LARGE_BYTES
-    started = perf_counter()
-    call = None if large else look_up_call(body, service)
-    if call is None and len(body) <= INLINE_BYTES:
-        call = read_call(body, service, deadline)
-    elif call is None:
+    arrived = perf_counter()
+    async with service.turn:
+        await service.let_others_in()
+        if monotonic() > deadline:
+            raise too_late()
+        started = perf_counter()
+        call = None if large else look_up_call(body, service)
+        if call is None and len(body) <= INLINE_BYTES:
+            call = read_call(body, service, deadline)
+    if call is None:
         call = await aside(service.reader(len(body)), deadline, read_call, body, service, deadline)
     times["validate"] = perf_counter() - started
+    times["queue"] = started - arrived
     curves = await predict_population(service, request, call.model, call.population, call.epochs)
     started = perf_counter()
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)

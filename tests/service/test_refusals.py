@@ -1,5 +1,6 @@
 """Who cannot be answered, or not in time, is told so at once and for the right reason."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -13,6 +14,8 @@ import pytest
 
 from service.problems import Problem
 from service.routes.predict import read_call
+from service.service import MOST_ROUNDS, Service
+from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
@@ -107,3 +110,33 @@ def test_reading_ends_with_the_deadline(serve: Serve) -> None:
     with pytest.raises(Problem, match="deadline"):
         read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() - 1)
     assert read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() + 60)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "coming", "let_in"),
+    [(0, 5, {0}), (1, 5, {5}), (1, 10 * MOST_ROUNDS, set(range(MOST_ROUNDS - 1, MOST_ROUNDS + 2)))],
+    ids=["idle", "busy", "endless"],
+)
+def test_newcomers_hear_of_a_full_queue_before_the_next_body_is_read(
+    waiting: int, coming: int, let_in: set[int]
+) -> None:
+    """The event loop lets in those who have come, while there is other work; a crowd without end stops nobody."""
+    service = Service(Settings())
+    service.engine.backlog.cost = waiting
+    came = 0
+
+    async def come() -> None:
+        nonlocal came
+        for _ in range(coming):
+            service.note_arrival()
+            came += 1
+            await asyncio.sleep(0)
+
+    async def read() -> int:
+        crowd = asyncio.create_task(come())
+        await service.let_others_in()
+        before = came
+        crowd.cancel()
+        return before
+
+    assert asyncio.run(read()) in let_in
