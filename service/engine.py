@@ -8,6 +8,7 @@ A network that comes alone to an idle engine is predicted on the event loop inst
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
 from time import monotonic
 
@@ -168,7 +169,8 @@ class Engine:
         for index in failed:
             owner, row = rows[index]
             poisonous.setdefault(owner, []).append(row)
-        self._loop.call_soon_threadsafe(self._deliver, batch, poisonous, ended - began, ended - since)
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self._deliver, batch, poisonous, ended - began, ended - since)
 
     def _predict(self, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> tuple[Floats, list[int]]:
         """Return the networks' results and the indices of those that failed; a failing batch is halved to find them."""
