@@ -59,7 +59,6 @@ def admitted(request: Request, service: Service) -> Iterator[None]:
         Problem: 401 without a key, 503 when nobody can answer, 429 when the queue is full or too slow for the caller's
             deadline, 400 for a bad deadline.
     """
-    service.note_arrival()
     service.keys.check(request)
     if reasons := service.reasons():
         raise Problem("unavailable", "; ".join(reasons), headers=UNAVAILABLE_RETRY, reasons=reasons)

@@ -21,6 +21,7 @@ from service.jobs import Chunk, Job, columns
 from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
+from service.quickness import Quickness
 from service.vocabulary import Ints
 from service.watchdog import Watchdog
 
@@ -29,7 +30,6 @@ TICK = 0.1
 STANDSTILL = 1.0
 ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
 FADING = 0.9  # of what was measured, at each batch
-QUICK_SECONDS = 0.005  # that one network may take on the event loop
 
 
 class PredictionError(Exception):
@@ -79,7 +79,7 @@ class Engine:
         self._busy = 1.0
         self.failure: str | None = None
         self.watchdog: Watchdog | None = None  # without one nothing is predicted on the event loop
-        self._quickness: dict[str, float] = {}  # seconds that one network took of late, by predictor
+        self._quickness = Quickness()
         self._broke = False
         self._jobs: set[Job] = set()
         self._workers = [_Worker(self, index) for index in range(workers)]
@@ -118,15 +118,14 @@ class Engine:
     def suits_loop(self, model: Model, layers: int) -> bool:
         """Whether a network may be predicted on the event loop.
 
-        There must be nothing else to do, and networks of its predictor must have been quick of late; on a GPU, where
-        native code can hang, it never is.
+        There must be nothing else to do, and it must be sure to be quick. On a GPU native code can hang: never there.
         """
         return (
             self.watchdog is not None
             and not self.backlog.cost
             and not self.backlog.is_closed
             and layers <= self.backlog.max_cost
-            and self._quickness.get(model.card.sha256, QUICK_SECONDS) < QUICK_SECONDS
+            and self._quickness.expects(model.card.sha256, layers)
             and model.predictor.provider == "CPUExecutionProvider"
         )
 
@@ -212,8 +211,7 @@ class Engine:
         self._done = FADING * self._done + cost * len(self._workers)
         self._busy = FADING * self._busy + busy_seconds
         if networks == 1:
-            before = self._quickness.get(model.card.sha256, seconds)
-            self._quickness[model.card.sha256] = FADING * before + (1 - FADING) * seconds
+            self._quickness.note(model.card.sha256, layers, seconds)
         task = model.card.task
         self.metrics.inference_seconds_of(task).observe(seconds)
         self.metrics.batches_of(task).inc()

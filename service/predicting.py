@@ -22,6 +22,7 @@ from service.service import Service
 from service.vocabulary import Ints
 
 GLANCE_SECONDS = 0.02
+LEAST_PATIENCE = 0.05  # seconds; whoever has less is told in time, which the event loop cannot do while it predicts
 UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
 
 
@@ -86,7 +87,7 @@ async def _compute(
     """Compute the networks of the request at `places`."""
     asked = [codes[place] for place in places]
     try:
-        if await _is_alone(service, model, asked):
+        if await _is_alone(service, request, model, asked):
             return _compute_here(service, request, model, asked[0], epochs)
         return await _compute_aside(service, request, model, asked, epochs)
     except FullError:
@@ -100,8 +101,10 @@ async def _compute(
         raise Problem("unavailable", str(error), headers=UNAVAILABLE_RETRY) from None
 
 
-async def _is_alone(service: Service, model: Model, asked: Sequence[Ints]) -> bool:
-    """Whether a request asks for one network, and there is nothing and nobody else."""
+async def _is_alone(service: Service, request: Request, model: Model, asked: Sequence[Ints]) -> bool:
+    """Whether a patient caller asks for one network, and there is nothing and nobody else."""
+    if request.scope["state"]["deadline"] - monotonic() < LEAST_PATIENCE:
+        return False
     if len(asked) != 1 or not service.engine.suits_loop(model, len(asked[0])):
         return False
     await asyncio.sleep(0)  # those who came at the same time are let in now, and share a batch
@@ -114,11 +117,15 @@ def _compute_here(service: Service, request: Request, model: Model, codes: Ints,
     Raises:
         PredictionError: when the predictor failed on it.
         EngineDownError: when it broke off.
+        TimeoutError: when the deadline passed meanwhile.
     """
     _take_in(service, request, len(codes))
     began = monotonic()
     result = service.engine.predict_here(model, codes, epochs)
-    _note_times(service, request, 0.0, monotonic() - began)
+    ended = monotonic()
+    if ended > request.scope["state"]["deadline"]:
+        raise TimeoutError
+    _note_times(service, request, 0.0, ended - began)
     return result
 
 

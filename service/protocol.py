@@ -45,14 +45,9 @@ class GuardedProtocol(HttpToolsProtocol):
     _stuck_looks = 0
     _write_timer: asyncio.TimerHandle | None = None
 
-    @staticmethod
-    def on_arrival() -> None:
-        """Told of each new connection."""
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clocks: for the first request's headers, and for what the caller takes."""
         super().connection_made(transport)
-        self.on_arrival()
         self._start_clock()
         self._look_again()
 
@@ -98,10 +93,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def entrust_to(self, standby: Standby) -> None:
         """Let the connection be answered by others: the event loop is stuck, and this is another thread."""
         descriptor = self.transport.get_extra_info("socket").fileno()
-        if self.cycle is None or (self.cycle.response_complete and not self.transport.get_write_buffer_size()):
+        is_torn = (
+            self.transport.get_write_buffer_size() > 0
+        )  # part of an answer is unsent, of this request or an earlier
+        if not is_torn and (self.cycle is None or self.cycle.response_complete):
             standby.await_request(descriptor)
-        elif not self.cycle.response_started:
+        elif not is_torn and not self.cycle.response_started:
             standby.answer(descriptor)
+        else:
+            standby.leave_out(descriptor)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer what is not HTTP."""

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -17,7 +18,7 @@ from service.predicting import UNAVAILABLE_RETRY
 from service.problems import Problem
 from service.protocol import GuardedProtocol, refusal
 from service.service import Service
-from service.standby import Standby
+from service.standby import Standby, connections_at
 from service.watchdog import Watchdog
 
 FAILED = 70  # EX_SOFTWARE
@@ -28,6 +29,7 @@ REST_SECONDS = 1  # after the wait, for answers on their way; then whoever still
 JOIN_SECONDS = 0.3
 BACKSTOP_SECONDS = 3.0  # after that an orderly exit is not to be had: a thread is stuck outside of Python
 FROZEN_SECONDS = 20.0
+ACCEPTED = 16  # connections, each time around the event loop
 KEEP_ALIVE_SECONDS = 65  # longer than the idle time of common load balancers
 
 
@@ -58,7 +60,6 @@ class Server(uvicorn.Server):
                     "Protocol",
                     (GuardedProtocol,),
                     {
-                        "on_arrival": staticmethod(self.service.note_arrival),
                         "header_seconds": settings.header_seconds,
                         "write_seconds": settings.write_seconds,
                     },
@@ -93,9 +94,24 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen; let lone networks be predicted on the event loop from then on."""
         await super().startup(sockets)
-        watchdog = Watchdog(stall_seconds=self.service.settings.stall_seconds, on_stall=self._on_stuck)
+        await self._accept_faster()
+        settings = self.service.settings
+        seconds = min(settings.stall_seconds, settings.hang_seconds, FROZEN_SECONDS / 2)
+        watchdog = Watchdog(stall_seconds=seconds, on_stall=self._on_stuck)
         watchdog.start()
         self.service.engine.watchdog = watchdog
+
+    async def _accept_faster(self) -> None:
+        """Accept several connections each time around the event loop: uvloop accepts one for each listener."""
+        loop = asyncio.get_running_loop()
+        for listener in [one for server in self.servers for one in server.sockets]:
+            for _ in range(ACCEPTED - 1):
+                self.servers.append(await loop.create_server(self._protocol, sock=listener.dup()))
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Run uvicorn's own tick; let the process be ended should the event loop freeze."""
@@ -132,20 +148,29 @@ class Server(uvicorn.Server):
         self._finish_within(FAILURE_SECONDS)
 
     def _on_stuck(self) -> None:
-        """Answer everybody in place of the event loop, on the watchdog's thread; then end the process."""
-        seconds = self.service.settings.stall_seconds
-        reason = f"a prediction on the event loop is stalled for more than {seconds:g} s"
-        log.critical("failed", reason=reason)
-        standby = Standby(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY)))
-        for server in self.servers:
-            for listener in server.sockets:
-                standby.listen(listener.fileno())
+        """Answer everybody in place of the event loop, on the thread of the watchdog; then end, come what may."""
+        try:
+            reason = "a prediction on the event loop is stalled"
+            log.critical("failed", reason=reason)
+            self._stand_by(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY)))
+        except Exception:
+            log.exception("standby_failed")
+        finally:
+            flush()
+            os._exit(FAILED)
+
+    def _stand_by(self, answer: bytes) -> None:
+        standby = Standby(answer)
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        for listener in listeners:
+            standby.listen(listener.fileno())
         for connection in list(self.server_state.connections):
             if isinstance(connection, GuardedProtocol):
-                connection.entrust_to(standby)
+                with suppress(OSError, ValueError):  # closed meanwhile
+                    connection.entrust_to(standby)
+        for descriptor in connections_at({listener.getsockname()[1] for listener in listeners}):
+            standby.await_request(descriptor)
         standby.run(FAILURE_SECONDS)
-        flush()
-        os._exit(FAILED)
 
     def _finish_within(self, most_seconds: float) -> None:
         self._finishing = asyncio.get_running_loop().create_task(self._finish(most_seconds))

@@ -22,9 +22,9 @@ from service.metrics import Metrics
 from service.models import Model
 from service.reloading import Reloader
 from service.settings import Settings
+from service.turns import Turns
 
 LARGE_BODY = 1024 * 1024
-MOST_ROUNDS = 64  # of the event loop, before a body is read
 
 
 def _nothing(*_: str) -> None:
@@ -36,7 +36,7 @@ class Service:
 
     Attributes:
         models: by task; replaced as a whole, never changed.
-        turn: whose body is read on the event loop now.
+        turns: when bodies are read on the event loop.
         readers: threads that read bodies with layers never met, so that the event loop goes on meanwhile.
         large_reader: the one thread that reads large bodies: one may take 40 times its size while it is read.
         writers: threads that look up, continue and write large populations; no reading ever holds them up.
@@ -55,7 +55,7 @@ class Service:
         self.models: dict[str, Model] = {}
         self.cache = CurveCache(settings.cache_entries)
         self.engine = Engine(self.metrics, workers=1, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost)
-        self.turn = asyncio.Lock()
+        self.turns = Turns(lambda: self.engine.backlog.cost > 0)
         self.readers = ThreadPoolExecutor(2, "reader")
         self.large_reader = ThreadPoolExecutor(1, "large-reader")
         self.writers = ThreadPoolExecutor(2, "writer")
@@ -64,7 +64,6 @@ class Service:
         self.reloader = Reloader(settings, self.metrics, self._loaded, self._take)
         self.intake = Intake()
         self.inflight = 0
-        self._arrivals = 0
         self.buffered = 0
         self.draining = False
         self.failure: str | None = None
@@ -84,24 +83,6 @@ class Service:
         if self.draining:
             found.append("the service is stopping")
         return found
-
-    def note_arrival(self) -> None:
-        """Count a connection or a request."""
-        self._arrivals += 1
-
-    async def let_others_in(self) -> None:
-        """Let those in, or refuse them, who have come meanwhile, as long as the inference threads have work anyway.
-
-        The event loop accepts one connection each time around: were it to read a body each time as well, a crowd of
-        newcomers would wait long to hear that there is no room for them.
-        """
-        for _ in range(MOST_ROUNDS):
-            before = self._arrivals
-            if not self.engine.backlog.cost:
-                return
-            await asyncio.sleep(0)
-            if self._arrivals == before:
-                return
 
     def reader(self, size: int) -> ThreadPoolExecutor:
         """Return the threads that read a body of `size` bytes."""

@@ -101,11 +101,11 @@ async def _answer(request: Request, service: Service, body: bytes) -> tuple[byte
     times = stages(request.scope)
     large = len(body) > LARGE_BYTES
     arrived = perf_counter()
-    async with service.turn:
-        await service.let_others_in()
-        if monotonic() > deadline:
-            raise too_late()
-        started = perf_counter()
+    await service.turns.wait()
+    if monotonic() > deadline:
+        raise too_late()
+    started = perf_counter()
+    with service.turns.reading():
         call = None if large else look_up_call(body, service)
         if call is None and len(body) <= INLINE_BYTES:
             call = read_call(body, service, deadline)

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -14,8 +15,7 @@ import pytest
 
 from service.problems import Problem
 from service.routes.predict import read_call
-from service.service import MOST_ROUNDS, Service
-from service.settings import Settings
+from service.turns import MOST_SECONDS, Turns
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
@@ -112,31 +112,30 @@ def test_reading_ends_with_the_deadline(serve: Serve) -> None:
     assert read_call(json.dumps({"architectures": [network(7)]}).encode(), service, deadline=monotonic() + 60)
 
 
-@pytest.mark.parametrize(
-    ("waiting", "coming", "let_in"),
-    [(0, 5, {0}), (1, 5, {5}), (1, 10 * MOST_ROUNDS, set(range(MOST_ROUNDS - 1, MOST_ROUNDS + 2)))],
-    ids=["idle", "busy", "endless"],
-)
-def test_newcomers_hear_of_a_full_queue_before_the_next_body_is_read(
-    waiting: int, coming: int, let_in: set[int]
-) -> None:
-    """The event loop lets in those who have come, while there is other work; a crowd without end stops nobody."""
-    service = Service(Settings())
-    service.engine.backlog.cost = waiting
-    came = 0
+@pytest.mark.parametrize(("is_busy", "most"), [(False, 20), (True, 3)])
+def test_bodies_are_read_in_turns_while_there_is_other_work(is_busy: bool, most: int) -> None:
+    """The event loop comes around between readings, in the order of arrival; without other work nothing is put off."""
+    turns = Turns(lambda: is_busy)
+    rounds: list[int] = []
+    order: list[int] = []
+    now = 0
 
-    async def come() -> None:
-        nonlocal came
-        for _ in range(coming):
-            service.note_arrival()
-            came += 1
+    async def read(number: int) -> None:
+        await turns.wait()
+        with turns.reading():
+            time.sleep(MOST_SECONDS * 0.4)
+        rounds.append(now)
+        order.append(number)
+
+    async def count(readings: "asyncio.Future[list[None]]") -> None:
+        nonlocal now
+        while not readings.done():
+            now += 1
             await asyncio.sleep(0)
 
-    async def read() -> int:
-        crowd = asyncio.create_task(come())
-        await service.let_others_in()
-        before = came
-        crowd.cancel()
-        return before
+    async def crowd() -> None:
+        await count(asyncio.gather(*(read(number) for number in range(20))))
 
-    assert asyncio.run(read()) in let_in
+    asyncio.run(crowd())
+    assert order == list(range(20))
+    assert max(Counter(rounds).values()) <= most
