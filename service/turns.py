@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-MOST_SECONDS = 0.005  # of reading in a round, unless a single body takes longer
+MOST_SECONDS = 0.002  # of reading in a round, unless a single body takes longer
 
 
 class Turns:
