@@ -59,12 +59,12 @@ def test_what_is_too_much_is_lost_and_counted() -> None:
     with pipe() as (read, write):
         lines = Lines(notice, most_bytes=10_000)
         lines.start(write)
-        for n in range(5000):
-            lines.put(b"%d" % n)
+        for n in range(50_000):
+            lines.put(b"%d" % n)  # far more than the pipe, the queue and a batch between them can hold
         lines.flush(0.05)  # in vain
         seen, lost = [], 0
         with os.fdopen(os.dup(read), "rb") as reader:
-            while len(seen) + lost < 5000:
+            while len(seen) + lost < 50_000:
                 line = reader.readline()
                 if line.startswith(b"lost"):
                     lost += int(line.split()[1])
@@ -72,7 +72,7 @@ def test_what_is_too_much_is_lost_and_counted() -> None:
                     seen.append(int(line))
         assert seen == sorted(seen)
         assert lost > 0
-        assert len(seen) + lost == 5000
+        assert len(seen) + lost == 50_000
 
 
 def test_what_cannot_be_written_is_counted_and_said_later(tmp_path: Path) -> None:
