@@ -25,7 +25,7 @@ def ask(live: Live, *layers: dict) -> httpx2.Response:
 
 def settle(live: Live) -> None:
     """Ask until the service has seen that the predictor is quick, with longer networks than any to come."""
-    for _ in range(5):
+    for _ in range(8):
         assert httpx2.post(live.url + "/predict", json=body(20), timeout=20).status_code == 200
 
 
