@@ -199,11 +199,13 @@ class Engine:
             elif job.left == 0:
                 job.future.set_result(job.result)
         assert self._loop is not None  # noqa: S101 - `start` set it
+        self._loop.call_soon(self._account_batch, batch, seconds, busy_seconds)  # once the callers go on
+
+    def _account_batch(self, batch: Sequence[Chunk], seconds: float, busy_seconds: float) -> None:
         networks = sum(len(chunk.rows) for chunk in batch)
         layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
         cost = sum(chunk.cost for chunk in batch)
-        # once the callers go on
-        self._loop.call_soon(self._account, batch[0].job.model, networks, layers, cost, seconds, busy_seconds)
+        self._account(batch[0].job.model, networks, layers, cost, seconds, busy_seconds)
 
     def _account(
         self, model: Model, networks: int, layers: int, cost: int, seconds: float, busy_seconds: float

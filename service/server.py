@@ -59,10 +59,7 @@ class Server(uvicorn.Server):
                 http=type(
                     "Protocol",
                     (GuardedProtocol,),
-                    {
-                        "header_seconds": settings.header_seconds,
-                        "write_seconds": settings.write_seconds,
-                    },
+                    {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds},
                 ),
                 ws="none",
                 access_log=False,
@@ -153,7 +150,7 @@ class Server(uvicorn.Server):
             reason = "a prediction on the event loop is stalled"
             log.critical("failed", reason=reason)
             self._stand_by(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY)))
-        except Exception:
+        except Exception:  # whatever it was: the log says so, and the process still ends
             log.exception("standby_failed")
         finally:
             flush()

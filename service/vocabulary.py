@@ -59,9 +59,9 @@ def _split(text: bytes, begin: bytes, close: bytes) -> list[bytes]:
     return (b"," + text[1:-2]).split(close)
 
 
-def _spellings(text: bytes) -> tuple[bytes, bytes]:
-    """Return what `_split` makes of an element that comes after a comma, or after a comma and a blank."""
-    return b"," + text[:-1], b", " + text[:-1]
+def _spelling(text: bytes, comma: bytes = b",") -> bytes:
+    """Return what `_split` makes of an element that comes after a comma, which a blank may follow."""
+    return comma + text[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Vocabulary:
         rows: list[int] = []
         for layer in layers:
             text = bytes(layer)
-            row, state = state.get(_spellings(text)[0]) or self._learn(state, text)
+            row, state = state.get(_spelling(text)) or self._learn(state, text)
             rows.append(row)
         if min(rows) >= 0:
             return Reading(rows)
@@ -116,7 +116,7 @@ class Vocabulary:
         """
         known = self._code_texts
         texts = map(bytes, codes)
-        return Reading([known.get(_spellings(text)[0]) or self._learn_row(text) for text in texts])
+        return Reading([known.get(_spelling(text)) or self._learn_row(text) for text in texts])
 
     def layers_of(self, text: bytes) -> list[int]:
         """Return the rows of a list of layer objects, all met before and none of them clamped.
@@ -166,7 +166,7 @@ class Vocabulary:
                 row = -len(self._clamps)
             found = row, self._state(after(layer, state.shape), is_stem)
             if self._remembers(text):
-                state.update(dict.fromkeys(_spellings(text), found))
+                state[_spelling(text)] = state[_spelling(text, b", ")] = found
             return found
 
     def _remembers(self, text: bytes) -> bool:
@@ -186,7 +186,7 @@ class Vocabulary:
         with self._lock:
             index = self._row_id(tuple(row))
             if self._remembers(text):
-                self._code_texts.update(dict.fromkeys(_spellings(text), index))
+                self._code_texts[_spelling(text)] = self._code_texts[_spelling(text, b", ")] = index
             return index
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:

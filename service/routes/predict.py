@@ -95,20 +95,32 @@ async def predict(request: Request, service: ServiceDep) -> Response:
     return Response(answer, media_type="application/json")
 
 
+def _read_here(body: bytes, service: Service, deadline: float) -> Call | None:
+    """Read on the event loop what takes a millisecond or two; else return `None`.
+
+    Raises:
+        Problem: as `read_call`.
+    """
+    if monotonic() > deadline:
+        raise too_late()
+    call = look_up_call(body, service)
+    if call is None and len(body) <= INLINE_BYTES:
+        call = read_call(body, service, deadline)
+    return call
+
+
 async def _answer(request: Request, service: Service, body: bytes) -> tuple[bytes, Call]:
     """Read, predict, write; what would hold up the others is read and written on a thread."""
     deadline = request.scope["state"]["deadline"]
     times = stages(request.scope)
     large = len(body) > LARGE_BYTES
-    arrived = perf_counter()
-    await service.turns.wait()
-    if monotonic() > deadline:
-        raise too_late()
-    started = perf_counter()
-    with service.turns.reading():
-        call = None if large else look_up_call(body, service)
-        if call is None and len(body) <= INLINE_BYTES:
-            call = read_call(body, service, deadline)
+    arrived = started = perf_counter()
+    call = None
+    if not large:
+        await service.turns.wait()
+        started = perf_counter()
+        with service.turns.reading():
+            call = _read_here(body, service, deadline)
     if call is None:
         call = await aside(service.reader(len(body)), deadline, read_call, body, service, deadline)
     times["validate"] = perf_counter() - started
