@@ -22,8 +22,7 @@ from sklearn.model_selection import KFold
 from benchmarks.curves import fingerprint
 from model.artifact import read_artifact
 from model.continuation import read_continuation
-from model.networks.layer_features import LayerQuantities
-from model.networks.network_features import network_features
+from model.networks.network_features import NetworkFeatures
 from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
@@ -61,7 +60,7 @@ def main(
     table = tabulate(rows_of_task, card.layer_code, card.image, clamp=True)
     curves = table.curves
     folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
-    features = network_features(LayerQuantities(card.image)(torch.from_numpy(table.codes))).double().numpy()
+    features = NetworkFeatures(card.image)(torch.from_numpy(table.codes))[1].double().numpy()
     methods: dict[str, Callable[[], FinalPredictor]] = {"ν-SVR (Baker et al.)": BakerSVR}
     if slow:
         methods |= {"LC-Net (Klein et al.)": _lc_net, "parametric mixture (Domhan et al.)": ParametricMixture}

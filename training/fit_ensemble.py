@@ -14,8 +14,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from model.networks.ensemble import Ensemble, Inputs
 from model.networks.gaussian_process import GaussianProcess
-from model.networks.layer_features import LayerQuantities
-from model.networks.network_features import network_features
+from model.networks.network_features import NetworkFeatures
 from model.networks.predictor import LogitScale
 from model.shapes import Shape
 from training.members import Data, fit_member, member_inputs
@@ -94,7 +93,7 @@ def fit_ensemble(
     filled = carry_forward(scale.standardise(table.curves))
     with torch.no_grad():
         codes = torch.from_numpy(table.codes)
-        features = network_features(LayerQuantities(image)(codes)).numpy()
+        features = NetworkFeatures(image)(codes)[1].numpy()
     inputs = Inputs(image, features, relevance(features, filled[:, -1]), recipe.features)
     others = [member_inputs(other.table, other.image, inputs, table.epochs) for other in related if len(other.table)]
     data = Data(member_inputs(table, image, inputs, table.epochs), others)

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from model.networks.ensemble import Inputs
 from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import LayerQuantities
-from model.networks.network_features import network_features
+from model.networks.network_features import NetworkFeatures
 from model.networks.predictor import LogitScale
 from model.shapes import Shape
 from training.metrics import tau
@@ -41,7 +40,7 @@ class MemberInputs:
         inputs = (
             self.codes[chosen, :longest],
             self.lengths[chosen],
-            self.per_layer[chosen, :longest],
+            self.per_layer[chosen, :, :longest],
             self.whole[chosen],
         )
         return inputs, self.targets[chosen]
@@ -61,10 +60,10 @@ def member_inputs(table: Table, image: Shape, inputs: Inputs, epochs: int) -> Me
     last = carry_forward(standardised)[:, -1]
     stretched = standardised[:, np.linspace(0, table.epochs - 1, epochs).round().astype(int)]
     with torch.no_grad():
-        quantities = LayerQuantities(image)(codes)
-        whole = inputs.scaled(network_features(quantities))
+        quantities, features = NetworkFeatures(image)(codes)
+        whole = inputs.scaled(features)
     targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (stretched, last))
-    return MemberInputs(codes, torch.from_numpy(table.lengths), quantities.features, whole, targets, final)
+    return MemberInputs(codes, torch.from_numpy(table.lengths), quantities.features(), whole, targets, final)
 
 
 def _loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ from torch import nn
 from model.networks.fused_members import FusedMembers
 from model.networks.gaussian_process import GaussianProcess
 from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import LayerQuantities
-from model.networks.network_features import network_features
+from model.networks.layer_features import Quantities
+from model.networks.network_features import NetworkFeatures
 from model.networks.predictor import CurvePredictor, LogitScale, Raw
 from model.shapes import Shape
 
@@ -42,7 +42,7 @@ class Inputs(nn.Module):
     def __init__(self, image: Shape, features: Floats, relevance: Floats, keep: int) -> None:
         super().__init__()
         self.image = image
-        self.quantities = LayerQuantities(image)
+        self.features = NetworkFeatures(image)
         spread = np.maximum(features.std(axis=0), SMALLEST_SPREAD)
         chosen = np.sort(np.argsort(-relevance, kind="stable")[:keep])
         self.register_buffer("chosen", torch.from_numpy(chosen))
@@ -62,17 +62,17 @@ class Inputs(nn.Module):
         whole = (torch.index_select(features, 1, self.chosen) - self.mean) / self.std
         return torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch
 
-    def forward(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return features of the layers and of the network, and how far the network lies outside what was seen.
+    def forward(self, codes: torch.Tensor) -> tuple[Quantities, torch.Tensor, torch.Tensor]:
+        """Return quantities of the layers, features of the network, and how far it lies outside what was seen.
 
-        float32 [batch, layers, features], [batch, features] and [batch]. The last is the mean square, over all features
-        in standard deviations, of what lies beyond the training networks' range.
+        The latter two are float32 [batch, features] and [batch]: the mean square, over all features in standard
+        deviations, of what lies beyond the training networks' range.
         """
-        quantities = self.quantities(codes)
-        features = network_features(quantities)
-        beyond = torch.clamp(torch.maximum(self.low - features, features - self.high), min=0) / self.spread
-        outside = (torch.clamp(beyond - RANGE_TOLERANCE, 0.0, LARGEST_FEATURE) ** 2).mean(1)
-        return quantities.features, self.scaled(features), outside
+        quantities, features = self.features(codes)
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        off = (features - middle).abs() / self.spread
+        outside = torch.clamp(off - (half / self.spread + RANGE_TOLERANCE), 0.0, LARGEST_FEATURE)
+        return quantities, self.scaled(features), (outside * outside).mean(1)
 
 
 class Ensemble(CurvePredictor):
@@ -86,6 +86,8 @@ class Ensemble(CurvePredictor):
         process_weight: its share of the blend.
     """
 
+    shares: torch.Tensor
+
     def __init__(
         self,
         inputs: Inputs,
@@ -98,14 +100,14 @@ class Ensemble(CurvePredictor):
         super().__init__(scale, len(scale.mean))
         self.inputs, self.process = inputs, process
         self.members = FusedMembers(members)
-        self.process_weight = process_weight
+        share = (1 - process_weight) / len(members)
+        self.register_buffer("shares", torch.tensor([*(share for _ in members), process_weight]).reshape(-1, 1, 1))
 
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
-        per_layer, whole, outside = self.inputs(codes)
-        process, distance = self.process(whole)
-        curves = self.members(codes, lengths, per_layer, whole)
-        blended = (1 - self.process_weight) * curves.mean(0) + self.process_weight * process
-        everyone = torch.cat([curves, process.unsqueeze(0)])
-        variance = ((everyone - blended) ** 2).mean(0)
-        curve, spread = (torch.index_select(values, 1, index) for values in (blended, variance))
-        return Raw(curve, spread, torch.sqrt(distance**2 + outside))
+        quantities, whole, outside = self.inputs(codes)
+        process, nearest = self.process(whole)
+        everyone = torch.cat([self.members(quantities, lengths, whole), process.unsqueeze(0)])
+        everyone = torch.index_select(everyone, 2, index)
+        blended = (everyone * self.shares).sum(0)
+        difference = everyone - blended
+        return Raw(blended, (difference * difference).mean(0), torch.sqrt(nearest + outside))

@@ -28,9 +28,8 @@ class Floor(nn.Module):
 
     def forward(self, accuracy: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Return accuracies [batch, epochs], given with the 0-based `index` of their rows or epochs in `levels`."""
-        level = torch.index_select(self.levels, 0, index)
-        risen = level + 2 * (accuracy - torch.index_select(self.thresholds, 0, index))
-        return torch.maximum(torch.minimum(accuracy, risen), level)
+        level, start = (torch.index_select(part, 0, index) for part in (self.levels, self.levels - 2 * self.thresholds))
+        return torch.maximum(torch.minimum(accuracy, 2 * accuracy + start), level)
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return levels and thresholds as a card keeps them."""

@@ -1,23 +1,23 @@
 """Several fitted members of an ensemble as one module, for speed: the same function with fewer and larger operations.
 
-The embeddings and the linear layer behind them become tables to add up, the residual convolutions along the layers one
+What members read of a layer, its embedding included, is linear in flags and rows that the hand features need anyway, so
+one convolution makes of them what all members' first layers would. The residual convolutions along the layers are one
 grouped convolution with the residual in its weights, and the last layers batched matrix products. What lies behind a
-network's end is kept at zero: at first by the tables, then by a mask as wide as what it is multiplied with, so that
-ONNX Runtime stays in its blocked layout from one convolution to the next.
+network's end is kept at zero: at first as all rows are zero there, then by a mask that is added before the rectifier;
+it is as wide as what it is added to, so that ONNX Runtime makes one operation of the three in its blocked layout.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from model.networks.layer_conv import LARGEST_FEATURE, SPAN, WIDTH, LayerConv
+from model.networks.layer_features import Quantities, from_rows
+from model.networks.layer_flags import KINDS, TABLE_1
 from model.ulc import EXTENDED
 
-KERNELS = EXTENDED.largest_kernel + 1
-RATIOS = len(EXTENDED.bins) + 1
-NOTHING = -1e4  # what a rectifier makes nothing of, whatever is added
+NOTHING = -1e4  # what a rectifier makes nothing of, whatever it is added to
 
 
 class FusedMembers(nn.Module):
@@ -27,62 +27,71 @@ class FusedMembers(nn.Module):
         members: fitted members of the same sizes.
     """
 
-    kind: torch.Tensor
-    kernel: torch.Tensor
-    mix: torch.Tensor
+    from_whole: torch.Tensor
 
     def __init__(self, members: Sequence[LayerConv]) -> None:
         super().__init__()
         self.count = len(members)
+        width = self.count * WIDTH
         with torch.no_grad():
-            self._fold_embeddings(members)
-            self.widen = nn.Conv2d(1, len(members) * WIDTH, 1, bias=False)
-            self.widen.weight.fill_(1.0)
+            mix = torch.cat([_mixing(member) for member in members])
+            # Convolutions in two dimensions of which one is 1: ONNX Runtime's fast kernels are for images.
+            self.mix = nn.Conv2d(mix.shape[1], width, 1, bias=False)
+            self.mix.weight.copy_(mix[:, :, None, None])
+            self.behind = nn.Conv2d(1, width, 1)
+            self.behind.weight.fill_(-NOTHING)
+            assert self.behind.bias is not None  # noqa: S101 - convolutions have one by default
+            self.behind.bias.fill_(NOTHING)
             self.convolutions = nn.ModuleList(
                 _grouped(group) for group in zip(*(member.convolutions for member in members), strict=True)
             )
             linears = ([layer for layer in member.mlp if isinstance(layer, nn.Linear)] for member in members)
-            self.linears = nn.ModuleList(_Linears(group) for group in zip(*linears, strict=True))
+            first, *others = zip(*linears, strict=True)
+            # A member has all means first; here each is followed by the maximum of the same channel.
+            self.from_pooled = _Linears(first, torch.arange(2 * WIDTH).reshape(2, WIDTH).T.flatten())
+            self.register_buffer("from_whole", torch.stack([one.weight[:, 2 * WIDTH :].T for one in first]).clone())
+            self.linears = nn.ModuleList(_Linears(group) for group in others)
 
-    def _fold_embeddings(self, members: Sequence[LayerConv]) -> None:
-        parts: list[list[torch.Tensor]] = [[], [], []]
-        for member in members:
-            embedding, weight = member.layers, member.mix.weight
-            tables = (embedding.kind, embedding.kernel, embedding.kernel, embedding.ratio)
-            each = embedding.kind.embedding_dim
-            kind, across, down, ratio = (
-                table.weight @ weight[:, place * each : (place + 1) * each].T for place, table in enumerate(tables)
-            )
-            kind = (kind + member.mix.bias).unsqueeze(1) + ratio.unsqueeze(0)  # row: kind * RATIOS + ratio
-            kind[0] = NOTHING
-            kernel = across.unsqueeze(1) + down.unsqueeze(0)  # row: width * KERNELS + height
-            folded = (kind.flatten(0, 1), kernel.flatten(0, 1), weight[:, 4 * each :].T)
-            for part, table in zip(parts, folded, strict=True):
-                part.append(table)
-        for name, tables_of in zip(("kind", "kernel", "mix"), parts, strict=True):
-            self.register_buffer(name, torch.cat(tables_of, dim=1).clone())
+    def forward(self, q: Quantities, lengths: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """Return float32 [members, batch, all epochs].
 
-    def forward(
-        self, codes: torch.Tensor, lengths: torch.Tensor, per_layer: torch.Tensor, whole: torch.Tensor
-    ) -> torch.Tensor:
-        """Return float32 [members, batch, all epochs]; see `LayerConv.forward` for the arguments."""
-        kind, across, down, ratio = (codes[:, :, column] for column in range(4))
-        mixed = F.embedding(kind * RATIOS + ratio, self.kind) + F.embedding(across * KERNELS + down, self.kernel)
-        mixed = mixed + per_layer @ self.mix
-        # A convolution in two dimensions of which one is 1: ONNX Runtime's fast kernels are for images.
-        present = self.widen(torch.clamp(kind, max=1).float().unsqueeze(1).unsqueeze(1))
-        along = torch.relu(mixed).transpose(1, 2).unsqueeze(2)
+        Args:
+            q: quantities of the layers.
+            lengths: int [batch].
+            whole: scaled hand features, float32 [batch, features].
+        """
+        behind = self.behind(q.flags.present.unsqueeze(1))
+        rows = torch.cat([q.flags.table_1, q.flags.kinds, *q.rows()], dim=1)
+        along = torch.relu(self.mix(rows.unsqueeze(2)))
         for convolution in self.convolutions:
-            along = torch.relu(convolution(along)) * present
-        mean, largest = along.sum(3) / lengths.reshape(-1, 1, 1), along.amax(3)
-        pooled = torch.cat([part.reshape(-1, self.count, WIDTH) for part in (mean, largest)], dim=2).transpose(0, 1)
-        everyone = torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE).unsqueeze(0).expand(self.count, -1, -1)
-        hidden = torch.cat([pooled, everyone], dim=2)
-        *inner, last = self.linears
-        for linear in inner:
-            hidden = torch.relu(linear(hidden))
-        curves: torch.Tensor = last(hidden)
-        return curves
+            along = torch.relu(convolution(along) + behind)
+        pooled = torch.cat([along.sum(3) / lengths.reshape(-1, 1, 1), along.amax(3)], dim=2)
+        pooled = pooled.reshape(-1, self.count, 2 * WIDTH).transpose(0, 1)
+        hidden = self.from_pooled(pooled) + whole.clamp(-LARGEST_FEATURE, LARGEST_FEATURE) @ self.from_whole
+        for linear in self.linears:
+            hidden = linear(torch.relu(hidden))
+        return hidden
+
+
+def _mixing(member: LayerConv) -> torch.Tensor:
+    """Return the weights of a member's first layer for the flags of Table 1 and of kinds, and for rows, [out, in]."""
+    embedding, weight, bias = member.layers, member.mix.weight, member.mix.bias
+    tables = (embedding.kind, embedding.kernel, embedding.kernel, embedding.ratio)
+    each = embedding.kind.embedding_dim
+    kind, across, down, ratio = (
+        table.weight @ weight[:, place * each : (place + 1) * each].T for place, table in enumerate(tables)
+    )
+    usual = across[1] + down[1] + ratio[EXTENDED.unit_bin] + bias
+    unusual = {
+        "channel_ratio": ratio - ratio[EXTENDED.unit_bin],
+        "kernel_width": across - across[1],
+        "kernel_height": down - down[1],
+    }
+    table_1 = [unusual[flag.columns[0]][flag.low] for flag in TABLE_1.values()]
+    features = weight[:, 4 * each :] @ from_rows()
+    of_kinds = {name: kind[row.id] for name, row in EXTENDED.rows.items()} | {"present": usual + features[:, -1]}
+    kinds = [of_kinds.get(name, torch.zeros(WIDTH)) for name in KINDS]
+    return torch.cat([torch.stack([*table_1, *kinds], dim=1), features[:, :-1]], dim=1)
 
 
 def _grouped(group: Sequence[nn.Conv1d]) -> nn.Conv2d:
@@ -102,9 +111,9 @@ class _Linears(nn.Module):
     weight: torch.Tensor
     bias: torch.Tensor
 
-    def __init__(self, group: Sequence[nn.Linear]) -> None:
+    def __init__(self, group: Sequence[nn.Linear], inputs: torch.Tensor | slice = slice(None)) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.stack([one.weight.T for one in group]).clone())
+        self.register_buffer("weight", torch.stack([one.weight[:, inputs].T for one in group]).clone())
         self.register_buffer("bias", torch.stack([one.bias for one in group]).unsqueeze(1).clone())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:

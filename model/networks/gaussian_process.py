@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional as F
 
 SQRT3 = 3**0.5
 
@@ -27,19 +28,21 @@ class GaussianProcess(nn.Module):
     ) -> None:
         super().__init__()
         stored = torch.from_numpy(points.astype(np.float64))
-        self.register_buffer("points", stored.T.contiguous())
-        self.register_buffer("norms", (stored**2).sum(1).unsqueeze(0))
-        self.register_buffer("weights", torch.from_numpy((weights * amplitude).astype(np.float32)))
+        self.register_buffer("points", -2 * stored)
+        self.register_buffer("norms", (stored**2).sum(1))
         self.scale = SQRT3 / length_scale
+        self.register_buffer("weights", torch.from_numpy(weights.astype(np.float64) * amplitude))
 
     def forward(self, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return predictions [batch, epochs] and the distance [batch] to the nearest training network.
+        """Return predictions [batch, epochs] and how far the nearest training network is [batch].
 
-        The distance is the root mean square difference of the standardised features.
+        The latter is the mean square difference of the standardised features.
         """
-        whole = whole.double()  # small differences of large squares
-        squared = (whole**2).sum(1, keepdim=True) + self.norms - 2 * whole @ self.points
-        squared = torch.clamp(squared, min=0.0).float()
-        scaled = torch.sqrt(squared) * self.scale
-        distance = torch.sqrt(squared.amin(1) / whole.shape[1])
-        return ((1 + scaled) * torch.exp(-scaled)) @ self.weights, distance
+        # Distances are small differences of large squares, and so are predictions of large weights: both are summed in
+        # double precision.
+        exact = whole.double()
+        squared = (exact * exact).sum(1, keepdim=True) + F.linear(exact, self.points, self.norms)
+        squared = torch.relu(squared.float())
+        scaled = torch.sqrt(squared) * -self.scale
+        kernel = (1 - scaled) * torch.exp(scaled)
+        return (kernel.double() @ self.weights).float(), squared.amin(1) / whole.shape[1]

@@ -54,14 +54,14 @@ class LayerConv(nn.Module):
         Args:
             codes: int [batch, layers, columns], zero-padded.
             lengths: int [batch].
-            per_layer: features of the layers, float32 [batch, layers, features].
+            per_layer: features of the layers, float32 [batch, features, layers].
             whole: scaled `network_features`, float32 [batch, features].
 
         Returns:
             float32 [batch, all epochs].
         """
         present = (codes[:, :, 0] > 0).float().unsqueeze(1)
-        mixed = torch.relu(self.mix(torch.cat([self.layers(codes), per_layer], dim=-1)))
+        mixed = torch.relu(self.mix(torch.cat([self.layers(codes), per_layer.transpose(1, 2)], dim=-1)))
         # Layers come last from here on. What lies behind a network's end is zeroed before each convolution, so that the
         # answer does not depend on the batch's padding.
         along = mixed.transpose(1, 2) * present

@@ -1,152 +1,169 @@
 """What the extended code says about each layer beyond Table 1: widths, resolution, parameters, FLOPs, receptive field.
 
-Everything is computed from the integer codes inside the predictor's graph, so that a request carries nothing else.
-The cost of the graph is its passes over the layers, so what can be looked up is (`layer_tables`), and quantities are
-columns that are joined before a function is applied to all of them.
+Everything is computed from the integer codes inside the predictor's graph, so that a request carries nothing else. A
+graph costs its operations, each a little, and its passes over the layers. Hence quantities are rows of few tensors,
+[batch, rows, layers], joined before a function is applied to all of them; layers come last, as one value for each
+layer is then multiplied with many rows at the processor's full width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks import layer_tables
-from model.networks.layer_tables import KINDS, PAIRS, SIDES, SIZES, STEPS, TRAITS
+from model.networks.layer_flags import COUNTED, Flags, LayerFlags
 from model.shapes import Shape
 from model.ulc import DROPOUT_UNITS, EXTENDED
 
-COLUMN = {name: index for index, name in enumerate(EXTENDED.columns)}
 LAYER_FEATURES = 16
-SUMMED = ("present", "reach", "flops", "params", *STEPS, "batch_norm")
+LOG_SCALE = 0.1  # brings logarithms of counts that span magnitudes to about 0 to 2
+# The window is a kernel's positions; the volume is channels times positions; the margin is what the mean side of a
+# kernel exceeds 1 by, and the reach what the receptive field behind the layer does, in pixels of the image.
+COUNTS = (
+    *("channels_in", "channels", "area_in", "window", "area", "volume", "params", "flops"),
+    *("reach", "params so far", "flops so far", "position"),
+)
+LINEAR = ("kernel", "kernel_width", "kernel_height", "margin", "dropout")
+SUMMED = ("reach", "params", "flops", *COUNTED)
+Form = Mapping[str, float]  # factors of columns of the code; "before: ..." is the layer before, "one" a constant
 
 
-def log_scale(values: torch.Tensor) -> torch.Tensor:
-    """Bring counts that span magnitudes to about 0 to 2."""
-    return torch.log1p(values) * 0.1
-
-
-def repeated(values: torch.Tensor, columns: Sequence[int]) -> torch.Tensor:
-    """Return columns of values [batch, layers, columns], some several times; a product, as picking them is slow."""
-    return values @ F.one_hot(torch.tensor(columns), values.shape[-1]).T.float()
-
-
-def _between(values: torch.Tensor, names: tuple[str, ...], first: str, last: str) -> torch.Tensor:
-    return values[:, :, names.index(first) : names.index(last) + 1]
+def _forms(image: Shape) -> dict[str, tuple[Form, ...]]:
+    margin = {"kernel_width": 0.5, "kernel_height": 0.5, "one": -1.0}
+    return {
+        "sides": ({"before: map_height": 1}, {"kernel_width": 1}, {"map_height": 1}),
+        "other sides": ({"before: map_width": 1}, {"kernel_height": 1}, {"map_width": 1}),
+        "channels": ({"before: width": 1}, {"width": 1}),
+        "linear": (
+            {"kernel_width": 0.5, "kernel_height": 0.5},
+            {"kernel_width": 1},
+            {"kernel_height": 1},
+            margin,
+            {"dropout": 1 / DROPOUT_UNITS},
+        ),
+        "stride": ({"stride": 1},),
+        "margin in the image": ({name: factor * image.width for name, factor in margin.items()},),
+        "width before": ({"before: map_width": 1},),
+    }
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """Named quantities of every layer, float32 [batch, layers, 1] unless said otherwise; zero where no layer is."""
+    """Rows of quantities of every layer, float32 [batch, rows, layers]; zero where no layer is, unless said otherwise.
 
-    traits: torch.Tensor  # `TRAITS`, [batch, layers, traits]
-    pairs: torch.Tensor  # `PAIRS`, [batch, layers, pairs]
-    sizes: torch.Tensor  # all but the last of `SIZES`, [batch, layers, 4]; the margin is -1 where no layer is
-    stages: torch.Tensor  # `STAGE_MASKS` of convolutions, [batch, layers, masks]
-    areas: torch.Tensor  # `AREA_MASKS`, [batch, layers, masks]
-    so_far: torch.Tensor  # sums of `SUMMED` up to each layer, the last ones repeated behind the end
-    present: torch.Tensor
-    position: torch.Tensor  # counted from 1
-    is_last: torch.Tensor
-    is_conv: torch.Tensor
-    is_pool: torch.Tensor
-    dropout: torch.Tensor
+    Attributes:
+        flags: what kind of layer it is.
+        logs: `COUNTS` on a log scale, log(1 + count) times `LOG_SCALE`.
+        linear: `LINEAR`; the margin is -1 where no layer is.
+        stride: one row.
+        params: one row.
+        flops: multiply-adds, one row.
+        area_in: positions before the layer, one row; also where no layer is.
+        area: positions behind the layer, one row.
+        so_far: sums of `SUMMED` up to each layer. Behind the end the last ones are repeated, but the reach goes astray.
+        position: counted from 1, one row.
+    """
+
+    flags: Flags
+    logs: torch.Tensor
+    linear: torch.Tensor
+    stride: torch.Tensor
     params: torch.Tensor
-    flops: torch.Tensor  # multiply-adds
-    log_channels_in: torch.Tensor  # logarithms are `log_scale`
-    log_channels: torch.Tensor
-    log_area: torch.Tensor
-    log_params: torch.Tensor
-    log_flops: torch.Tensor
-    log_volume: torch.Tensor  # channels times positions
-    log_reach: torch.Tensor  # receptive field behind the layer, in pixels of the image
-    features: torch.Tensor  # what members read of each layer, [batch, layers, LAYER_FEATURES]
+    flops: torch.Tensor
+    area_in: torch.Tensor
+    area: torch.Tensor
+    so_far: torch.Tensor
+    position: torch.Tensor
 
-    def traits_between(self, first: str, last: str) -> torch.Tensor:
-        """Return a range of `TRAITS`, both ends included."""
-        return _between(self.traits, TRAITS, first, last)
+    def log(self, name: str) -> torch.Tensor:
+        """Return one of `logs`, [batch, 1, layers]."""
+        at = COUNTS.index(name)
+        return self.logs[:, at : at + 1]
 
-    def pairs_between(self, first: str, last: str) -> torch.Tensor:
-        """Return a range of `PAIRS`, both ends included."""
-        return _between(self.pairs, PAIRS, first, last)
+    def summed(self, first: str, last: str) -> torch.Tensor:
+        """Return a range of `so_far`, both ends included."""
+        return self.so_far[:, SUMMED.index(first) : SUMMED.index(last) + 1]
 
-    def summed_between(self, first: str, last: str) -> torch.Tensor:
-        """Return sums of a range of `SUMMED`, both ends included."""
-        return _between(self.so_far, SUMMED, first, last)
+    def features(self) -> torch.Tensor:
+        """Return what members read of each layer, [batch, LAYER_FEATURES, layers]; see `from_rows`."""
+        rows = torch.cat([*self.rows(), self.flags.present], dim=1)
+        return torch.einsum("fr,brl->bfl", from_rows(), rows)
+
+    def rows(self) -> tuple[torch.Tensor, ...]:
+        """Return what `features` are linear in, but for `present`, each [batch, rows, layers]."""
+        return self.logs, self.linear[:, -1:], self.stride, self.position
+
+
+def from_rows() -> torch.Tensor:
+    """Return the matrix from `Quantities.rows` and `present` to the members' features, [features, rows + 1].
+
+    The logarithms, three times the change of width, dropout, half of the stride beyond 1, and the position.
+    """
+    logs = len(COUNTS)
+    change, dropout, stride, position = range(logs, LAYER_FEATURES)
+    matrix = torch.zeros(LAYER_FEATURES, logs + len(("dropout", "stride", "position", "present")))
+    matrix[:logs, :logs] = torch.eye(logs)
+    matrix[change, COUNTS.index("channels")] = 3.0
+    matrix[change, COUNTS.index("channels_in")] = -3.0
+    matrix[dropout, logs] = 1.0
+    matrix[stride, logs + 1], matrix[stride, -1] = 0.5, -0.5
+    matrix[position, logs + 2] = 0.02
+    return matrix
 
 
 class LayerQuantities(nn.Module):
     """Derives `Quantities` from extended codes int [batch, layers, columns] of a task with images of one shape."""
 
-    image: torch.Tensor
-    traits: torch.Tensor
-    pairs: torch.Tensor
-    sizes: torch.Tensor
-    kernel_sizes: torch.Tensor
-    stages: torch.Tensor
-    areas: torch.Tensor
+    origin: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, image: Shape) -> None:
         super().__init__()
-        shape = [[[float(image.channels), float(image.height), float(image.width)]]]
-        self.register_buffer("image", torch.tensor(shape))
-        self.positions = image.height * image.width
-        for name in ("traits", "pairs", "sizes", "kernel_sizes"):
-            self.register_buffer(name, getattr(layer_tables, name)())
-        self.register_buffer("stages", layer_tables.stage_masks(image))
-        self.register_buffer("areas", layer_tables.area_masks(image))
+        self.flags = LayerFlags()
+        whole = {"width": image.channels, "map_height": image.height, "map_width": image.width}
+        # Codes are read as what they exceed the image by: the zeros before the first layer then stand for the image.
+        origin = [float(whole.get(column, 0)) for column in EXTENDED.columns]
+        forms_of = _forms(image)
+        self.rows = [len(block) for block in forms_of.values()]
+        forms = [form for block in forms_of.values() for form in block]
+        weight, bias = torch.zeros(len(forms), len(EXTENDED.columns), 2), torch.zeros(len(forms))
+        for row, form in enumerate(forms):
+            for name, factor in form.items():
+                if name != "one":
+                    column = EXTENDED.columns.index(name.removeprefix("before: "))
+                    weight[row, column, 0 if name.startswith("before: ") else 1] = factor
+                bias[row] += factor * (1.0 if name == "one" else origin[column])
+        self.register_buffer("origin", torch.tensor(origin).unsqueeze(1))
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
 
     def forward(self, codes: torch.Tensor) -> Quantities:
-        kind, across, down = codes[:, :, 0], codes[:, :, 1], codes[:, :, 2]
-        traits = F.embedding(kind * SIDES + across, self.traits)
-        following = torch.cat([kind[:, 1:], torch.zeros_like(kind[:, :1])], dim=1)
-        kernel = across * SIDES + down
-        sizes = F.embedding(kernel, self.sizes)
-        numbers = codes.float()
-        *_, stride, units, channels, height, width = numbers.split(1, dim=-1)
-        before = torch.cat([self.image.expand(codes.shape[0], -1, -1), numbers[:, :-1, COLUMN["width"] :]], dim=1)
-        channels_in, height_in, width_in = before.split(1, dim=-1)
-        by_name = dict(zip(TRAITS, traits.split(1, dim=-1), strict=True))
-        is_linear, present, is_conv, is_pool = (by_name[name] for name in ("linear", "present", "conv", "pool"))
-        area_in, area = height_in * width_in * present, height * width
-        dropout = units * (1 / DROPOUT_UNITS)
-        margin, window = sizes.split((3, 1, 1), dim=-1)[1:]
-        params = channels_in * channels * (is_conv * window + is_linear * area_in)
-        flops = params * (is_conv * area + is_linear)
-        jump = self.image[:, :, 2:] / torch.clamp(width_in, min=1.0)
-        step = (is_conv + is_pool) * margin * jump
-        summed = [present, step, flops, params, _between(traits, TRAITS, STEPS[0], STEPS[-1])]
-        so_far = torch.cumsum(torch.cat([*summed, by_name["batch_norm"]], dim=-1), dim=1)
-        totals = so_far[:, :, :4] * present
-        position = totals[:, :, :1]
-        counts = [channels_in, channels, area_in, area, params, flops, window, channels * area, totals]
-        logs = log_scale(torch.cat(counts, dim=-1)) * present
-        log_in, log_channels, _, log_area, log_params, log_flops, _, log_volume, _, log_reach, *_ = logs.split(1, -1)
-        features = [logs, (log_channels - log_in) * 3, dropout, (stride - present) * 0.5, position * 0.02]
-        masked = torch.clamp((area_in * is_conv)[:, :, 0].int(), max=self.positions)
-        behind = torch.clamp((area * 2 + is_conv)[:, :, 0].int(), max=2 * self.positions + 1)
+        numbers = codes.float().transpose(1, 2) - self.origin
+        flags = self.flags(numbers)
+        blocks = F.conv1d(F.pad(numbers, (1, 0)), self.weight, self.bias).split(self.rows, dim=1)
+        sides, other_sides, channels, linear, stride, margin, width_before = blocks
+        products = sides * other_sides  # area_in, window, area
+        area_in, _, area = products.split(1, dim=1)
+        channels_in, channels_out = channels.split(1, dim=1)
+        of_linear, of_conv = (channels_in * channels_out * flags.weighted * products[:, :2]).split(1, dim=1)
+        params, flops = of_linear + of_conv, of_linear + of_conv * area
+        step = margin / torch.clamp(width_before, min=1.0)
+        summed = torch.cat([step, params, flops, flags.counted], dim=1)
+        so_far = torch.cumsum(summed, dim=2)
+        totals = so_far[:, : SUMMED.index("present") + 1]
+        counts = torch.cat([channels, products, channels_out * area, params, flops, totals], dim=1) * flags.present
         return Quantities(
-            traits=traits,
-            pairs=F.embedding(kind * KINDS + following, self.pairs),
-            sizes=sizes[:, :, : len(SIZES) - 1],
-            stages=F.embedding(masked * 3 + F.embedding(kernel, self.kernel_sizes.unsqueeze(1))[:, :, 0], self.stages),
-            areas=F.embedding(behind, self.areas),
-            so_far=so_far,
-            present=present,
-            position=position,
-            is_last=(position == position.amax(1, keepdim=True)).float(),
-            is_conv=is_conv,
-            is_pool=is_pool,
-            dropout=dropout,
+            flags=flags,
+            logs=torch.log1p(counts) * LOG_SCALE,
+            linear=linear,
+            stride=stride,
             params=params,
             flops=flops,
-            log_channels_in=log_in,
-            log_channels=log_channels,
-            log_area=log_area,
-            log_params=log_params,
-            log_flops=log_flops,
-            log_volume=log_volume,
-            log_reach=log_reach,
-            features=torch.cat(features, dim=-1),
+            area_in=area_in,
+            area=area,
+            so_far=so_far,
+            position=counts[:, COUNTS.index("position") :],
         )

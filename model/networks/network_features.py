@@ -4,158 +4,76 @@ Tabular models live on these; they are computed in the predictor's graph, from t
 layers of a value where a mask holds, so one matrix product gives every such sum and the features pick from it.
 """
 
-from collections.abc import Sequence
-
 import torch
+from torch import nn
 
-from model.networks.layer_features import Quantities, log_scale, repeated
-from model.networks.layer_tables import (
-    AREA_MASKS,
-    AREAS,
-    FOLLOWERS,
-    ID,
-    KERNELS,
-    PAIRS,
-    SIZES,
-    STAGE_MASKS,
-    STAGES,
-    TRAITS,
-)
-from model.networks.signal_propagation import signal_features
-
-FIRST_CONVS, LAST_CONVS, FIRST_POOLS = (1, 2, 3, 4), (1, 2, 3), (1, 2, 3)
-PLACES = {"conv": FIRST_CONVS, "conv from the end": LAST_CONVS, "pool": FIRST_POOLS}
-
-Named = tuple[list[str], torch.Tensor]  # names and what they stand for, [batch, layers, names]
-Sum = tuple[str, str, float]  # over the layers of a mask, of a value, times a factor
-Mean = tuple[str, str, str, float]  # the same, divided by the number of layers of another mask
-
-STAGE_NAMES = [f"stage {number}" for number in range(len(STAGES))]
-VALUES = (
-    *("one", "params", "flops", "log_channels", "log_channels_2", "log_params", "log_flops", "log_area", "log_volume"),
-    *(*SIZES[:-1], "wider", "narrower", "dropout", "convs"),
-)
-
-LOGS: list[tuple[str, str]] = [
-    ("present", "params"),
-    ("present", "flops"),
-    *((name, "one") for name in ("present", *ID)),
-    *((f"{name} of kernel {size}", "one") for name in ("conv", "pool") for size in KERNELS),
-    *((f"conv on area {number}", "one") for number in range(len(AREAS))),
-    *((f"area {number}", "params") for number in range(len(AREAS))),
-    *((stage, value) for stage in STAGE_NAMES for value in ("one", "flops", "params")),
-    *((f"{stage} {size}", "one") for stage in STAGE_NAMES for size in ("larger", "large")),
-    *((f"{name} then {after}", "one") for name in ("conv", "batch_norm", "pool") for after in FOLLOWERS),
-]
-SUMS: list[Sum] = [
-    ("conv", "wider", 1.0),
-    ("conv", "narrower", 1.0),
-    ("linear", "log_params", 1.0),
-    *(("last", value, 1.0) for value in ("log_area", "log_channels", "log_volume", "dropout")),
-    *((stage, "margin", 0.05) for stage in STAGE_NAMES),
-    *((f"conv {place}", "log_area", 1.0) for place in FIRST_CONVS),
-    *((f"conv {place}", value, f) for place in FIRST_CONVS for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
-    *(
-        (f"conv from the end {place}", value, f)
-        for place in LAST_CONVS
-        for value, f in (("log_channels", 1.0), ("kernel", 0.2))
-    ),
-    *(
-        (f"pool {place}", value, f)
-        for place in FIRST_POOLS
-        for value, f in (("one", 1.0), ("convs", 0.1), ("kernel", 0.2))
-    ),
-]
-MEANS: list[Mean] = [
-    *((name, "one", "present", 1.0) for name in ID),
-    *(("conv", value, "conv", factor) for value, factor in (("kernel_width", 0.2), ("kernel_height", 0.2))),
-    *(("conv", value, "conv", 1.0) for value in ("log_channels", "log_flops", "log_params", "log_area")),
-    ("weighted", "log_channels", "weighted", 1.0),
-    ("dropout", "dropout", "dropout", 1.0),
-    ("present", "log_area", "present", 1.0),
-    *((stage, value, stage, f) for stage in STAGE_NAMES for value, f in (("log_channels", 1.0), ("kernel", 0.2))),
-    ("conv then batch_norm", "one", "conv", 1.0),
-    ("sigmoid", "one", "activation", 1.0),
-    ("tanh", "one", "activation", 1.0),
-]
+from model.networks.feature_list import VALUES, factors, picked
+from model.networks.layer_features import COUNTS, LayerQuantities, Quantities
+from model.networks.layer_masks import LayerMasks
+from model.networks.signal_propagation import signal_runs
+from model.shapes import Shape
 
 
-def _places(q: Quantities) -> torch.Tensor:
-    """Return which of the first or last convolutions, or of the first pools, a layer is, [batch, layers, PLACES]."""
-    convs, pools = q.summed_between("conv", "conv"), q.summed_between("pool", "pool")
-    from_end = convs.amax(1, keepdim=True) - convs + 1
-    counted = torch.cat([convs * q.is_conv, from_end * q.is_conv, pools * q.is_pool], dim=-1)
-    which = [column for column, numbers in enumerate(PLACES.values()) for _ in numbers]
-    wanted = [float(number) for numbers in PLACES.values() for number in numbers]
-    return (repeated(counted, which) == torch.tensor(wanted)).float()
+class NetworkFeatures(nn.Module):
+    """Computes the hand features of networks of a task with images of one shape, from extended codes."""
+
+    picks: torch.Tensor
+    factors: torch.Tensor
+
+    def __init__(self, image: Shape) -> None:
+        super().__init__()
+        self.quantities = LayerQuantities(image)
+        self.masks = LayerMasks(image)
+        names = self.masks.names
+        picks = [names.index(mask) * len(VALUES) + VALUES.index(value) for part in picked() for mask, value in part]
+        self.register_buffer("picks", torch.tensor(picks))
+        self.register_buffer("factors", torch.tensor(factors()))
+
+    def forward(self, codes: torch.Tensor) -> tuple[Quantities, torch.Tensor]:
+        """Return the quantities of layers, and float32 [batch, features].
+
+        The first two features are the parameters and the multiply-adds on a log scale.
+
+        Args:
+            codes: int [batch, layers, columns], zero-padded.
+        """
+        q = self.quantities(codes)
+        masks, stages = self.masks(q)
+        runs, walks = signal_runs(q)
+        values = _values(q, runs, walks)
+        sums = torch.index_select((masks @ values.transpose(1, 2)).flatten(1), 1, self.picks)
+        logs, plain, above, below = sums.split([len(part) for part in picked()], dim=1)
+        means = above / torch.clamp(below, min=1.0)
+        means, mean_square = means.split([means.shape[1] - 1, 1], dim=1)
+        mean = means[:, -1:]
+        longest_runs, *extremes = _extremes(q, stages, runs, walks)
+        logs = torch.log1p(torch.cat([logs, longest_runs], dim=1))
+        features = torch.cat([logs, plain, means, mean_square - mean * mean, *extremes], dim=1)
+        return q, features * self.factors
 
 
-def _masks(q: Quantities) -> list[Named]:
-    return [
-        (list(TRAITS), q.traits),
-        (["last"], q.is_last),
-        (list(STAGE_MASKS), q.stages),
-        (list(AREA_MASKS), q.areas),
-        ([f"{name} {number}" for name, numbers in PLACES.items() for number in numbers], _places(q)),
-        (list(PAIRS), q.pairs),
-    ]
+def _values(q: Quantities, runs: torch.Tensor, walks: torch.Tensor) -> torch.Tensor:
+    """Return `VALUES` of every layer, [batch, values, layers]."""
+    log_channels = q.log("channels")
+    change = log_channels - q.log("channels_in")
+    wider = torch.relu(change)
+    return torch.cat(
+        [
+            *(q.flags.sizes, q.flags.counted, q.params, q.flops, q.logs, log_channels * log_channels),
+            *(q.linear, wider, wider - change, q.summed("conv", "pool"), runs, walks),
+        ],
+        dim=1,
+    )
 
 
-def _values(q: Quantities) -> torch.Tensor:
-    change = q.log_channels - q.log_channels_in
-    columns = {
-        "one": torch.ones_like(q.present),
-        "params": q.params,
-        "flops": q.flops,
-        "log_channels": q.log_channels,
-        "log_channels_2": q.log_channels * q.log_channels,
-        "log_params": q.log_params,
-        "log_flops": q.log_flops,
-        "log_area": q.log_area,
-        "log_volume": q.log_volume,
-        "sizes": q.sizes,
-        "wider": torch.clamp(change, min=0),
-        "narrower": torch.clamp(-change, min=0),
-        "dropout": q.dropout,
-        "convs": q.summed_between("conv", "conv"),
-    }
-    return torch.cat(list(columns.values()), dim=-1)
-
-
-def _extremes(q: Quantities, counts: torch.Tensor) -> torch.Tensor:
-    """Largest and smallest widths of all convolutions and of each stage, and the largest of other values."""
-    masks = torch.cat([q.is_conv, q.stages[:, :, : len(STAGES)]], dim=-1)
-    widths = q.log_channels  # at most 1.4
-    others = torch.cat([q.log_reach, q.log_flops, q.dropout], dim=-1)
-    found = torch.cat([masks * widths, masks * (2 - widths), others], dim=-1).amax(1)
-    largest, from_two, largest_others = found.split([5, 5, 3], dim=1)
-    return torch.cat([largest, (2 - from_two) * torch.clamp(counts, max=1.0), largest_others], dim=1)
-
-
-def network_features(q: Quantities) -> torch.Tensor:
-    """Return float32 [batch, features]; the first two are the parameters and the multiply-adds on a log scale."""
-    blocks = _masks(q)
-    names = [name for block, _ in blocks for name in block]
-    masks = torch.cat([mask for _, mask in blocks], dim=-1)
-    sums = (masks.transpose(1, 2) @ _values(q)).flatten(1)
-
-    def pick(pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
-        places = [names.index(mask) * len(VALUES) + VALUES.index(value) for mask, value in pairs]
-        return torch.index_select(sums, 1, torch.tensor(places))
-
-    def counts(masks: Sequence[str]) -> torch.Tensor:
-        return pick([(mask, "one") for mask in masks])
-
-    convolutions = counts(["conv", *STAGE_NAMES])
-    mean = pick([("conv", "log_channels"), ("conv", "log_channels_2")]) / torch.clamp(convolutions[:, :1], min=1.0)
-    parts = [
-        log_scale(pick(LOGS)),
-        pick([entry[:2] for entry in SUMS]) * torch.tensor([factor for *_, factor in SUMS]),
-        pick([entry[:2] for entry in MEANS])
-        / torch.clamp(counts([entry[2] for entry in MEANS]), min=1.0)
-        * torch.tensor([factor for *_, factor in MEANS]),
-        (mean[:, 1:] - mean[:, :1] ** 2) * 10,
-        _extremes(q, convolutions),
-        signal_features(q),
-    ]
-    return torch.cat(parts, dim=1)
+def _extremes(q: Quantities, stages: torch.Tensor, runs: torch.Tensor, walks: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the longest runs [batch, len(RUNS) + 1], and `EXTREMES` in parts, [batch, ...]."""
+    wide = stages * q.log("channels")  # at most 1.4
+    narrow = stages * 2 - wide
+    first, last = COUNTS.index("flops"), COUNTS.index("reach")
+    rows = [wide, narrow, runs, q.logs[:, first : last + 1], q.linear[:, -1:], walks]
+    # Every walk starts at zero, so that padding with zeros changes neither its rise nor its fall.
+    found = torch.relu(torch.cat(rows, dim=1).amax(2))
+    widest, from_two, longest_runs, others = found.split([stages.shape[1]] * 2 + [runs.shape[1], 5], dim=1)
+    narrowest = (2 - from_two) * torch.clamp(2 * from_two, max=1.0)  # zero where there is no convolution
+    return longest_runs, widest, narrowest, others

@@ -45,7 +45,7 @@ class AccuracyScale(nn.Module):
         return curves
 
     def accuracy(self, raw: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Bring predictions [batch, epochs] of the epochs at `index` back to accuracies."""
+        """Bring predictions [..., epochs] of the epochs at `index` back to accuracies."""
         del index
         return torch.clamp(raw, 0.0, 1.0)
 
@@ -73,8 +73,9 @@ class LogitScale(nn.Module):
         return (_logit(curves) - self.mean.double().numpy()) / self.std.double().numpy()
 
     def accuracy(self, raw: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Bring predictions [batch, epochs] of the epochs at `index` back to accuracies."""
-        return torch.sigmoid(raw * torch.index_select(self.std, 0, index) + torch.index_select(self.mean, 0, index))
+        """Bring predictions [..., epochs] of the epochs at `index` back to accuracies."""
+        std, mean = torch.index_select(torch.stack([self.std, self.mean]), 1, index).split(1)
+        return torch.sigmoid(raw * std + mean)
 
 
 def _logit(curves: Floats) -> Floats:
@@ -107,10 +108,11 @@ class CurvePredictor(nn.Module):
         """Predict; codes int [batch, layers, columns], lengths int [batch], epochs int [epochs] counted from 1."""
         index = epochs - 1
         raw = self.raw(codes, lengths, index)
-        margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * torch.index_select(self.margins, 0, index)
-        accuracy, lower, upper = (
-            self.scale.accuracy(curve, index) for curve in (raw.curve, raw.curve - margin, raw.curve + margin)
-        )
+        margins = torch.stack([torch.zeros_like(self.margins), -self.margins, self.margins]).unsqueeze(1)
+        margins = torch.index_select(margins, 2, index)
+        ends = raw.curve + torch.sqrt(raw.variance + self.base_uncertainty**2) * margins
+        ends = self.scale.accuracy(ends, index)
+        accuracy, lower, upper = (ends[end] for end in range(3))  # unpacking would be six operations of the graph
         if self.floor is not None:
             accuracy = self.floor(accuracy, index)
             lower, upper = torch.minimum(lower, accuracy), torch.maximum(upper, accuracy)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.networks.feature_list import SIGNAL
 from model.networks.predictor import CurvePredictor
-from model.networks.signal_propagation import SIGNAL_FEATURES
 from training.calibrate import cross_validate
 from training.fit_ensemble import explained, fit_ensemble
 from training.recipe import Recipe
@@ -29,9 +29,11 @@ def _alike(features: Array, targets: Array) -> Array:
 
 
 def _without_signal(features: Array, targets: Array) -> Array:
-    """Signal propagation comes last among the features; none of it is kept."""
-    others = explained(features[:, :-SIGNAL_FEATURES], targets)
-    return np.concatenate([others, np.zeros(SIGNAL_FEATURES)])
+    """No feature of signal propagation is kept."""
+    shares = np.zeros(features.shape[1])
+    others = np.setdiff1d(np.arange(features.shape[1]), SIGNAL)
+    shares[others] = explained(features[:, others], targets)
+    return shares
 
 
 def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]:

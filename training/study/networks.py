@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from model.networks.layer_features import LayerQuantities
-from model.networks.network_features import network_features
+from model.networks.network_features import NetworkFeatures
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, LayerCode
 from training.calibrate import FOLDS
@@ -71,7 +70,7 @@ def describe(rows: Sequence[Observation]) -> Networks:
     except ObservationError:  # dropout, strides: not in Table 1
         code, codes = EXTENDED, table.codes
     with torch.no_grad():
-        features = network_features(LayerQuantities(image)(torch.from_numpy(table.codes))).double().numpy()
+        features = NetworkFeatures(image)(torch.from_numpy(table.codes))[1].double().numpy()
     return Networks(image, table, code, codes, features, carry_forward(table.curves))
 
 
