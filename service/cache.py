@@ -1,7 +1,7 @@
 """Remember curves: the same predictor, epochs and codes always give the same ones."""
 
 from collections.abc import Sequence
-from hashlib import blake2b
+from hashlib import sha256
 from threading import Lock
 
 from cachetools import LRUCache
@@ -35,9 +35,9 @@ class CurveCache:
             self._results.update(zip(keys, (result.copy() for result in results), strict=True))
 
 
-def keys(sha256: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
-    """Return a key for each network: a digest of the predictor, the epochs and the codes."""
-    base = blake2b(f"{sha256} {epochs}".encode(), digest_size=16)
+def keys(model: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
+    """Return a key for each network: a digest of the predictor (its own digest), the epochs and the codes."""
+    base = sha256(f"{model} {epochs}".encode())  # processors have instructions for this one
     found = []
     for one in codes:
         digest = base.copy()

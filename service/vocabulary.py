@@ -144,9 +144,9 @@ class Vocabulary:
     def gather(self, rows: Sequence[Sequence[int]]) -> list[Ints]:
         """Return the codes [layers, columns] of each network, given as indices of rows."""
         if len(rows) == 1:
-            return [self._table[rows[0]]]
+            return [self._table.take(rows[0], axis=0)]
         ends = list(accumulate(map(len, rows)))
-        flat = self._table[np.fromiter(chain.from_iterable(rows), dtype=np.intp, count=ends[-1])]
+        flat = self._table.take(np.fromiter(chain.from_iterable(rows), dtype=np.intp, count=ends[-1]), axis=0)
         return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _learn(self, state: _State, text: bytes) -> tuple[int, _State]:
