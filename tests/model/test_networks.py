@@ -190,6 +190,7 @@ def test_features_of_a_network_made_by_hand():
         "log longest run of conv": log(3),
         "log longest run of linear conv": log(3),
         "log run of conv: last": log(2),
+        "log run of linear conv: last": log(3),
         "walk: last": 0.7,
         "mean walk: present of present": np.mean(walk),
         "rise of the signal": 0.7,
