@@ -6,7 +6,7 @@ feature; they are there because they stand in a block with others, which is chea
 
 from collections.abc import Sequence
 
-from model.networks.layer_features import COUNTS, LINEAR, LOG_SCALE
+from model.networks.layer_features import COUNTS, LOG_SCALE, PLAIN
 from model.networks.layer_flags import COUNTED, ID, KERNELS, RUNS, SIZES, SQUASHING
 from model.networks.layer_masks import AREAS, FIRST_CONVS, FIRST_POOLS, LAST_CONVS, STAGE_NAMES
 
@@ -15,7 +15,7 @@ FOLLOWERS = ("conv", "batch_norm", "relu", "sigmoid", "tanh")
 RUN_NAMES = tuple(f"run of {name}" for name in (*RUNS, "linear conv"))
 VALUES = (
     *(*SIZES, *COUNTED, "params", "flops", *(f"log {name}" for name in COUNTS), "log channels squared"),
-    *(*LINEAR, "wider", "narrower", "convs", "pools", *RUN_NAMES, "walk", "walk down"),
+    *(*PLAIN, "wider", "narrower", "convs", "pools", *RUN_NAMES, "walk", "walk down"),
 )
 
 SIGNAL_LOGS: tuple[Sum, ...] = (

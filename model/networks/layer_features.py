@@ -25,7 +25,7 @@ COUNTS = (
     *("channels_in", "channels", "area_in", "window", "area", "volume", "params", "flops"),
     *("reach", "params so far", "flops so far", "position"),
 )
-LINEAR = ("kernel", "kernel_width", "kernel_height", "margin", "dropout")
+PLAIN = ("kernel", "kernel_width", "kernel_height", "margin", "dropout")
 SUMMED = ("reach", "params", "flops", *COUNTED)
 Form = Mapping[str, float]  # factors of columns of the code; "before: ..." is the layer before, "one" a constant
 
@@ -36,7 +36,7 @@ def _forms(image: Shape) -> dict[str, tuple[Form, ...]]:
         "sides": ({"before: map_height": 1}, {"kernel_width": 1}, {"map_height": 1}),
         "other sides": ({"before: map_width": 1}, {"kernel_height": 1}, {"map_width": 1}),
         "channels": ({"before: width": 1}, {"width": 1}),
-        "linear": (
+        "plain": (
             {"kernel_width": 0.5, "kernel_height": 0.5},
             {"kernel_width": 1},
             {"kernel_height": 1},
@@ -56,7 +56,7 @@ class Quantities:
     Attributes:
         flags: what kind of layer it is.
         logs: `COUNTS` on a log scale, log(1 + count) times `LOG_SCALE`.
-        linear: `LINEAR`; the margin is -1 where no layer is.
+        plain: `PLAIN`; the margin is -1 where no layer is.
         stride: one row.
         params: one row.
         flops: multiply-adds, one row.
@@ -68,7 +68,7 @@ class Quantities:
 
     flags: Flags
     logs: torch.Tensor
-    linear: torch.Tensor
+    plain: torch.Tensor
     stride: torch.Tensor
     params: torch.Tensor
     flops: torch.Tensor
@@ -93,7 +93,7 @@ class Quantities:
 
     def rows(self) -> tuple[torch.Tensor, ...]:
         """Return what `features` are linear in, but for `present`, each [batch, rows, layers]."""
-        return self.logs, self.linear[:, -1:], self.stride, self.position
+        return self.logs, self.plain[:, -1:], self.stride, self.position
 
 
 def from_rows() -> torch.Tensor:
@@ -144,7 +144,7 @@ class LayerQuantities(nn.Module):
         numbers = codes.float().transpose(1, 2) - self.origin
         flags = self.flags(numbers)
         blocks = F.conv1d(F.pad(numbers, (1, 0)), self.weight, self.bias).split(self.rows, dim=1)
-        sides, other_sides, channels, linear, stride, margin, width_before = blocks
+        sides, other_sides, channels, plain, stride, margin, width_before = blocks
         products = sides * other_sides  # area_in, window, area
         area_in, _, area = products.split(1, dim=1)
         channels_in, channels_out = channels.split(1, dim=1)
@@ -158,7 +158,7 @@ class LayerQuantities(nn.Module):
         return Quantities(
             flags=flags,
             logs=torch.log1p(counts) * LOG_SCALE,
-            linear=linear,
+            plain=plain,
             stride=stride,
             params=params,
             flops=flops,

@@ -39,17 +39,6 @@ def _ranges(image: Shape) -> Iterator[tuple[str, int, int, int]]:
         yield f"area {number}", AREA, over + 1, max(over + 1, min(int(most), whole))
 
 
-def mask_names(image: Shape) -> list[str]:
-    """Return the names of the masks, in order."""
-    return [
-        *KINDS,
-        "activation",
-        *(f"after {name}" for name in COUNTED),
-        "weighted",
-        *(name for name, *_ in _ranges(image)),
-    ]
-
-
 class LayerMasks(nn.Module):
     """Makes the masks of a task with images of one shape, float32 [batch, masks, layers]."""
 
@@ -59,9 +48,10 @@ class LayerMasks(nn.Module):
 
     def __init__(self, image: Shape) -> None:
         super().__init__()
-        self.names = mask_names(image)
         ranges = list(_ranges(image))
-        self.stages = [name for name, *_ in ranges].index("any stage")
+        located = [name for name, *_ in ranges]
+        self.names = [*KINDS, "activation", *(f"after {name}" for name in COUNTED), "weighted", *located]
+        self.stages = located.index("any stage")
         self.register_buffer("source", torch.tensor([source for _, source, *_ in ranges]))
         self.register_buffer("middle", torch.tensor([[(low + high) / 2] for *_, low, high in ranges]))
         self.register_buffer("radius", torch.tensor([[(high - low + 1) / 2] for *_, low, high in ranges]))

@@ -60,7 +60,7 @@ def _values(q: Quantities, runs: torch.Tensor, walks: torch.Tensor) -> torch.Ten
     return torch.cat(
         [
             *(q.flags.sizes, q.flags.counted, q.params, q.flops, q.logs, log_channels * log_channels),
-            *(q.linear, wider, wider - change, q.summed("conv", "pool"), runs, walks),
+            *(q.plain, wider, wider - change, q.summed("conv", "pool"), runs, walks),
         ],
         dim=1,
     )
@@ -71,7 +71,7 @@ def _extremes(q: Quantities, stages: torch.Tensor, runs: torch.Tensor, walks: to
     wide = stages * q.log("channels")  # at most 1.4
     narrow = stages * 2 - wide
     first, last = COUNTS.index("flops"), COUNTS.index("reach")
-    rows = [wide, narrow, runs, q.logs[:, first : last + 1], q.linear[:, -1:], walks]
+    rows = [wide, narrow, runs, q.logs[:, first : last + 1], q.plain[:, -1:], walks]
     # Every walk starts at zero, so that padding with zeros changes neither its rise nor its fall.
     found = torch.relu(torch.cat(rows, dim=1).amax(2))
     widest, from_two, longest_runs, others = found.split([stages.shape[1]] * 2 + [runs.shape[1], 5], dim=1)
