@@ -1,7 +1,7 @@
 """`python -m benchmarks.bench`: measure the service and its rivals in one run, write JSON.
 
-The servers run side by side and take turns in short readings, round after round, so that what else happens on the
-machine happens to all of them. Figures are medians over rounds; ratios are taken within a round.
+The servers take turns in short readings, round after round, so that what else happens on the machine happens to all of
+them; in between they stand still (SIGSTOP). Figures are medians over rounds; ratios are taken within a round.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,7 +25,7 @@ from benchmarks import machine, measure
 from benchmarks.measure import BATCHES, Pace, Reading
 from benchmarks.servers import ECHO, SERVERS, Server
 from benchmarks.workload import LAYERS, Form, Workload
-from model.artifact import ZOO, read_artifact
+from model.artifact import ZOO, Artifact, read_artifact
 from model.runtime import Predictor
 
 FORMS: tuple[Form, ...] = ("codes", "layers")
@@ -35,16 +36,16 @@ ATTEMPTS = 3
 
 
 class Bench:
-    """One run: the servers, the bare predictor and the readings so far."""
+    """One run: the servers, the bare predictor with one thread and with all it may have, and the readings so far."""
 
-    def __init__(
-        self, predictor: Predictor, workload: Workload, servers: list[Server], pace: Pace, echo: Server | None
-    ) -> None:
-        self.predictor = predictor
+    def __init__(self, artifact: Artifact, workload: Workload, servers: list[Server], pace: Pace, cores: int) -> None:
+        self.cores = cores
+        self.predictor = Predictor(artifact, threads=1)
+        self.predictors = [self.predictor] if cores == 1 else [self.predictor, Predictor(artifact, threads=cores)]
         self.workload = workload
         self.servers = servers
         self.pace = pace
-        self.echo = echo
+        self.reference = [ECHO] if len(servers) > 1 else []
         self.readings: list[dict[str, Any]] = []
         self.pooled: dict[tuple[str, str], list[float]] = {}
         self.left_out: dict[str, str] = {}
@@ -65,13 +66,13 @@ class Bench:
             RuntimeError: when the service itself does not start.
         """
         body = self.workload.bodies("codes", 1, 1)[0]
-        if self.echo is not None:
-            self.echo.start(model, logs)
-            await self.echo.ready(body)
+        for server in self.reference:
+            server.start(model, self.cores, logs)
+            await server.ready(body)
         for server in list(self.servers):
             for attempt in range(ATTEMPTS):
                 try:
-                    server.start(model, logs)
+                    server.start(model, self.cores, logs)
                     await server.ready(body)
                     break
                 except RuntimeError as error:
@@ -106,12 +107,14 @@ class Bench:
         print("all servers agree with the bare predictor", file=sys.stderr)
 
     async def warm_up(self) -> None:
-        """Let every server meet every kind of request before anything is timed."""
+        """Let every server meet every kind of request before anything is timed; then they wait for their turns."""
         for server in self.servers:
             for form in FORMS:
                 for batch in BATCHES:
                     await measure.sequential(server.port, self.workload, form, batch, 0.1)
                 await measure.concurrent(server.port, self.workload, form, 1, self.pace.concurrent / 3)
+        for server in [*self.servers, *self.reference]:
+            server.pause()
 
     async def round(self, number: int) -> None:
         """Take every reading but the loads that need to know capacities."""
@@ -119,23 +122,29 @@ class Bench:
             for batch in BATCHES:
                 epochs = "final" if final_only else "curve"
                 for form in FORMS:
-                    reading = measure.bare(
-                        self.predictor, self.workload, batch, self.pace.sequential / 2, final_only=final_only
-                    )
+                    seconds = self.pace.sequential / 2
+                    bare = [
+                        measure.bare(predictor, self.workload, batch, seconds, final_only=final_only)
+                        for predictor in self.predictors
+                    ]
+                    reading = min(bare, key=itemgetter("p50_ms"))
                     self.note("sequential", "bare", number, reading, form=form, batch=batch, epochs=epochs)
-                    reference = [] if self.echo is None else [self.echo]
-                    for server in [*self.servers, *reference] if not final_only else self.ours:
-                        used = server.cpu_seconds()
-                        reading = await measure.sequential(
-                            server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
-                        )
-                        reading["cpu_ms"] = 1000 * (server.cpu_seconds() - used) / reading["requests"]
+                    for server in [*self.servers, *self.reference] if not final_only else self.ours:
+                        async with server.turn():
+                            used = server.cpu_seconds()
+                            reading = await measure.sequential(
+                                server.port, self.workload, form, batch, self.pace.sequential, final_only=final_only
+                            )
+                            reading["cpu_ms"] = 1000 * (server.cpu_seconds() - used) / reading["requests"]
                         self.note("sequential", server.name, number, reading, form=form, batch=batch, epochs=epochs)
-        reading = measure.bare_split(self.predictor, self.workload, BATCHES[-1])
-        self.note("split", "bare", number, reading, batch=BATCHES[-1])
+        for batch in BATCHES[1:]:
+            seconds = self.pace.sequential / 2
+            reading = measure.bare_split(self.predictor, self.workload, batch, seconds, cores=self.cores)
+            self.note("split", "bare", number, reading, batch=batch)
         for form in FORMS:
             for server in self.servers:
-                reading = await measure.concurrent(server.port, self.workload, form, 1, self.pace.concurrent)
+                async with server.turn():
+                    reading = await measure.concurrent(server.port, self.workload, form, 1, self.pace.concurrent)
                 self.note("concurrent", server.name, number, reading, form=form, batch=1)
 
     def median(self, scenario: str, server: str, key: str, **what: object) -> float:
@@ -146,7 +155,8 @@ class Bench:
     async def steady(self, number: int, rate: float) -> None:
         """Load all servers alike."""
         for server in self.servers:
-            reading, latencies = await measure.steady(server.port, self.workload, "codes", rate, self.pace.steady)
+            async with server.turn():
+                reading, latencies = await measure.steady(server.port, self.workload, "codes", rate, self.pace.steady)
             self.note("steady", server.name, number, reading, form="codes", batch=1)
             self.pooled.setdefault(("steady", server.name), []).extend(latencies)
 
@@ -154,16 +164,17 @@ class Bench:
         """Find each server's capacity, then send three times as much."""
         for server in self.servers:
             batch = measure.OVERLOAD_BATCH
-            peak = await measure.concurrent(server.port, self.workload, "codes", batch, self.pace.overload / 2)
-            capacity = peak["per_second"]
+            async with server.turn():
+                peak = await measure.concurrent(server.port, self.workload, "codes", batch, self.pace.overload / 2)
+                capacity = peak["per_second"]
+                reading, refusals = await measure.overloaded(
+                    server.port, self.workload, "codes", batch, capacity, self.pace.overload
+                )
+                await asyncio.sleep(self.pace.overload / 2)  # let what is still queued run out
             self.note("capacity", server.name, number, peak, form="codes", batch=batch)
-            reading, refusals = await measure.overloaded(
-                server.port, self.workload, "codes", batch, capacity, self.pace.overload
-            )
             reading["share_of_peak"] = reading["goodput_per_second"] / capacity
             self.note("overload", server.name, number, reading, form="codes", batch=batch)
             self.pooled.setdefault(("refused", server.name), []).extend(refusals)
-            await asyncio.sleep(self.pace.overload / 2)  # let what is still queued run out
 
     async def run(self, model: Path, logs: Path) -> None:
         """Start the servers and take all readings; no further round begins when the time is up."""
@@ -196,10 +207,11 @@ class Bench:
         ]
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(about: dict[str, str | int | float]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--task", default="mnist-mini", help="which shipped predictor (default: %(default)s)")
     parser.add_argument("--servers", default="all", help="names separated by commas: peephole,stock,litserve,...")
+    parser.add_argument("--cores", type=int, default=about["cores"], help="that predictors may use (default: all)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--quick", action="store_true", help="a minute that shows that all works; no figures")
     parser.add_argument("--out", type=Path, help="readings (default: benchmarks/results/DATE-MACHINE.json)")
@@ -208,21 +220,20 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Start the servers, measure, stop them, write the readings."""
-    options = _arguments()
+    about = machine.describe()
+    options = _arguments(about)
     pace = measure.QUICK if options.quick else measure.PACE
     if options.rounds:
         pace = replace(pace, rounds=options.rounds)
     servers = [s for s in SERVERS if options.servers == "all" or s.name in options.servers.split(",")]
     versions = {server.name: server.versions() for server in servers}
-    about = machine.describe()
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="peephole-bench-") as scratch:
         # a copy, so that a refit meanwhile changes nothing here
         model = Path(shutil.copytree(ZOO / options.task, Path(scratch) / "model"))
         artifact = read_artifact(model)
         workload = Workload(artifact.card, 1500 if options.quick else 4000)
-        echo = ECHO if len(servers) > 1 else None
-        bench = Bench(Predictor(artifact, threads=1), workload, servers, pace, echo)
+        bench = Bench(artifact, workload, servers, pace, options.cores)
         gc.freeze()  # the load generator's own pauses are no server's fault
         try:
             uvloop.run(bench.run(model, Path(scratch)))
@@ -235,6 +246,7 @@ def main() -> None:
         "began": f"{began:%Y-%m-%dT%H:%MZ}",
         "minutes": round((datetime.now(UTC) - began).total_seconds() / 60, 1),
         "machine": about,
+        "cores": options.cores,
         "model": {"task": artifact.card.task, "sha256": artifact.card.sha256, "epochs": artifact.card.epochs},
         "workload": {
             "networks": len(workload.networks),
@@ -244,7 +256,14 @@ def main() -> None:
         },
         "pace": asdict(pace),
         "left_out": bench.left_out,
-        "servers": {s.name: {"title": s.title, "settings": s.settings, "versions": versions[s.name]} for s in servers},
+        "servers": {
+            s.name: {
+                "title": s.title,
+                "settings": s.settings.format(cores=options.cores),
+                "versions": versions[s.name],
+            }
+            for s in servers
+        },
         "pooled": bench.pooled_percentiles(),
         "readings": bench.readings,
     }

@@ -18,8 +18,8 @@ def describe() -> dict[str, str | int | float]:
     }
 
 
-def cpu_seconds(root: int) -> float:
-    """Return the processor time that a process and its living descendants have used so far."""
+def family(root: int) -> dict[int, float]:
+    """Return a process and its living descendants, and the processor time in seconds that each has used so far."""
     parents, used = {}, {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
@@ -29,10 +29,11 @@ def cpu_seconds(root: int) -> float:
         except OSError:  # it ended meanwhile
             continue
         pid = int(folder.name)
-        parents[pid], used[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
-    total, family = 0, [root]
-    while family:
-        pid = family.pop()
-        total += used.get(pid, 0)
-        family += [child for child, parent in parents.items() if parent == pid]
-    return total / os.sysconf("SC_CLK_TCK")
+        parents[pid] = int(fields[1])
+        used[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    found, coming = {}, [root]
+    while coming:
+        pid = coming.pop()
+        found[pid] = used.get(pid, 0.0)
+        coming += [child for child, parent in parents.items() if parent == pid]
+    return found

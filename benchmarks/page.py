@@ -124,8 +124,8 @@ def _free_service(results: Results, form: str, batch: int) -> float:
     rivals = [name for name in results.servers if name != "peephole"]
     best = max(results.median("sequential", name, "per_second", **what) for name in rivals)
     bare = results.median("sequential", "bare", "per_second", **what)
-    if batch == BATCHES[-1]:
-        bare = max(bare, results.median("split", "bare", "per_second"))
+    if batch > 1:
+        bare = max(bare, results.median("split", "bare", "per_second", batch=batch))
     http = results.median("sequential", "echo", "per_second", **what)
     return 1 / (1 / bare + 1 / http) / best
 
@@ -171,13 +171,17 @@ def _settings(results: Results) -> str:
     return table(["Server", "Settings", "Versions"], rows).replace("--:", "---") + "".join(left_out)
 
 
+def _cores(count: int) -> str:
+    return "one core" if count == 1 else f"{count} cores"
+
+
 def page(results: Results, source: str) -> str:
     """Return the page as Markdown."""
     data = results.data
     machine, model, load = data["machine"], data["model"], data["workload"]
     rounds = 1 + max(r["round"] for r in data["readings"] if r["scenario"] == "sequential")
     thousand = {"form": "codes", "batch": BATCHES[-1], "epochs": "curve"}
-    split = results.median("split", "bare", "per_second") / results.median(
+    split = results.median("split", "bare", "per_second", batch=BATCHES[-1]) / results.median(
         "sequential", "bare", "per_second", **thousand
     )
     return f"""# Benchmarks
@@ -188,16 +192,18 @@ run (`python -m benchmarks.bench`) and writes this page (`python -m benchmarks.p
 {machine["cores"]} cores of a shared {machine["processor"]} ({machine["system"]}, Python {machine["python"]}), on which
 the load was {machine["load_before"]} before it began; clients and servers share the cores.
 
-- **Model:** the shipped predictor of `{model["task"]}`, `{model["sha256"][:12]}`, {model["epochs"]} epochs, one thread
-  everywhere. The other servers load the same file through the same `model.runtime.Predictor`, and encode layer objects
-  with the same `model.ulc`. All servers' answers are compared with the bare predictor's before anything is timed.
+- **Model:** the shipped predictor of `{model["task"]}`, `{model["sha256"][:12]}`, {model["epochs"]} epochs, on
+  {_cores(data["cores"])}: what each server makes of {"it" if data["cores"] == 1 else "them"} is among its settings below,
+  and the bare predictor is called with one thread and with all, of which the faster counts. The other servers load the
+  same file through the same `model.runtime.Predictor`, and encode layer objects with the same `model.ulc`. All servers'
+  answers are compared with the bare predictor's before anything is timed.
 - **Requests:** {load["networks"]:,} different networks that the paper's block generator drew, {load["layers"][0]} to
   {load["layers"][1]} layers, {load["mean_layers"]} on average; as codes {load["bytes"]["codes"]:,} bytes each, as layer
   objects {load["bytes"]["layers"]:,}. The service's cache of curves is off, so that no answer is remembered. What it
   does learn is the meaning of single layers, as it would in any search.
-- **Turns:** the servers run side by side and take turns in readings of a second or so, {rounds} rounds. Figures are
-  medians over the rounds; ratios are taken within a round. The load generator (`benchmarks/load.py`) is one process
-  for all.
+- **Turns:** the servers take turns in readings of a second or so, {rounds} rounds, and stand still in between (SIGSTOP):
+  some are busy when nobody asks them anything. Figures are medians over the rounds; ratios are taken within a round.
+  The load generator (`benchmarks/load.py`) is one process for all.
 
 ## Aims
 
@@ -211,8 +217,9 @@ the predictor, in the kindest batches: reading, checking, queueing and writing l
 One client, one kept-alive connection, against `Predictor.run` in the client's own process on the same padded batch.
 "CPU" is the processor time that the service's process used for a request, HTTP and all, to that of the bare call; it
 is the steadier figure on a machine that others use.
-The service sorts large requests by length and splits them, which spares padding and suits the processor's cache; done
-by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast for 1,000.
+The service sorts large requests by length and splits them, which spares padding, suits the processor's cache and gives
+every core a part; done by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast for
+1,000.
 
 {_overhead(results)}
 

@@ -5,18 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
 from benchmarks.load import connect, post
-from benchmarks.machine import cpu_seconds
+from benchmarks.machine import family
 
 ROOT = Path(__file__).parents[1]
 VENVS = Path(os.environ.get("PEEPHOLE_BENCH_VENVS", Path.home() / ".cache" / "peephole" / "bench"))
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
+SETTLE_SECONDS = 0.25  # after a pause
 
 
 @dataclass
@@ -26,10 +28,10 @@ class Server:
     Attributes:
         name: short, as in the results.
         title: as in the table.
-        settings: what was set, in words.
+        settings: what was set, in words; `{cores}` is filled in.
         packages: whose versions are reported.
         command: arguments after the interpreter; `{port}` is filled in.
-        environment: added to ours.
+        environment: added to ours; `{model}` and `{cores}` are filled in.
         venv: the virtual environment's name, where it is not the server's.
     """
 
@@ -54,19 +56,21 @@ class Server:
         found = subprocess.run([self.python, "-c", code, *self.packages], capture_output=True, text=True, check=True)
         return dict(zip(self.packages, found.stdout.split(), strict=True))
 
-    def start(self, model: Path, logs: Path) -> None:
-        """Start the process; `ready` waits for it."""
+    def start(self, model: Path, cores: int, logs: Path) -> None:
+        """Start the process, whose predictor may use `cores`; `ready` waits for it."""
         variables = {
             "PYTHONPATH": str(ROOT),
             "PEEPHOLE_BENCH_MODEL": str(model),
             "PEEPHOLE_BENCH_PORT": str(self.port),
+            "PEEPHOLE_BENCH_CORES": str(cores),
             "OMP_NUM_THREADS": "1",
             "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
         }
+        own = {name: value.format(model=model, cores=cores) for name, value in self.environment.items()}
         with (logs / f"{self.name}.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self.python, *(part.format(port=self.port) for part in self.command)],
-                env={**os.environ, **variables, **{k: v.format(model=model) for k, v in self.environment.items()}},
+                env={**os.environ, **variables, **own},
                 cwd=logs,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -98,12 +102,33 @@ class Server:
     def cpu_seconds(self) -> float:
         """Return the processor time that its processes have used so far."""
         assert self._process is not None
-        return cpu_seconds(self._process.pid)
+        return sum(family(self._process.pid).values())
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Let the process go on for a while, which stands still otherwise: idle servers would take others' time."""
+        self._signal_family(signal.SIGCONT)
+        await asyncio.sleep(SETTLE_SECONDS)
+        try:
+            yield
+        finally:
+            self.pause()
+
+    def pause(self) -> None:
+        """Let the process and its children stand still until their turn."""
+        self._signal_family(signal.SIGSTOP)
+
+    def _signal_family(self, number: int) -> None:
+        assert self._process is not None
+        for pid in family(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """End the process and its children."""
         if self._process is None:
             return
+        self._signal_family(signal.SIGCONT)
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
@@ -133,13 +158,13 @@ SERVERS = (
     Server(
         "peephole",
         "Peephole",
-        "`python -m service`, PEEPHOLE_THREADS=1, PEEPHOLE_CACHE_ENTRIES=0",
+        "`python -m service`, PEEPHOLE_THREADS={cores}, PEEPHOLE_CACHE_ENTRIES=0",
         ("fastapi", "uvicorn", "msgspec", *_COMMON),
         ("-m", "service"),
         8101,
         {
             "PORT": "8101",
-            "PEEPHOLE_THREADS": "1",
+            "PEEPHOLE_THREADS": "{cores}",
             "PEEPHOLE_CACHE_ENTRIES": "0",
             "PEEPHOLE_SHIPPED": "false",
             "PEEPHOLE_MODELS": "{model}",
@@ -148,7 +173,8 @@ SERVERS = (
     Server(
         "stock",
         "FastAPI endpoint",
-        "pydantic models, a `def` endpoint on the thread pool, uvicorn with uvloop and httptools, no access log",
+        "pydantic models, a `def` endpoint on the thread pool, ONNX Runtime with {cores} threads, uvicorn with uvloop "
+        "and httptools, no access log",
         ("fastapi", "uvicorn", *_COMMON),
         ("-m", "uvicorn", "--app-dir", str(_RIVALS), "stock:app", *_BIND, *_UVICORN),
         8102,
@@ -156,7 +182,8 @@ SERVERS = (
     Server(
         "litserve",
         "LitServe",
-        "fast_queue=True (ZeroMQ), max_batch_size=32, batch_timeout=0.001, one worker, one API server",
+        "fast_queue=True (ZeroMQ), max_batch_size=32, batch_timeout=0.001, one API server, one worker, ONNX Runtime "
+        "with {cores} threads",
         ("litserve", *_COMMON),
         (str(_RIVALS / "lit.py"),),
         8103,
@@ -164,7 +191,8 @@ SERVERS = (
     Server(
         "bentoml",
         "BentoML",
-        "adaptive batching (max_batch_size=1024), one worker, max_concurrency=32, no access log, metrics or monitoring",
+        "adaptive batching (max_batch_size=1024), workers={cores}, max_concurrency=32, no access log, metrics or "
+        "monitoring",
         ("bentoml", *_COMMON),
         ("-m", "bentoml", "serve", "bento:Peephole", "--working-dir", str(_RIVALS), *_BIND),
         8104,
@@ -173,8 +201,8 @@ SERVERS = (
     Server(
         "ray",
         "Ray Serve",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED=1, serve.batch(32, 0 s), one replica, 16 ongoing and 16 queued requests, "
-        "no access log, no dashboard",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED=1, serve.batch(32, 0 s), num_replicas={cores}, 16 ongoing and 16 queued "
+        "requests, no access log, no dashboard",
         ("ray", *_COMMON),
         (str(_RIVALS / "rayserve.py"),),
         8105,

@@ -5,11 +5,11 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from benchmarks.rivals.predicting import CurvePredictor
+from benchmarks.rivals.predicting import CORES, CurvePredictor
 
 
 @bentoml.service(
-    workers=1,
+    workers=CORES,
     threads=1,
     traffic={"timeout": 60, "max_concurrency": 32},
     logging={"access": {"enabled": False}},

@@ -4,7 +4,7 @@ from typing import Any
 
 import litserve
 
-from benchmarks.rivals.predicting import PORT, Codes, CurvePredictor, document
+from benchmarks.rivals.predicting import CORES, PORT, Codes, CurvePredictor, document
 
 Batch = tuple[list[Codes], list[int]]
 
@@ -14,7 +14,7 @@ class Api(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
         """Load the predictor."""
-        self.curves = CurvePredictor()
+        self.curves = CurvePredictor(threads=CORES)
 
     def decode_request(self, request: dict[str, Any]) -> list[Codes]:
         """Return a request's networks."""

@@ -14,14 +14,15 @@ from model.runtime import Curves, Predictor
 from model.ulc import encode_architecture, pad
 
 PORT = int(os.environ.get("PEEPHOLE_BENCH_PORT", "8000"))
+CORES = int(os.environ.get("PEEPHOLE_BENCH_CORES", "1"))
 Codes = NDArray[np.int32]
 
 
 class CurvePredictor:
-    """A predictor with one thread that answers with whole curves."""
+    """A predictor that answers with whole curves; `threads` are the cores one call may use."""
 
-    def __init__(self) -> None:
-        self.predictor = Predictor(read_artifact(Path(os.environ["PEEPHOLE_BENCH_MODEL"])), threads=1)
+    def __init__(self, threads: int = 1) -> None:
+        self.predictor = Predictor(read_artifact(Path(os.environ["PEEPHOLE_BENCH_MODEL"])), threads=threads)
         self.card = self.predictor.card
         self.epochs = range(1, self.card.epochs + 1)
 

@@ -12,11 +12,11 @@ from ray.serve.schema import LoggingConfig
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from benchmarks.rivals.predicting import PORT, Codes, CurvePredictor, document
+from benchmarks.rivals.predicting import CORES, PORT, Codes, CurvePredictor, document
 
 
 @serve.deployment(
-    num_replicas=1,
+    num_replicas=CORES,
     max_ongoing_requests=16,
     max_queued_requests=16,
     ray_actor_options={"num_cpus": 1},
@@ -47,7 +47,7 @@ class Peephole:
 if __name__ == "__main__":
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=max(2, CORES), include_dashboard=False, log_to_driver=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=PORT))
     serve.run(Peephole.bind(), route_prefix="/predict")
     stop.wait()

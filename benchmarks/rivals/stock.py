@@ -4,7 +4,7 @@ import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from benchmarks.rivals.predicting import CurvePredictor, document
+from benchmarks.rivals.predicting import CORES, CurvePredictor, document
 from model.architecture import Architecture, Layer
 
 
@@ -31,7 +31,7 @@ class Answer(BaseModel):
 
 
 app = FastAPI()
-predictor = CurvePredictor()
+predictor = CurvePredictor(threads=CORES)
 
 
 @app.post("/predict")
