@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Sequence
+from math import ceil
 from threading import Condition
 from time import monotonic
 
 from service.jobs import WASTE, Chunk, Job
 
+LEAST_BATCH = 512  # padded layers; the predictor takes no more time for each than in larger batches
 _LOOK_AHEAD = 64  # jobs that one batch may pass over
 
 
@@ -21,15 +23,22 @@ class ClosedError(Exception):
 class Backlog:
     """A queue of jobs. One unit of cost is one padded layer.
 
-    An inference thread takes whatever waits, up to one batch: the next chunk of the job whose turn it is, and chunks of
-    other jobs that fit beside it. A job with more to do goes to the end of the line, so that a large request delays a
-    small one by at most a batch.
+    An inference thread takes its share of what waits, up to one batch: the next chunk of the job whose turn it is, and
+    chunks of other jobs that fit beside it. A job with more to do goes to the end of the line, so that a large request
+    delays a small one by at most a batch.
+
+    Attributes:
+        cost: of everything that is not computed yet.
+        waiting: of what no inference thread has taken yet.
     """
 
-    def __init__(self, *, max_cost: int, max_batch: int) -> None:
+    def __init__(self, *, max_cost: int, max_batch: int, takers: int) -> None:
+        """Prepare; `takers` inference threads share what waits."""
         self.max_cost = max_cost
         self.max_batch = max_batch
+        self.takers = takers
         self.cost = 0
+        self.waiting = 0
         self._jobs: deque[Job] = deque()
         self._changed = Condition()
         self._closed = False
@@ -55,6 +64,7 @@ class Backlog:
             if self.cost + job.cost > self.max_cost:
                 raise FullError
             self.cost += job.cost
+            self.waiting += job.cost
             self._jobs.append(job)
             self._changed.notify()
 
@@ -91,24 +101,41 @@ class Backlog:
             self._discard(job)
 
     def _discard(self, job: Job) -> None:
-        self.cost -= sum(chunk.cost for chunk in job.chunks)
+        cost = sum(chunk.cost for chunk in job.chunks)
+        self.cost -= cost
+        self.waiting -= cost
         job.chunks.clear()
 
+    def _split(self, job: Job, most: int) -> Chunk:
+        """Split a job's next chunk, which spares padding; return its first part."""
+        whole = job.chunks.popleft()
+        first, second = whole.split(most)
+        job.chunks.extendleft((second, first))
+        spared = whole.cost - first.cost - second.cost
+        self.cost -= spared
+        self.waiting -= spared
+        return first
+
     def _batch(self) -> list[Chunk]:
+        most = self.max_batch
+        if self.waiting >= 2 * LEAST_BATCH:
+            most = min(most, max(LEAST_BATCH, ceil(self.waiting / self.takers)))
         batch: list[Chunk] = []
         networks = padded = longest = 0
         passed: list[Job] = []
         served: list[Job] = []
         now = monotonic()
-        while self._jobs and padded < self.max_batch and len(passed) < _LOOK_AHEAD:
+        while self._jobs and padded < most and len(passed) < _LOOK_AHEAD:
             job = self._jobs.popleft()
             if job.is_over() or job.deadline <= now:
                 self._discard(job)
             took = False
             while job.chunks and (not batch or job.group == batch[0].job.group):
                 chunk = job.chunks[0]
+                if not batch and chunk.cost > most and len(chunk.rows) > 1:
+                    chunk = self._split(job, most)
                 together = (networks + len(chunk.rows)) * max(longest, chunk.longest)
-                if batch and (together > self.max_batch or together - padded - chunk.cost > WASTE):
+                if batch and (together > most or together - padded - chunk.cost > WASTE):
                     break
                 batch.append(job.chunks.popleft())
                 networks, padded, longest = networks + len(chunk.rows), together, max(longest, chunk.longest)
@@ -119,4 +146,5 @@ class Backlog:
                 passed.append(job)
         self._jobs.extendleft(reversed(passed))
         self._jobs.extend(served)
+        self.waiting -= sum(chunk.cost for chunk in batch)
         return batch

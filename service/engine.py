@@ -7,6 +7,8 @@ A network that comes alone to an idle engine is predicted on the event loop inst
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
@@ -29,6 +31,7 @@ PATIENCE = 0.25
 TICK = 0.1
 STANDSTILL = 1.0
 ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
+NICENESS = 10  # of inference threads: whoever must be refused hears of it though they keep every core busy
 FADING = 0.9  # of what was measured, at each batch
 
 
@@ -55,6 +58,8 @@ class _Worker(Thread):
 
     def run(self) -> None:
         """Take and run batches until the backlog is closed and empty."""
+        if sys.platform == "linux":  # elsewhere this is not for a thread but for the process
+            os.nice(NICENESS)
         backlog = self.engine.backlog
         while True:
             since = self.beat = monotonic()
@@ -74,7 +79,7 @@ class Engine:
 
     def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int) -> None:
         self.metrics = metrics
-        self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch)
+        self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch, takers=workers)
         self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
         self._busy = 1.0
         self.failure: str | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from time import monotonic
 
 import numpy as np
@@ -21,18 +22,26 @@ class Chunk:
 
     Attributes:
         job: whose networks they are.
-        rows: their indices in the job.
-        longest: layers that each is padded to.
+        rows: their indices in the job, those of longer networks first.
     """
 
     job: "Job"
     rows: tuple[int, ...]
-    longest: int
+
+    @property
+    def longest(self) -> int:
+        """Layers that each is padded to."""
+        return len(self.job.codes[self.rows[0]])
 
     @property
     def cost(self) -> int:
         """Padded layers."""
         return len(self.rows) * self.longest
+
+    def split(self, most: int) -> "tuple[Chunk, Chunk]":
+        """Return its longest networks, as few as cost `most` or more, and the others, at least one."""
+        count = min(ceil(most / self.longest), len(self.rows) - 1)
+        return Chunk(self.job, self.rows[:count]), Chunk(self.job, self.rows[count:])
 
 
 class Job:
@@ -80,20 +89,25 @@ class Job:
         return self.future.done()
 
     def _cut(self, most: int) -> list[Chunk]:
-        """Sort by length and cut where a chunk is full or padding would cost more than another call."""
-        order = sorted(range(len(self.codes)), key=lambda row: len(self.codes[row]))
+        """Sort by length and cut where a chunk is full or padding would cost more than another call.
+
+        Longer networks come first: what is left in the end is shared more evenly by the inference threads.
+        """
+        order = sorted(range(len(self.codes)), key=lambda row: -len(self.codes[row]))
         chunks: list[Chunk] = []
         rows: list[int] = []
-        layers = 0
+        layers = longest = 0
         for row in order:
             length = len(self.codes[row])
-            padded = (len(rows) + 1) * length
+            padded = (len(rows) + 1) * longest
             if rows and (padded > most or padded - layers - length > WASTE + layers // 8):
-                chunks.append(Chunk(self, tuple(rows), len(self.codes[rows[-1]])))
+                chunks.append(Chunk(self, tuple(rows)))
                 rows, layers = [], 0
+            if not rows:
+                longest = length
             rows.append(row)
             layers += length
-        chunks.append(Chunk(self, tuple(rows), len(self.codes[rows[-1]])))
+        chunks.append(Chunk(self, tuple(rows)))
         return chunks
 
 

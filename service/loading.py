@@ -22,6 +22,12 @@ class Loaded:
     fallback: str | None = None
 
 
+def needs_no_gpu(settings: Settings) -> bool:
+    """Whether the predictors run on the CPU and nothing else is tried."""
+    cpu_only = CUDA not in onnxruntime.get_available_providers()
+    return settings.provider == "cpu" or (settings.provider == "auto" and cpu_only)
+
+
 def load(settings: Settings, threads: int) -> Loaded:
     """Load every predictor; `auto` takes the GPU when ONNX Runtime has it and every predictor works there.
 
@@ -30,8 +36,7 @@ def load(settings: Settings, threads: int) -> Loaded:
     Raises:
         ArtifactError: one line that says where and why; with `cuda` also when there is no working GPU.
     """
-    cpu_only = CUDA not in onnxruntime.get_available_providers()
-    if settings.provider == "cpu" or (settings.provider == "auto" and cpu_only):
+    if needs_no_gpu(settings):
         return Loaded(_on("cpu", settings, threads), "cpu")
     try:
         return Loaded(_on("cuda", settings, threads), "cuda")

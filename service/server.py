@@ -28,7 +28,8 @@ FAILURE_SECONDS = 2.0  # for those who wait to hear that they will not be answer
 REST_SECONDS = 1  # after the wait, for answers on their way; then whoever still waits gets a 503
 JOIN_SECONDS = 0.3
 BACKSTOP_SECONDS = 3.0  # after that an orderly exit is not to be had: a thread is stuck outside of Python
-FROZEN_SECONDS = 20.0
+FROZEN_SECONDS = 20.0  # of the event loop
+HELD_SECONDS = 600.0  # by native code that lets no other thread go on; a pause of the process counts, alas
 ACCEPTED = 16  # connections, each time around the event loop
 KEEP_ALIVE_SECONDS = 65  # longer than the idle time of common load balancers
 
@@ -75,6 +76,7 @@ class Server(uvicorn.Server):
         self.service.on_loaded = settle_heap
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._watchdog: Watchdog | None = None
 
     def run_to_exit(self) -> int:
         """Serve until told to stop; return the exit code.
@@ -94,9 +96,14 @@ class Server(uvicorn.Server):
         await self._accept_faster()
         settings = self.service.settings
         seconds = min(settings.stall_seconds, settings.hang_seconds, FROZEN_SECONDS / 2)
-        watchdog = Watchdog(stall_seconds=seconds, on_stall=self._on_stuck)
-        watchdog.start()
-        self.service.engine.watchdog = watchdog
+        self._watchdog = Watchdog(
+            stall_seconds=seconds,
+            on_stall=self._on_stuck,
+            silent_seconds=FROZEN_SECONDS,
+            on_silence=self._on_frozen,
+        )
+        self._watchdog.start()
+        self.service.engine.watchdog = self._watchdog
 
     async def _accept_faster(self) -> None:
         """Accept several connections each time around the event loop: uvloop accepts one for each listener."""
@@ -116,7 +123,9 @@ class Server(uvicorn.Server):
             self._loop = asyncio.get_running_loop()
             self._loop.add_signal_handler(signal.SIGHUP, self.service.reloader.request)
         if counter % 10 == 0:
-            faulthandler.dump_traceback_later(FROZEN_SECONDS, exit=True)
+            faulthandler.dump_traceback_later(HELD_SECONDS, exit=True)
+            if self._watchdog is not None:
+                self._watchdog.beat()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -143,6 +152,13 @@ class Server(uvicorn.Server):
     def _on_failure(self, _: str) -> None:
         self.exit_code = FAILED
         self._finish_within(FAILURE_SECONDS)
+
+    def _on_frozen(self) -> None:
+        """End the process, saying where it is stuck. There is no taking a loop's place that may go on any moment."""
+        log.critical("failed", reason="the event loop is stuck")
+        flush()
+        faulthandler.dump_traceback()
+        os._exit(FAILED)
 
     def _on_stuck(self) -> None:
         """Answer everybody in place of the event loop, on the thread of the watchdog; then end, come what may."""

@@ -16,7 +16,7 @@ from service.cache import CurveCache
 from service.cores import available
 from service.engine import Engine, supervise
 from service.intake import Intake
-from service.loading import Loaded, load
+from service.loading import Loaded, load, needs_no_gpu
 from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.turns import Turns
 
 LARGE_BODY = 1024 * 1024
+ENOUGH_THREADS = 8  # one core alone reads and writes: more would predict faster than that
 
 
 def _nothing(*_: str) -> None:
@@ -35,6 +36,8 @@ class Service:
     """The state of one running application.
 
     Attributes:
+        threads: cores for predictions.
+        workers: inference threads that share them.
         models: by task; replaced as a whole, never changed.
         turns: when bodies are read on the event loop.
         readers: threads that read bodies with layers never met, so that the event loop goes on meanwhile.
@@ -51,10 +54,14 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.keys = Keys(settings.keys())
-        self.threads = settings.threads or available()
+        self.threads = settings.threads or min(available(), ENOUGH_THREADS)
+        # On the CPU a batch gains little from a second core, but two batches gain all of it.
+        self.workers = self.threads if needs_no_gpu(settings) else 1
         self.models: dict[str, Model] = {}
         self.cache = CurveCache(settings.cache_entries)
-        self.engine = Engine(self.metrics, workers=1, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost)
+        self.engine = Engine(
+            self.metrics, workers=self.workers, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost
+        )
         self.turns = Turns(lambda: self.engine.backlog.cost > 0)
         self.readers = ThreadPoolExecutor(2, "reader")
         self.large_reader = ThreadPoolExecutor(1, "large-reader")
@@ -124,7 +131,7 @@ class Service:
             ArtifactError: one line that says why not, whatever went wrong.
         """
         try:
-            return await asyncio.to_thread(load, self.settings, self.threads)
+            return await asyncio.to_thread(load, self.settings, self.threads // self.workers)
         except ArtifactError:
             raise
         except OSError as error:

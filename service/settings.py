@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     provider: Literal["auto", "cuda", "cpu"] = Field(
         "auto", description="Where predictors run; `cuda` refuses to start without a GPU, `auto` falls back to the CPU."
     )
-    threads: int = Field(0, ge=0, description="Cores one prediction may use; 0 takes the container's share.")
+    threads: int = Field(0, ge=0, description="Cores for predictions; 0 takes the container's share, at most 8.")
 
     max_body_bytes: int = Field(16 * MIB, ge=KIB, description="Largest request body.")
     max_architectures: int = Field(4096, ge=1, description="Most architectures in one request.")

@@ -23,6 +23,7 @@ def run(self, codes, lengths, epochs):
     {action}
     return plain(self, codes, lengths, epochs)
 model.runtime.Predictor.run = run
+{before}
 from service.__main__ import main
 sys.exit(main())
 """
@@ -37,12 +38,15 @@ def free_port() -> int:
 class Live:
     """A started process: its address, its output (unless a descriptor for it is given), its exit code."""
 
-    def __init__(self, models: Path | None, action: str | None = None, stdout: int | None = None, **env: str) -> None:
+    def __init__(
+        self, models: Path | None, action: str | None = None, stdout: int | None = None, before: str = "", **env: str
+    ) -> None:
         self.printed = ""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = ["-m", "service"] if action is None else ["-c", SABOTAGE.format(action=action)]
-        values = {"PORT": str(self.port), "PEEPHOLE_SHIPPED": "false", "PEEPHOLE_THREADS": "1"}
+        sabotage = SABOTAGE.format(action=action or "pass", before=before)
+        command = ["-c", sabotage] if action or before else ["-m", "service"]
+        values = {"PORT": str(self.port), "PEEPHOLE_SHIPPED": "false", "PEEPHOLE_THREADS": "2"}
         if models is not None:
             values["PEEPHOLE_MODELS"] = str(models)
         self.log = tempfile.NamedTemporaryFile()  # noqa: SIM115 - a pipe that nobody empties would stop the process
@@ -104,9 +108,14 @@ class Live:
 
 
 @contextmanager
-def running(models: Path | None, action: str | None = None, stdout: int | None = None, **env: str) -> Iterator[Live]:
-    """Start a process, wait until it is ready, end it afterwards however the test ended."""
-    live = Live(models, action, stdout, **env)
+def running(
+    models: Path | None, action: str | None = None, stdout: int | None = None, before: str = "", **env: str
+) -> Iterator[Live]:
+    """Start a process, wait until it is ready, end it afterwards however the test ended.
+
+    `action` is done in every prediction, `before` when the process starts.
+    """
+    live = Live(models, action, stdout, before, **env)
     try:
         live.wait_ready()
         yield live

@@ -49,6 +49,19 @@ def value(client: TestClient, name: str) -> float:
     return float(lines[0].split()[-1])
 
 
+def test_inference_threads_share_a_request(tiny: Path) -> None:
+    """As many threads as there are cores to use work on a population; each gives way to the event loop."""
+    action = "print('on', __import__('threading').current_thread().name, flush=True); time.sleep(0.05)"
+    with running(tiny, action, PEEPHOLE_THREADS="3", PEEPHOLE_CACHE_ENTRIES="0") as live:
+        population = {"architectures": [network(40, seed) for seed in range(64)]}
+        assert httpx2.post(live.url + "/predict", json=population, timeout=20).status_code == 200
+        assert {f"on inference-{n}" in live.output() for n in range(3)} == {True}
+        tasks = Path(f"/proc/{live.process.pid}/task").iterdir()
+        stats = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
+        niceness = sorted(int(fields[16]) for fields in stats)
+    assert niceness[-3:] == [niceness[0] + 10] * 3, "they give way to the event loop"
+
+
 def test_a_network_gets_the_same_answer_whatever_its_batch_mates(serve: Serve) -> None:
     """Alone, in a population, and beside other callers: within 1e-5, and its own."""
     client = serve(cache_entries=0)

@@ -1,16 +1,22 @@
-"""What the server process does for the service: here, its heap."""
+"""What the server process does for the service: its heap, and its end when the event loop does not go around."""
 
 import gc
 import re
+import signal
+import time
 import weakref
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from service.server import settle_heap
 from tests.service.live import running
 
+IMPATIENT = "import service.server; service.server.FROZEN_SECONDS = 1"
 FREEZE_COUNT = "import gc; print('frozen:', gc.get_freeze_count(), flush=True)"
+
+BODY = {"architectures": [{"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8}]}]}
 
 
 class _Knot:
@@ -37,8 +43,29 @@ def test_what_a_reload_replaced_is_freed_though_the_heap_was_settled() -> None:
 def test_a_ready_server_has_settled_its_heap(tiny: Path) -> None:
     """Everything that was imported and loaded is out of the collector's sight before the first answer."""
     with running(tiny, action=FREEZE_COUNT) as live:
-        body = {"architectures": [{"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8}]}]}
-        assert httpx2.post(live.url + "/predict", json=body).status_code == 200
+        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
         before, *_, after = map(int, re.findall(r"frozen: (\d+)", live.output()))
     assert before == 0, "the warm-up comes first"
     assert after > 10_000
+
+
+def test_a_frozen_event_loop_ends_the_process(tiny: Path) -> None:
+    """Not only in a prediction; the output says where it was stuck."""
+    stuck = "import service.quick; service.quick.parse = lambda _: time.sleep(3600)"
+    with running(tiny, before=f"{IMPATIENT}; {stuck}") as live:
+        with pytest.raises(httpx2.TransportError):
+            httpx2.post(live.url + "/predict", json=BODY, timeout=20)
+        code, output = live.wait(20)
+    assert code == 70, output
+    assert "the event loop is stuck" in output
+    assert "in look_up_call" in output, "where"
+
+
+def test_a_pause_of_the_process_is_not_held_against_the_event_loop(tiny: Path) -> None:
+    """`docker pause` and `docker unpause` cost nothing but the time between them."""
+    with running(tiny, before=IMPATIENT) as live:
+        live.signal(signal.SIGSTOP)
+        time.sleep(3)
+        live.signal(signal.SIGCONT)
+        time.sleep(1.5)
+        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
