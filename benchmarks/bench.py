@@ -170,7 +170,8 @@ class Bench:
                 reading, refusals = await measure.overloaded(
                     server.port, self.workload, "codes", batch, capacity, self.pace.overload
                 )
-                await asyncio.sleep(self.pace.overload / 2)  # let what is still queued run out
+                await server.ready(self.workload.bodies("codes", 1, 1)[0])  # once what is still queued has run out
+                await asyncio.sleep(self.pace.overload / 4)
             self.note("capacity", server.name, number, peak, form="codes", batch=batch)
             reading["share_of_peak"] = reading["goodput_per_second"] / capacity
             self.note("overload", server.name, number, reading, form="codes", batch=batch)

@@ -36,7 +36,7 @@ class Pace:
     minutes: float
 
 
-PACE = Pace(sequential=0.6, concurrent=1.0, steady=3.0, overload=3.0, rounds=5, overload_rounds=2, minutes=7)
+PACE = Pace(sequential=0.6, concurrent=1.0, steady=3.0, overload=3.0, rounds=5, overload_rounds=3, minutes=7)
 QUICK = Pace(sequential=0.2, concurrent=0.3, steady=0.5, overload=1.0, rounds=1, overload_rounds=1, minutes=2)
 Reading = dict[str, Any]
 

@@ -193,17 +193,17 @@ run (`python -m benchmarks.bench`) and writes this page (`python -m benchmarks.p
 the load was {machine["load_before"]} before it began; clients and servers share the cores.
 
 - **Model:** the shipped predictor of `{model["task"]}`, `{model["sha256"][:12]}`, {model["epochs"]} epochs, on
-  {_cores(data["cores"])}: what each server makes of {"it" if data["cores"] == 1 else "them"} is among its settings below,
-  and the bare predictor is called with one thread and with all, of which the faster counts. The other servers load the
+  {_cores(data["cores"])}. What each server makes of {"it" if data["cores"] == 1 else "them"} is among its settings
+  below; the bare predictor is called with one thread and with all, and the faster counts. The other servers load the
   same file through the same `model.runtime.Predictor`, and encode layer objects with the same `model.ulc`. All servers'
   answers are compared with the bare predictor's before anything is timed.
 - **Requests:** {load["networks"]:,} different networks that the paper's block generator drew, {load["layers"][0]} to
   {load["layers"][1]} layers, {load["mean_layers"]} on average; as codes {load["bytes"]["codes"]:,} bytes each, as layer
   objects {load["bytes"]["layers"]:,}. The service's cache of curves is off, so that no answer is remembered. What it
   does learn is the meaning of single layers, as it would in any search.
-- **Turns:** the servers take turns in readings of a second or so, {rounds} rounds, and stand still in between (SIGSTOP):
-  some are busy when nobody asks them anything. Figures are medians over the rounds; ratios are taken within a round.
-  The load generator (`benchmarks/load.py`) is one process for all.
+- **Turns:** the servers take turns in readings of a second or so, {rounds} rounds, and stand still in between
+  (SIGSTOP): some are busy when nobody asks them anything. Figures are medians over the rounds; ratios are taken within
+  a round. The load generator (`benchmarks/load.py`) is one process for all.
 
 ## Aims
 
@@ -218,8 +218,8 @@ One client, one kept-alive connection, against `Predictor.run` in the client's o
 "CPU" is the processor time that the service's process used for a request, HTTP and all, to that of the bare call; it
 is the steadier figure on a machine that others use.
 The service sorts large requests by length and splits them, which spares padding, suits the processor's cache and gives
-every core a part; done by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast for
-1,000.
+every core a part; done by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast
+for 1,000.
 
 {_overhead(results)}
 
