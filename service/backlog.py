@@ -102,8 +102,8 @@ class Backlog:
 
     def _discard(self, job: Job) -> None:
         cost = sum(chunk.cost for chunk in job.chunks)
-        self.cost -= cost
         self.waiting -= cost
+        self.cost -= cost
         job.chunks.clear()
 
     def _split(self, job: Job, most: int) -> Chunk:
@@ -112,8 +112,8 @@ class Backlog:
         first, second = whole.split(most)
         job.chunks.extendleft((second, first))
         spared = whole.cost - first.cost - second.cost
-        self.cost -= spared
         self.waiting -= spared
+        self.cost -= spared
         return first
 
     def _batch(self) -> list[Chunk]:

@@ -31,7 +31,6 @@ PATIENCE = 0.25
 TICK = 0.1
 STANDSTILL = 1.0
 ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
-NICENESS = 10  # of inference threads: whoever must be refused hears of it though they keep every core busy
 FADING = 0.9  # of what was measured, at each batch
 
 
@@ -59,7 +58,7 @@ class _Worker(Thread):
     def run(self) -> None:
         """Take and run batches until the backlog is closed and empty."""
         if sys.platform == "linux":  # elsewhere this is not for a thread but for the process
-            os.nice(NICENESS)
+            os.nice(self.engine.niceness)
         backlog = self.engine.backlog
         while True:
             since = self.beat = monotonic()
@@ -77,8 +76,10 @@ class _Worker(Thread):
 class Engine:
     """The inference threads of an application. Its methods are for the event loop, but for `execute`."""
 
-    def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int) -> None:
+    def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int, niceness: int = 0) -> None:
+        """Prepare; `niceness` is by how much the inference threads give way to the event loop (Linux)."""
         self.metrics = metrics
+        self.niceness = niceness
         self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch, takers=workers)
         self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
         self._busy = 1.0

@@ -6,7 +6,9 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
+import traceback
 from contextlib import suppress
 from types import FrameType
 
@@ -122,10 +124,10 @@ class Server(uvicorn.Server):
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._loop.add_signal_handler(signal.SIGHUP, self.service.reloader.request)
+        if self._watchdog is not None:
+            self._watchdog.beat()
         if counter % 10 == 0:
             faulthandler.dump_traceback_later(HELD_SECONDS, exit=True)
-            if self._watchdog is not None:
-                self._watchdog.beat()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -155,10 +157,12 @@ class Server(uvicorn.Server):
 
     def _on_frozen(self) -> None:
         """End the process, saying where it is stuck. There is no taking a loop's place that may go on any moment."""
-        log.critical("failed", reason="the event loop is stuck")
-        flush()
-        faulthandler.dump_traceback()
-        os._exit(FAILED)
+        try:
+            frame = sys._current_frames()[threading.main_thread().ident or 0]
+            log.critical("failed", reason="the event loop is stuck", where=traceback.format_stack(frame))
+        finally:
+            flush()
+            os._exit(FAILED)
 
     def _on_stuck(self) -> None:
         """Answer everybody in place of the event loop, on the thread of the watchdog; then end, come what may."""

@@ -25,6 +25,9 @@ from service.settings import Settings
 from service.turns import Turns
 
 LARGE_BODY = 1024 * 1024
+# Inference threads that keep every core busy give way to the event loop, which refuses what does not fit. On a single
+# core they would starve: callers who come again at once when refused keep the event loop busy for ever.
+NICENESS = 10
 ENOUGH_THREADS = 8  # one core alone reads and writes: more would predict faster than that
 
 
@@ -60,7 +63,11 @@ class Service:
         self.models: dict[str, Model] = {}
         self.cache = CurveCache(settings.cache_entries)
         self.engine = Engine(
-            self.metrics, workers=self.workers, max_cost=settings.max_queue_cost, max_batch=settings.batch_cost
+            self.metrics,
+            workers=self.workers,
+            max_cost=settings.max_queue_cost,
+            max_batch=settings.batch_cost,
+            niceness=NICENESS if available() > 1 else 0,
         )
         self.turns = Turns(lambda: self.engine.backlog.cost > 0)
         self.readers = ThreadPoolExecutor(2, "reader")

@@ -61,12 +61,15 @@ def test_every_network_is_computed_once() -> None:
     """Of a request whose networks differ much in length, with more threads than shares."""
     lengths = [1 + 7 * n % 120 for n in range(500)]
     asked = job(*lengths)
-    batches = drained(backlog_of(asked, takers=4))
+    backlog = backlog_of(asked, takers=4)
+    batches = drained(backlog)
     rows = [row for batch in batches for chunk in batch for row in chunk.rows]
     assert sorted(rows) == list(range(500))
     for batch in batches:
         assert all(len(asked.codes[row]) <= chunk.longest for chunk in batch for row in chunk.rows)
         assert sum(chunk.cost for chunk in batch) <= 4096
+        backlog.release(batch)
+    assert backlog.waiting == backlog.cost == 0
 
 
 def test_a_long_network_is_one_share() -> None:

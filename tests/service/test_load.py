@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from model.artifact import read_artifact
 from model.runtime import Predictor
 from service.cache import CurveCache
+from service.cores import available
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
@@ -51,7 +52,7 @@ def value(client: TestClient, name: str) -> float:
 
 def test_inference_threads_share_a_request(tiny: Path) -> None:
     """As many threads as there are cores to use work on a population; each gives way to the event loop."""
-    action = "print('on', __import__('threading').current_thread().name, flush=True); time.sleep(0.05)"
+    action = "print('on', __import__('threading').current_thread().name, flush=True); time.sleep(0.3)"
     with running(tiny, action, PEEPHOLE_THREADS="3", PEEPHOLE_CACHE_ENTRIES="0") as live:
         population = {"architectures": [network(40, seed) for seed in range(64)]}
         assert httpx2.post(live.url + "/predict", json=population, timeout=20).status_code == 200
@@ -59,7 +60,8 @@ def test_inference_threads_share_a_request(tiny: Path) -> None:
         tasks = Path(f"/proc/{live.process.pid}/task").iterdir()
         stats = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
         niceness = sorted(int(fields[16]) for fields in stats)
-    assert niceness[-3:] == [niceness[0] + 10] * 3, "they give way to the event loop"
+    given_way = 10 if available() > 1 else 0
+    assert niceness[-3:] == [min(19, niceness[0] + given_way)] * 3, "they give way to the event loop"
 
 
 def test_a_network_gets_the_same_answer_whatever_its_batch_mates(serve: Serve) -> None:

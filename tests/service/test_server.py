@@ -13,7 +13,7 @@ import pytest
 from service.server import settle_heap
 from tests.service.live import running
 
-IMPATIENT = "import service.server; service.server.FROZEN_SECONDS = 1"
+IMPATIENT = "import service.server; service.server.FROZEN_SECONDS = 2"
 FREEZE_COUNT = "import gc; print('frozen:', gc.get_freeze_count(), flush=True)"
 
 BODY = {"architectures": [{"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8}]}]}
@@ -65,7 +65,7 @@ def test_a_pause_of_the_process_is_not_held_against_the_event_loop(tiny: Path) -
     """`docker pause` and `docker unpause` cost nothing but the time between them."""
     with running(tiny, before=IMPATIENT) as live:
         live.signal(signal.SIGSTOP)
-        time.sleep(3)
+        time.sleep(4)
         live.signal(signal.SIGCONT)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
