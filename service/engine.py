@@ -58,7 +58,8 @@ class _Worker(Thread):
     def run(self) -> None:
         """Take and run batches until the backlog is closed and empty."""
         if sys.platform == "linux":  # elsewhere this is not for a thread but for the process
-            os.nice(self.engine.niceness)
+            with suppress(OSError):  # a sandbox that forbids it
+                os.nice(self.engine.niceness)
         backlog = self.engine.backlog
         while True:
             since = self.beat = monotonic()
