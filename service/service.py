@@ -57,8 +57,9 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.keys = Keys(settings.keys())
-        self.threads = settings.threads or min(available(), ENOUGH_THREADS)
-        # On the CPU a batch gains little from a second core, but two batches gain all of it.
+        cores = available()
+        self.threads = settings.threads or min(cores, ENOUGH_THREADS)
+        # On the CPU a batch gains little from a second core, two batches almost all of it.
         self.workers = self.threads if needs_no_gpu(settings) else 1
         self.models: dict[str, Model] = {}
         self.cache = CurveCache(settings.cache_entries)
@@ -67,7 +68,7 @@ class Service:
             workers=self.workers,
             max_cost=settings.max_queue_cost,
             max_batch=settings.batch_cost,
-            niceness=NICENESS if available() > 1 else 0,
+            niceness=NICENESS if cores > 1 else 0,
         )
         self.turns = Turns(lambda: self.engine.backlog.cost > 0)
         self.readers = ThreadPoolExecutor(2, "reader")
