@@ -1,8 +1,9 @@
 """What every request for predictions passes first: is there somebody to answer it, and room."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 from starlette.requests import Request
 
@@ -10,25 +11,25 @@ from service.predicting import UNAVAILABLE_RETRY, queue_full
 from service.problems import Problem
 from service.service import Service
 
-HEADER = "X-Request-Timeout-Ms"
+HEADER = "x-request-timeout-ms"
 
 
-def deadline(request: Request, most_ms: int) -> float:
+def deadline(headers: Mapping[str, str], most_ms: int) -> float:
     """Return when the caller stops waiting, on the monotonic clock; at most `most_ms` from now.
 
     Raises:
         Problem: 400 when the header is not a positive integer.
     """
-    text = request.headers.get(HEADER)
+    text = headers.get(HEADER)
     if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
-        raise Problem("bad-request", f"{HEADER} must be a positive integer, in milliseconds.")
+        raise Problem("bad-request", f"{HEADER.title()} must be a positive integer, in milliseconds.")
     wanted = most_ms if text is None else int(text)
     return monotonic() + min(wanted, most_ms) / 1000
 
 
-def _announced(request: Request) -> int:
+def _announced(headers: Mapping[str, str]) -> int:
     """Return the bytes of the body to come, 0 when they are not announced."""
-    text = request.headers.get("content-length", "")
+    text = headers.get("content-length", "")
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
@@ -51,20 +52,28 @@ def _check_room(service: Service, size: int, patience: float) -> None:
         raise queue_full(service)
 
 
-@contextmanager
-def admitted(request: Request, service: Service) -> Iterator[None]:
-    """Count a request as in flight while it is handled, or refuse it before its body is read.
+def admit(headers: Mapping[str, str], service: Service) -> float:
+    """Return the deadline of a request, on the monotonic clock, or refuse it before its body is read.
+
+    Args:
+        headers: by name in lower case.
+        service: which will answer.
 
     Raises:
         Problem: 401 without a key, 503 when nobody can answer, 429 when the queue is full or too slow for the caller's
             deadline, 400 for a bad deadline.
     """
-    service.keys.check(request)
+    service.keys.check(headers)
     if reasons := service.reasons():
         raise Problem("unavailable", "; ".join(reasons), headers=UNAVAILABLE_RETRY, reasons=reasons)
-    state = request.scope["state"]
-    state["deadline"] = deadline(request, service.settings.max_deadline_ms)
-    _check_room(service, _announced(request), state["deadline"] - monotonic())
+    until = deadline(headers, service.settings.max_deadline_ms)
+    _check_room(service, _announced(headers), until - monotonic())
+    return until
+
+
+@contextmanager
+def counted(state: MutableMapping[str, Any], service: Service) -> Iterator[None]:
+    """Count a request, of which `state` says what is known, as in flight while it is handled."""
     service.inflight += 1
     try:
         yield
@@ -72,3 +81,15 @@ def admitted(request: Request, service: Service) -> Iterator[None]:
         service.inflight -= 1
         service.intake.size -= state.pop("unqueued", 0)
         service.buffered -= state.pop("buffered", 0)
+
+
+@contextmanager
+def admitted(request: Request, service: Service) -> Iterator[None]:
+    """Admit a request, and count it while it is handled.
+
+    Raises:
+        Problem: as `admit`.
+    """
+    request.scope["state"]["deadline"] = admit(request.headers, service)
+    with counted(request.scope["state"], service):
+        yield

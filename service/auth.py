@@ -1,10 +1,8 @@
 """API keys: optional, several at once for rotation, compared in constant time."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-
-from starlette.requests import Request
 
 from service.problems import Problem
 
@@ -20,16 +18,16 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._digests)
 
-    def check(self, request: Request) -> None:
-        """Let a request with a key pass: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Let a request with a key pass: `Authorization: Bearer KEY` or `X-API-Key: KEY`; names are in lower case.
 
         Raises:
             Problem: 401.
         """
         if not self._digests:
             return
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        offered = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        offered = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         digest = sha256(offered.encode()).digest()
         matches = [
             hmac.compare_digest(digest, known) for known in self._digests

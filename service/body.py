@@ -1,6 +1,8 @@
 """Read a request's body without ever holding more than is allowed, of one or of all requests together."""
 
 import asyncio
+from collections.abc import MutableMapping
+from typing import Any
 
 from starlette.requests import Request
 
@@ -22,6 +24,24 @@ def _check_type(request: Request) -> None:
 def _too_large(limit: int) -> Problem:
     """Return the 413 for a body over `limit` bytes."""
     return Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
+
+
+def hold(state: MutableMapping[str, Any], service: Service, size: int) -> None:
+    """Count bytes of a body that is held until its request is answered.
+
+    Raises:
+        Problem: 429 when the bodies of all requests together are too much.
+    """
+    state["buffered"] = state.get("buffered", 0) + size
+    service.buffered += size
+    if service.buffered > service.settings.max_buffered_bytes:
+        raise Problem("queue-full", "Too many bodies at once.", headers={"Retry-After": "1"})
+
+
+def expect(state: MutableMapping[str, Any], service: Service, size: int) -> None:
+    """Count a body of `size` bytes that is complete as on its way into the queue."""
+    state["unqueued"] = size
+    service.intake.size += size
 
 
 async def read_body(request: Request, service: Service, *, check_type: bool = True, for_queue: bool = True) -> bytes:
@@ -50,7 +70,6 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
     chunks: list[bytes] = []
     size = 0
     state = request.scope["state"]
-    state["buffered"] = 0
     try:
         async with asyncio.timeout(seconds):
             more = True
@@ -62,14 +81,10 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
                 size += len(chunk)
                 if size > limit:
                     raise _too_large(limit)
-                state["buffered"] += len(chunk)
-                service.buffered += len(chunk)
-                if service.buffered > service.settings.max_buffered_bytes:
-                    raise Problem("queue-full", "Too many bodies at once.", headers={"Retry-After": "1"})
+                hold(state, service, len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise Problem("body-timeout", f"The body did not arrive in {seconds:g} s.", headers=_CLOSE) from None
     if for_queue:  # only now: bodies that never end would make everybody else's wait look long
-        state["unqueued"] = size
-        service.intake.size += size
+        expect(state, service, size)
     return b"".join(chunks)

@@ -37,10 +37,10 @@ class CurveCache:
 
 def keys(model: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
     """Return a key for each network: a digest of the predictor (its own digest), the epochs and the codes."""
-    base = sha256(f"{model} {epochs}".encode())  # processors have instructions for this one
+    beginning = sha256(f"{model} {epochs}".encode())  # processors have instructions for this one
     found = []
     for one in codes:
-        digest = base.copy()
-        digest.update(one.tobytes())
+        digest = beginning.copy()
+        digest.update(one.data)
         found.append(digest.digest())
     return found

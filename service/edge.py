@@ -31,6 +31,67 @@ def stages(scope: MutableMapping[str, Any]) -> dict[str, float]:
     return times
 
 
+def choose_id(offered: bytes) -> str:
+    """Return the id of a request: what the caller offered, or one of our own."""
+    return offered.decode() if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+
+
+def added_headers(request_id: str, times: Mapping[str, float]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that every response has; `times` are its stages, in seconds."""
+    headers = [*_SECURITY, (b"x-request-id", request_id.encode())]
+    if times:
+        timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in times.items())
+        headers.append((b"server-timing", timing.encode()))
+    return headers
+
+
+def explain(error: BaseException, state: MutableMapping[str, Any]) -> Problem:
+    """Return what the caller of a request is told of an error that nobody expected; notes and logs it."""
+    if isinstance(error, asyncio.CancelledError):  # the process ends and can wait no longer
+        problem = Problem("unavailable", "The service stopped before the answer was ready.", headers=_GOING)
+    else:
+        log.error("request_failed", request_id=state["request_id"], exc_info=error)
+        problem = Problem("internal-error", "An unexpected error; the log has it under the request_id.")
+    state["problem"] = problem.slug
+    return problem
+
+
+def account(metrics: Metrics, method: str, route: str, status: int, seconds: float, state: Mapping[str, Any]) -> None:
+    """Count and log a request.
+
+    Args:
+        metrics: where it counts.
+        method: as asked.
+        route: which endpoint answered, "unmatched" for none.
+        status: of the response; 499 when the caller hung up.
+        seconds: from the request's head to the answer's end.
+        state: what else is known: `request_id`, `stages`, `sizes`, `problem`, `gone`.
+    """
+    method = method if method in {"GET", "HEAD", "POST"} else "OTHER"
+    metrics.requests_of(route, method, f"{status // 100}xx").inc()
+    metrics.request_seconds_of(route, method).observe(seconds)
+    problem: str | None = state.get("problem")
+    gone = state.get("gone", False)
+    if method == "POST" and gone:
+        metrics.rejected.labels("client_gone").inc()
+    elif method == "POST" and problem is not None:
+        metrics.rejected.labels(KINDS[problem].reason).inc()
+    if route in _QUIET and status < 400:
+        return
+    log.info(
+        "request",
+        request_id=state["request_id"],
+        method=method,
+        route=route,
+        status=status,
+        trace_id=trace_id(),
+        problem=problem,
+        ms=round(1000 * seconds, 3),
+        **state.get("sizes", {}),
+        **{f"{name}_ms": round(1000 * value, 3) for name, value in state.get("stages", {}).items()},
+    )
+
+
 class Edge:
     """ASGI middleware around the whole application; `direct` are applications by method and path that go first."""
 
@@ -46,8 +107,7 @@ class Edge:
             return
         started = perf_counter()
         app = self.direct.get((scope["method"], scope["path"]), self.app)
-        offered = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+        request_id = choose_id(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
         sent = False
@@ -59,13 +119,8 @@ class Edge:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 given = {name for name, _ in headers}
-                headers += [header for header in _SECURITY if header[0] not in given]
-                headers.append((b"x-request-id", request_id.encode()))
-                times = scope["state"].get("stages", {})
-                if times:
-                    timing = ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in times.items())
-                    headers.append((b"server-timing", timing.encode()))
-                message["headers"] = headers
+                added = added_headers(request_id, scope["state"].get("stages", {}))
+                message["headers"] = headers + [header for header in added if header[0] not in given]
             await send(message)
 
         try:
@@ -73,42 +128,13 @@ class Edge:
         except ClientGoneError:
             status = 499
             scope["state"]["gone"] = True
-        except asyncio.CancelledError:  # the process ends and can wait no longer
-            if sent:
-                raise
-            scope["state"]["problem"] = "unavailable"
-            problem = Problem("unavailable", "The service stopped before the answer was ready.", headers=_GOING)
-            await problem.response(request_id)(scope, receive, edged_send)
-        except Exception:
-            log.exception("request_failed", request_id=request_id)
+        except (Exception, asyncio.CancelledError) as error:
+            problem = explain(error, scope["state"])
             if not sent:
-                problem = Problem("internal-error", "An unexpected error; the log has it under the request_id.")
                 await problem.response(request_id)(scope, receive, edged_send)
+            elif isinstance(error, asyncio.CancelledError):
+                raise
         finally:
-            arguments = (scope, request_id, status, perf_counter() - started)
-            asyncio.get_running_loop().call_soon(self._account, *arguments)  # once the answer is on its way
-
-    def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "OTHER"
-        self.metrics.requests_of(route, method, f"{status // 100}xx").inc()
-        self.metrics.request_seconds_of(route, method).observe(seconds)
-        problem = scope["state"].get("problem")
-        gone = scope["state"].get("gone", False)
-        if method == "POST" and (gone or problem is not None):
-            self.metrics.rejected.labels("client_gone" if gone else KINDS[problem].reason).inc()
-        if route in _QUIET and status < 400:
-            return
-        times = {f"{name}_ms": round(1000 * value, 3) for name, value in scope["state"].get("stages", {}).items()}
-        log.info(
-            "request",
-            request_id=request_id,
-            method=method,
-            route=route,
-            status=status,
-            trace_id=trace_id(),
-            problem=problem,
-            ms=round(1000 * seconds, 3),
-            **scope["state"].get("sizes", {}),
-            **times,
-        )
+            route = getattr(scope.get("route"), "path", "unmatched")
+            arguments = (self.metrics, scope["method"], route, status, perf_counter() - started, scope["state"])
+            asyncio.get_running_loop().call_soon(account, *arguments)  # once the answer is on its way

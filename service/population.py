@@ -109,4 +109,4 @@ def read_population(
     if reader.found:
         raise invalid(reader.found)
     notes = [_notes(reading.clamped) for _, reading in read]
-    return Population(ids, vocabulary.gather([reading.rows for _, reading in read]), notes, reader.observed)
+    return Population(ids, vocabulary.codes([reading.rows for _, reading in read]), notes, reader.observed)

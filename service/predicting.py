@@ -22,7 +22,6 @@ from service.service import Service
 from service.vocabulary import Ints
 
 GLANCE_SECONDS = 0.02
-LEAST_PATIENCE = 0.05  # seconds; whoever has less is told in time, which the event loop cannot do while it predicts
 UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
 
 
@@ -76,6 +75,23 @@ async def predict_curves(
     return split(distinct[plan.place])
 
 
+def predict_at_once(service: Service, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> Curves | None:
+    """Return the curve of a single network if it is known, or may be predicted on the event loop and comes out."""
+    plan = _plan(service, model, codes, epochs)
+    if plan.known[0] is not None:
+        service.metrics.cache_hits.inc()
+        return split(plan.known[0][np.newaxis])
+    if not service.engine.suits_loop(model, len(codes[0])):
+        return None
+    try:
+        result = service.engine.predict_here(model, codes[0], epochs)
+    except (PredictionError, EngineDownError):
+        return None
+    service.metrics.cache_misses.inc()
+    service.cache.put(plan.keys, list(result))
+    return split(result)
+
+
 async def _compute(
     service: Service,
     request: Request,
@@ -87,8 +103,6 @@ async def _compute(
     """Compute the networks of the request at `places`."""
     asked = [codes[place] for place in places]
     try:
-        if await _is_alone(service, request, model, asked):
-            return _compute_here(service, request, model, asked[0], epochs)
         return await _compute_aside(service, request, model, asked, epochs)
     except FullError:
         raise queue_full(service) from None
@@ -99,34 +113,6 @@ async def _compute(
         raise Problem("prediction-failed", "The predictor failed on networks of this request.", faults=found) from None
     except EngineDownError as error:
         raise Problem("unavailable", str(error), headers=UNAVAILABLE_RETRY) from None
-
-
-async def _is_alone(service: Service, request: Request, model: Model, asked: Sequence[Ints]) -> bool:
-    """Whether a patient caller asks for one network, and there is nothing and nobody else."""
-    if request.scope["state"]["deadline"] - monotonic() < LEAST_PATIENCE:
-        return False
-    if len(asked) != 1 or not service.engine.suits_loop(model, len(asked[0])):
-        return False
-    await asyncio.sleep(0)  # those who came at the same time are let in now, and share a batch
-    return service.inflight == 1
-
-
-def _compute_here(service: Service, request: Request, model: Model, codes: Ints, epochs: tuple[int, ...]) -> Floats:
-    """Compute one network on the event loop.
-
-    Raises:
-        PredictionError: when the predictor failed on it.
-        EngineDownError: when it broke off.
-        TimeoutError: when the deadline passed meanwhile.
-    """
-    _take_in(service, request, len(codes))
-    began = monotonic()
-    result = service.engine.predict_here(model, codes, epochs)
-    ended = monotonic()
-    if ended > request.scope["state"]["deadline"]:
-        raise TimeoutError
-    _note_times(service, request, 0.0, ended - began)
-    return result
 
 
 async def _compute_aside(
@@ -154,15 +140,11 @@ async def _compute_aside(
     finally:
         engine.forget(job)
     started = job.started or job.submitted
-    _note_times(service, request, started - job.submitted, monotonic() - started)
-    return result
-
-
-def _note_times(service: Service, request: Request, queue: float, infer: float) -> None:
     times = stages(request.scope)
-    times["queue"] = times.get("queue", 0.0) + queue
-    times["infer"] = infer
+    times["queue"] = times.get("queue", 0.0) + started - job.submitted
+    times["infer"] = monotonic() - started
     service.metrics.queue_seconds.observe(times["queue"])
+    return result
 
 
 def _take_in(service: Service, request: Request, cost: int) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 MAX_FAULTS = 20
 MAX_TEXT = 300
+MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
 
     def response(self, request_id: str) -> Response:
         """Return the problem as a response."""
-        return Response(self.body(request_id), self.status, self.headers, media_type="application/problem+json")
+        return Response(self.body(request_id), self.status, self.headers, media_type=MEDIA_TYPE)
 
 
 class ClientGoneError(Exception):

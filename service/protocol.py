@@ -6,7 +6,7 @@ import secrets
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.logs import log
-from service.problems import KINDS, Problem
+from service.problems import KINDS, MEDIA_TYPE, Problem
 from service.standby import Standby
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -19,7 +19,7 @@ def refusal(problem: Problem) -> bytes:
     request_id = secrets.token_hex(8)
     body = problem.body(request_id)
     headers = {
-        "content-type": "application/problem+json",
+        "content-type": MEDIA_TYPE,
         "content-length": str(len(body)),
         "x-request-id": request_id,
         **{name.lower(): value for name, value in problem.headers.items()},

@@ -42,16 +42,16 @@ def look_up(asked: QuickRequest, vocabulary: Vocabulary, *, most: int, max_layer
     if len(candidates) > most or duplicates(ids):
         return None
     known_channels = (None, vocabulary.image.channels)
-    rows: list[list[int]] = []
+    networks: list[bytes] = []
     try:
         for candidate in candidates:
             layers, codes = bytes(candidate.layers), bytes(candidate.codes)
             if candidate.in_channels not in known_channels or bool(layers) == bool(codes):
                 return None
-            rows.append(vocabulary.layers_of(layers) if layers else vocabulary.codes_of(codes))
+            networks.append(vocabulary.layers_of(layers) if layers else vocabulary.codes_of(codes))
     except KeyError:
         return None
-    if max(map(len, rows)) > max_layers:
+    if vocabulary.layers(max(networks, key=len)) > max_layers:
         return None
     observed = {index: one.observed for index, one in enumerate(candidates) if one.observed is not None}
-    return Population(ids, vocabulary.gather(rows), [[]] * len(rows), observed)
+    return Population(ids, vocabulary.codes(networks), [[]] * len(networks), observed)

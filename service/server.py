@@ -15,6 +15,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.connection import Connection
+from service.express import Express
 from service.logs import flush, log
 from service.predicting import UNAVAILABLE_RETRY
 from service.problems import Problem
@@ -47,6 +49,15 @@ def settle_heap() -> None:
     gc.freeze()
 
 
+def _protocol(service: Service) -> type[GuardedProtocol]:
+    """Return what speaks HTTP on each connection."""
+    settings = service.settings
+    limits = {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds}
+    if settings.trace_endpoint is not None:  # the framework makes the spans
+        return type("Protocol", (GuardedProtocol,), limits)
+    return type("Protocol", (Connection,), {**limits, "express": Express(service)})
+
+
 class Server(uvicorn.Server):
     """uvicorn, taught what to do when it is told to stop and when the service fails."""
 
@@ -59,11 +70,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http=type(
-                    "Protocol",
-                    (GuardedProtocol,),
-                    {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds},
-                ),
+                http=_protocol(self.service),
                 ws="none",
                 access_log=False,
                 log_config=None,

@@ -7,7 +7,7 @@ parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 from threading import Lock
 from typing import get_args
 
@@ -34,15 +34,19 @@ class UnknownTextError(Exception):
     """A layer or row that is not valid here; `faults.py` and `diagnose` find out why."""
 
 
-class _State(dict[bytes, tuple[int, "_State"]]):
-    """A place in a network: from the text of the next layer to its row and the next place."""
+class _State(dict[bytes, tuple[bytes, "_State"]]):
+    """A place in a network: from the text of the next layer to its row of the code and the next place.
 
-    __slots__ = ("is_stem", "shape")
+    The row is empty where something was clamped; `clamped` then has it, and what was clamped.
+    """
+
+    __slots__ = ("clamped", "is_stem", "shape")
 
     def __init__(self, shape: Shape, is_stem: bool) -> None:
         super().__init__()
         self.shape = shape
         self.is_stem = is_stem
+        self.clamped: dict[bytes, tuple[bytes, Fault]] = {}
 
 
 def _split(text: bytes, begin: bytes, close: bytes) -> list[bytes]:
@@ -64,11 +68,16 @@ def _spelling(text: bytes, comma: bytes = b",") -> bytes:
     return comma + text[:-1]
 
 
+def _spellings(text: bytes) -> tuple[bytes, ...]:
+    """Return what `_split` will make of an element; who writes blanks after commas writes them inside of it, too."""
+    return (_spelling(text), _spelling(text, b", ")) if b" " in text else (_spelling(text),)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A network as indices into the vocabulary's rows [layers], and what was clamped."""
+    """A network: the rows of its code one after the other, int32, and what was clamped."""
 
-    rows: list[int]
+    rows: bytes
     clamped: Sequence[Fault] = ()
 
 
@@ -81,10 +90,9 @@ class Vocabulary:
         self.entries = 0
         self._lock = Lock()
         self._states: dict[tuple[Shape, bool], _State] = {}
-        self._row_ids: dict[tuple[int, ...], int] = {}
-        self._table: Ints = np.zeros((256, len(code.columns)), dtype=np.int32)
-        self._clamps: list[tuple[int, Fault]] = []
-        self._code_texts: dict[bytes, int] = {}
+        self._row_bytes = len(code.columns) * np.dtype(np.int32).itemsize
+        self._rows: dict[bytes, bytes] = {}
+        self._code_texts: dict[bytes, bytes] = {}
         self._start = self._state(image, True)
 
     def read_layers(self, layers: Sequence[msgspec.Raw]) -> Reading:
@@ -94,19 +102,15 @@ class Vocabulary:
             UnknownTextError: when a layer is invalid or outside the code.
         """
         state = self._start
-        rows: list[int] = []
-        for layer in layers:
+        rows: list[bytes] = []
+        clamped: list[Fault] = []
+        for index, layer in enumerate(layers):
             text = bytes(layer)
-            row, state = state.get(_spelling(text)) or self._learn(state, text)
+            row, fault, state = self._layer(state, text)
             rows.append(row)
-        if min(rows) >= 0:
-            return Reading(rows)
-        clamped = []
-        for index, row in enumerate(rows):
-            if row < 0:
-                rows[index], fault = self._clamps[-row - 1]
+            if fault is not None:
                 clamped.append(Fault(index, fault.field, fault.message))
-        return Reading(rows, clamped)
+        return Reading(b"".join(rows), clamped)
 
     def read_codes(self, codes: Sequence[msgspec.Raw]) -> Reading:
         """Read a network given as rows of its code.
@@ -116,40 +120,53 @@ class Vocabulary:
         """
         known = self._code_texts
         texts = map(bytes, codes)
-        return Reading([known.get(_spelling(text)) or self._learn_row(text) for text in texts])
+        return Reading(b"".join([known.get(_spelling(text)) or self._learn_row(text) for text in texts]))
 
-    def layers_of(self, text: bytes) -> list[int]:
+    def layers_of(self, text: bytes) -> bytes:
         """Return the rows of a list of layer objects, all met before and none of them clamped.
 
         Raises:
             KeyError: when one was not met before, or was clamped.
         """
         state = self._start
-        rows: list[int] = []
+        rows: list[bytes] = []
         for layer in _split(text, b"{", b"}"):
             row, state = state[layer]
             rows.append(row)
-        if min(rows) < 0:
+        if not all(rows):
             raise KeyError
-        return rows
+        return b"".join(rows)
 
-    def codes_of(self, text: bytes) -> list[int]:
+    def codes_of(self, text: bytes) -> bytes:
         """Return the rows of a network's code, all met before.
 
         Raises:
             KeyError: when one was not.
         """
-        return list(map(self._code_texts.__getitem__, _split(text, b"[", b"]")))
+        return b"".join(map(self._code_texts.__getitem__, _split(text, b"[", b"]")))
 
-    def gather(self, rows: Sequence[Sequence[int]]) -> list[Ints]:
-        """Return the codes [layers, columns] of each network, given as indices of rows."""
-        if len(rows) == 1:
-            return [self._table.take(rows[0], axis=0)]
-        ends = list(accumulate(map(len, rows)))
-        flat = self._table.take(np.fromiter(chain.from_iterable(rows), dtype=np.intp, count=ends[-1]), axis=0)
-        return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    def codes(self, networks: Sequence[bytes]) -> list[Ints]:
+        """Return the codes [layers, columns] of networks, each given as its rows."""
+        every = np.frombuffer(b"".join(networks), dtype=np.int32).reshape(-1, len(self.code.columns))
+        if len(networks) == 1:
+            return [every]
+        ends = list(accumulate(len(rows) // self._row_bytes for rows in networks))
+        return [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _learn(self, state: _State, text: bytes) -> tuple[int, _State]:
+    def layers(self, rows: bytes) -> int:
+        """Return how many layers a network has, given as its rows."""
+        return len(rows) // self._row_bytes
+
+    def _layer(self, state: _State, text: bytes) -> tuple[bytes, Fault | None, _State]:
+        """Return the row of a layer at a place, what was clamped, and the next place."""
+        spelling = _spelling(text)
+        known = state.get(spelling)
+        if known is None:
+            return self._learn(state, text)
+        row, after_it = known
+        return (row, None, after_it) if row else (*state.clamped[spelling], after_it)
+
+    def _learn(self, state: _State, text: bytes) -> tuple[bytes, Fault | None, _State]:
         """Validate and encode a layer's text at a place where it was not seen before."""
         if len(text) > MAX_TEXT_BYTES:
             raise UnknownTextError
@@ -159,22 +176,23 @@ class Vocabulary:
         except (ValidationError, CodeError) as error:
             raise UnknownTextError from error
         is_stem = state.is_stem and not isinstance(layer, Conv)
+        fault = encoding.clamped[0] if encoding.clamped else None
         with self._lock:
-            row = self._row_id(tuple(encoding.codes[0].tolist()))
-            if encoding.clamped:
-                self._clamps.append((row, encoding.clamped[0]))
-                row = -len(self._clamps)
-            found = row, self._state(after(layer, state.shape), is_stem)
+            row = self._shared(encoding.codes[0])
+            after_it = self._state(after(layer, state.shape), is_stem)
             if self._remembers(text):
-                state[_spelling(text)] = state[_spelling(text, b", ")] = found
-            return found
+                for spelling in _spellings(text):
+                    if fault is not None:
+                        state.clamped[spelling] = row, fault
+                    state[spelling] = b"" if fault is not None else row, after_it
+            return row, fault, after_it
 
     def _remembers(self, text: bytes) -> bool:
         """Count what was learnt; say whether to remember its text."""
         self.entries += 1
         return len(text) <= REMEMBERED_BYTES and self.entries <= MAX_ENTRIES
 
-    def _learn_row(self, text: bytes) -> int:
+    def _learn_row(self, text: bytes) -> bytes:
         if len(text) > MAX_TEXT_BYTES:
             raise UnknownTextError
         try:
@@ -184,18 +202,14 @@ class Vocabulary:
         if check_row(row, self.code, self.image):
             raise UnknownTextError
         with self._lock:
-            index = self._row_id(tuple(row))
+            found = self._shared(np.array(row, dtype=np.int32))
             if self._remembers(text):
-                self._code_texts[_spelling(text)] = self._code_texts[_spelling(text, b", ")] = index
-            return index
+                self._code_texts |= dict.fromkeys(_spellings(text), found)
+            return found
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
         return self._states.setdefault((shape, is_stem), _State(shape, is_stem))
 
-    def _row_id(self, row: tuple[int, ...]) -> int:
-        """Return the index of a row of the table, adding it when new; 0 stays the padding."""
-        index = self._row_ids.setdefault(row, len(self._row_ids) + 1)
-        if index == len(self._table):
-            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
-        self._table[index] = row
-        return index
+    def _shared(self, row: Ints) -> bytes:
+        """Return a row as bytes; equal ones are one object."""
+        return self._rows.setdefault(row.tobytes(), row.tobytes())

@@ -197,7 +197,7 @@ def test_an_unexpected_failure_is_a_500_problem(serve: Serve, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("service.routes.predict.read_fields", fail)
+    monkeypatch.setattr("service.calls.read_fields", fail)
     problem(client.post("/predict", json={}), 500)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
+from service.calls import Call, look_up_call, read_call
 from service.models import Model
 from service.population import Population
 from service.problems import Problem
-from service.routes.predict import Call, look_up_call, read_call
 from service.settings import Settings
 
 CONV = {"type": "conv", "kernel_size": [3, 5], "out_channels": 16}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
+from service import calls
 from service.models import Model
 from service.problems import Problem
-from service.routes import predict
 from service.settings import Settings
 
 LAYERS = [
@@ -148,16 +148,16 @@ def services(tiny: Path) -> tuple[Any, Any]:
 def test_the_two_ways_agree(services: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Status, faults, codes, notes and epochs are those of the thorough way, whatever the text."""
     warm, thorough = services
-    quick = predict.look_up_call
-    monkeypatch.setattr(predict, "look_up_call", lambda *_: None)
+    quick = calls.look_up_call
+    monkeypatch.setattr(calls, "look_up_call", lambda *_: None)
     seen: Counter[str] = Counter()
 
     @settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(body())
     def agree(text: bytes) -> None:
-        expected = outcome(lambda: predict.read_call(text, thorough))
-        outcome(lambda: predict.read_call(text, warm))  # learns the layers, so that the quick way has its chance
-        found = outcome(lambda: quick(text, warm) or predict.read_call(text, warm))
+        expected = outcome(lambda: calls.read_call(text, thorough))
+        outcome(lambda: calls.read_call(text, warm))  # learns the layers, so that the quick way has its chance
+        found = outcome(lambda: quick(text, warm) or calls.read_call(text, warm))
         assert found == expected, text
         try:
             seen["quick" if quick(text, warm) else "left"] += 1

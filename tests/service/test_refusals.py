@@ -13,8 +13,8 @@ from time import monotonic
 import httpx2
 import pytest
 
+from service.calls import read_call
 from service.problems import Problem
-from service.routes.predict import read_call
 from service.turns import Turns
 from tests.service import graphs
 from tests.service.conftest import Serve
