@@ -71,16 +71,16 @@ def admit(headers: Mapping[str, str], service: Service) -> float:
     return until
 
 
-@contextmanager
-def counted(state: MutableMapping[str, Any], service: Service) -> Iterator[None]:
-    """Count a request, of which `state` says what is known, as in flight while it is handled."""
+def enter(service: Service) -> None:
+    """Count a request as in flight from now on."""
     service.inflight += 1
-    try:
-        yield
-    finally:
-        service.inflight -= 1
-        service.intake.size -= state.pop("unqueued", 0)
-        service.buffered -= state.pop("buffered", 0)
+
+
+def leave(state: MutableMapping[str, Any], service: Service) -> None:
+    """Count a request, of which `state` says what is known, and its body no more."""
+    service.inflight -= 1
+    service.intake.size -= state.pop("unqueued", 0)
+    service.buffered -= state.pop("buffered", 0)
 
 
 @contextmanager
@@ -91,5 +91,8 @@ def admitted(request: Request, service: Service) -> Iterator[None]:
         Problem: as `admit`.
     """
     request.scope["state"]["deadline"] = admit(request.headers, service)
-    with counted(request.scope["state"], service):
+    enter(service)
+    try:
         yield
+    finally:
+        leave(request.scope["state"], service)

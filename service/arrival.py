@@ -4,6 +4,8 @@ from time import perf_counter
 
 import httptools
 
+from service.body import is_json
+
 PATH = "/predict"
 BEGINNING = f"POST {PATH} HTTP/1.1\r\n".encode()
 _ELABORATE = ("expect", "transfer-encoding", "content-encoding", "upgrade")
@@ -31,11 +33,12 @@ class Arrival:
         self._received: list[bytes] = []
         self._body: list[bytes] = []
         self._is_simple = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> bool:
         """Take what arrived; return whether this is a simple request with a whole head so far, and nothing after it."""
         self._received.append(data)
+        assert self._parser is not None  # noqa: S101 - nobody feeds a request that was ended
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -47,8 +50,12 @@ class Arrival:
         """Everything so far, head and all."""
         return b"".join(self._received)
 
+    def end(self) -> None:
+        """Let go of the parser, which holds the request in turn: only the garbage collector would free the two."""
+        self._parser = None
+
     def take_body(self) -> bytes:
-        """Return the body, and keep nothing else."""
+        """Return the body; what was received is kept no longer."""
         self._received.clear()
         body = b"".join(self._body)
         self._body = [body]
@@ -67,8 +74,9 @@ class Arrival:
         size = self.headers.get("content-length", "")
         self._is_simple = (
             not self.is_complete
+            and self._parser is not None
             and self._parser.should_keep_alive()
-            and self.headers.get("content-type") == "application/json"
+            and is_json(self.headers.get("content-type", ""))
             and size.isdecimal()
             and len(size) < 10
             and not any(name in self.headers for name in _ELABORATE)

@@ -12,13 +12,13 @@ from service.service import Service
 _CLOSE = {"Connection": "close"}
 
 
-def _check_type(request: Request) -> None:
-    if request.headers.get("content-type") == "application/json":
-        return
-    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+def is_json(media_type: str) -> bool:
+    """Whether the value of a Content-Type header stands for JSON in UTF-8."""
+    if media_type == "application/json":
+        return True
+    kind, *parameters = media_type.lower().split(";")
     charsets = {p.strip().removeprefix("charset=").strip('"') for p in parameters if p.strip().startswith("charset=")}
-    if kind.strip() != "application/json" or not charsets <= {"utf-8", "utf8", "us-ascii"}:
-        raise Problem("unsupported-media-type", KINDS["unsupported-media-type"].advice)
+    return kind.strip() == "application/json" and charsets <= {"utf-8", "utf8", "us-ascii"}
 
 
 def _too_large(limit: int) -> Problem:
@@ -58,8 +58,8 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
             the bodies of all requests together are too much.
         ClientGoneError: when the caller hung up meanwhile.
     """
-    if check_type:
-        _check_type(request)
+    if check_type and not is_json(request.headers.get("content-type", "")):
+        raise Problem("unsupported-media-type", KINDS["unsupported-media-type"].advice)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
     seconds = service.settings.body_seconds

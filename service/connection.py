@@ -11,9 +11,9 @@ from service.arrival import BEGINNING, Arrival
 from service.express import Express, Reply
 from service.problems import Problem
 from service.protocol import GuardedProtocol
+from service.routes.predict import LARGE_BYTES
 from service.standby import Standby
 
-LARGEST = 128 * 1024  # bytes of a body; uvicorn reads larger ones piece by piece
 LINGER_SECONDS = 0.005  # for a body that its client sends after the head, or in pieces
 
 
@@ -43,6 +43,8 @@ class Connection(GuardedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what arrived: nobody waits for an answer any more."""
         self._gone.set()
+        if self.arrival is not None and not self._is_asked:
+            self.express.forget(self.arrival)
         self._let_go()
         super().connection_lost(exc)
 
@@ -74,6 +76,7 @@ class Connection(GuardedProtocol):
         task = self.loop.create_task(answering)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._on_served)
 
     def reply(self, reply: Reply) -> None:
         """Answer the request; go on with what came meanwhile."""
@@ -133,14 +136,19 @@ class Connection(GuardedProtocol):
                 self._to_skip = arrival.size - arrival.got
                 self.reply(self.express.refusal(arrival, problem))
                 return
-        if not is_simple or arrival.size > LARGEST:
+        if not is_simple or arrival.size > LARGE_BYTES:  # uvicorn reads large bodies piece by piece
             self._hand_over()
         elif arrival.is_complete:
             self._stop_lingering()
             self._is_asked = True
-            self.express.answer_soon(self)
+            self.express.answer_soon(self, arrival)
         elif self._lingering is None:
             self._lingering = self.loop.call_later(LINGER_SECONDS, self._hand_over)
+
+    def _on_served(self, task: asyncio.Task[None]) -> None:
+        """Hang up on a caller whose task broke off without an answer."""
+        if task.cancelled() or task.exception() is not None:
+            self.transport.abort()
 
     def _hand_over(self) -> None:
         """Let uvicorn and the application have what arrived."""
@@ -152,6 +160,8 @@ class Connection(GuardedProtocol):
         self._stop_lingering()
         self._is_asked = False
         arrival, self.arrival = self.arrival, None
+        if arrival is not None:
+            arrival.end()
         return arrival
 
     def _stop_lingering(self) -> None:

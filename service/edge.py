@@ -22,6 +22,7 @@ _SECURITY = (
     (b"x-frame-options", b"DENY"),
     (b"cache-control", b"no-store"),
 )
+GONE = 499  # the status in logs and metrics of a request whose caller hung up
 _GOING = {"Retry-After": "1", "Connection": "close"}
 
 
@@ -126,14 +127,15 @@ class Edge:
         try:
             await app(scope, receive, edged_send)
         except ClientGoneError:
-            status = 499
+            status = GONE
             scope["state"]["gone"] = True
         except (Exception, asyncio.CancelledError) as error:
-            problem = explain(error, scope["state"])
             if not sent:
-                await problem.response(request_id)(scope, receive, edged_send)
+                await explain(error, scope["state"]).response(request_id)(scope, receive, edged_send)
             elif isinstance(error, asyncio.CancelledError):
                 raise
+            else:
+                log.error("request_failed", request_id=request_id, exc_info=error)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             arguments = (self.metrics, scope["method"], route, status, perf_counter() - started, scope["state"])

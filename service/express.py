@@ -1,8 +1,8 @@
 """The short way of predictions: no framework between the connection and the answer.
 
-Requests of ordinary size that arrive in one go take it. A network that comes alone to an idle service is predicted
-where it arrives, without a task or another thread; whoever is refused for want of room hears so before his body has
-come. Everything else, and whatever is not quite simple, goes through uvicorn and the application.
+Requests of ordinary size that arrive in one go, or nearly, take it. A network that comes alone to an idle service is
+predicted where it arrives, without a task or another thread; whoever is refused for want of room hears so before his
+body has come. Everything else, and whatever is not quite simple, goes through uvicorn and the application.
 """
 
 import asyncio
@@ -14,14 +14,13 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.admission import admit, counted
+from service.admission import admit, enter, leave
 from service.answer import render
 from service.arrival import PATH, Arrival
-from service.aside import INLINE_BYTES
+from service.aside import too_late
 from service.body import expect, hold
-from service.calls import count, read_here
-from service.edge import account, added_headers, choose_id, explain
-from service.logs import log
+from service.calls import Call, count, read_here
+from service.edge import GONE, account, added_headers, choose_id, explain
 from service.predicting import predict_at_once
 from service.problems import MEDIA_TYPE, ClientGoneError, Problem
 from service.routes.predict import answer
@@ -60,7 +59,7 @@ class Express:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._asking: list[Asking] = []
+        self._waiting: list[tuple[Asking, Arrival, dict[str, Any]]] = []
 
     def admits(self, arrival: Arrival) -> bool:
         """Judge a request by its head; whether it may take the short way.
@@ -82,69 +81,88 @@ class Express:
         """Return the answer to a request that is refused."""
         return self._problem(arrival, _state(arrival), problem)
 
-    def answer_soon(self, asking: Asking) -> None:
-        """Answer a request; those that came at the same time share a batch."""
-        if not self._asking:
+    def answer_soon(self, asking: Asking, arrival: Arrival) -> None:
+        """Answer a request that is complete; those that come at the same time share a batch."""
+        state = _state(arrival)
+        enter(self.service)
+        try:
+            hold(state, self.service, arrival.size)
+        except Problem as problem:
+            leave(state, self.service)
+            asking.reply(self._problem(arrival, state, problem))
+            return
+        expect(state, self.service, arrival.size)
+        if not self._waiting:
             asyncio.get_running_loop().call_soon(self._answer_all)
-        self._asking.append(asking)
+        self._waiting.append((asking, arrival, state))
+
+    def forget(self, arrival: Arrival) -> None:
+        """Count a request whose caller hung up before it was answered."""
+        self._account(arrival, _state(arrival) | {"gone": True}, GONE)
 
     def _answer_all(self) -> None:
-        waiting, self._asking = [(one, one.arrival) for one in self._asking], []
-        asking = [(one, arrival) for one, arrival in waiting if arrival is not None]
-        is_idle = len(asking) == 1 and not self.service.inflight and not self.service.engine.backlog.cost
-        for one, arrival in asking:
-            state = _state(arrival)
-            text = self._answer_here(arrival, state) if is_idle and arrival.size <= INLINE_BYTES else None
-            if text is None:
-                one.serve(self._answer(one, arrival, state))
+        waiting, self._waiting = self._waiting, []
+        is_alone = self.service.inflight == 1 and not self.service.engine.backlog.cost
+        for asking, arrival, state in waiting:
+            is_present = asking.arrival is arrival
+            reply = self._answer_here(arrival, state) if is_alone and is_present else None
+            if is_present and reply is None:
+                asking.serve(self._answer(asking, arrival, state))
+                continue
+            leave(state, self.service)
+            if reply is None:
+                self.forget(arrival)
             else:
-                one.reply(self._reply(arrival, state, 200, text))
+                asking.reply(reply)
 
-    def _answer_here(self, arrival: Arrival, state: dict[str, Any]) -> bytes | None:
-        """Answer a lone network on the event loop; return `None` for whatever is not a matter of course."""
-        service, deadline = self.service, state["deadline"]
-        began = perf_counter()
+    def _answer_here(self, arrival: Arrival, state: dict[str, Any]) -> Reply | None:
+        """Answer a lone network on the event loop, or a request with faults; leave everything else, once it is read."""
         try:
-            call = read_here(arrival.take_body(), service, deadline)
-            read = perf_counter()
-            state |= {"call": call, "stages": {"validate": read - began, "queue": 0.0}}
+            call = self._read(arrival, state)
             if call is None or len(call.population.codes) > 1 or call.population.observed:
                 return None
-            if deadline - monotonic() < LEAST_PATIENCE:
+            if state["deadline"] - monotonic() < LEAST_PATIENCE:
                 return None
-            curves = predict_at_once(service, call.model, call.population.codes, call.epochs)
-            if curves is None or monotonic() > deadline:
+            (codes,) = call.population.codes
+            curves = predict_at_once(self.service, state, call.model, codes, call.epochs)
+            if curves is None:
                 return None
-            predicted = perf_counter()
+            if monotonic() > state["deadline"]:
+                return self._problem(arrival, state, too_late())
+            began = perf_counter()
             text = render(state["request_id"], call.model.card, call.epochs, call.population, curves)
-        except Problem:  # found again, and said, on the way that everything else takes
-            return None
-        except Exception:
-            log.exception("answering_here_failed")
-            return None
-        times = state["stages"]
-        times |= {"infer": predicted - read, "encode": perf_counter() - predicted}
+        except Problem as problem:
+            return self._problem(arrival, state, problem)
+        except Exception as error:  # whatever it was: the caller must not wait for ever
+            return self._problem(arrival, state, explain(error, state))
+        state["stages"]["encode"] = perf_counter() - began
         state["sizes"] = {"bytes_in": arrival.size, "networks": 1}
-        service.intake.learn(arrival.size, len(call.population.codes[0]))
-        service.metrics.queue_seconds.observe(0.0)
-        asyncio.get_running_loop().call_soon(count, service.metrics, times, call, curves)
-        return text
+        asyncio.get_running_loop().call_soon(count, self.service.metrics, state["stages"], call, curves)
+        return self._reply(arrival, state, 200, text)
+
+    def _read(self, arrival: Arrival, state: dict[str, Any]) -> Call | None:
+        """Read a request on the event loop, and remember it, if that takes but a millisecond or two."""
+        began = perf_counter()
+        call = state["call"] = read_here(arrival.take_body(), self.service, state["deadline"])
+        if call is not None:
+            state["stages"] |= {"validate": perf_counter() - began, "queue": 0.0}
+        return call
 
     async def _answer(self, asking: Asking, arrival: Arrival, state: dict[str, Any]) -> None:
         """Answer any request, sharing the inference threads with others."""
         request = Request({"type": "http", "path": PATH, "headers": (), "state": state}, asking.hung_up)
         try:
-            with counted(state, self.service):
-                hold(state, self.service, arrival.size)
-                expect(state, self.service, arrival.size)
+            try:
                 text = await answer(request, self.service, arrival.take_body(), state.get("call"))
-            asking.reply(self._reply(arrival, state, 200, text))
+            finally:
+                leave(state, self.service)
         except ClientGoneError:
-            state["gone"] = True
-            self._account(arrival, state, 499)
+            self._account(arrival, state | {"gone": True}, GONE)
         except (Exception, asyncio.CancelledError) as error:
             problem = error if isinstance(error, Problem) else explain(error, state)
             asking.reply(self._problem(arrival, state, problem))
+        else:
+            asking.reply(self._reply(arrival, state, 200, text))
 
     def _problem(self, arrival: Arrival, state: dict[str, Any], problem: Problem) -> Reply:
         state["problem"] = problem.slug

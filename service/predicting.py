@@ -1,9 +1,11 @@
 """From codes to curves: each distinct network once, known ones from the cache, the rest through the engine."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request
@@ -12,7 +14,6 @@ from model.runtime import Curves, Floats
 from service.aside import SHORT, aside, too_late
 from service.backlog import FullError
 from service.cache import keys
-from service.edge import stages
 from service.engine import EngineDownError, PredictionError
 from service.faults import pointer
 from service.jobs import Job, split
@@ -75,20 +76,28 @@ async def predict_curves(
     return split(distinct[plan.place])
 
 
-def predict_at_once(service: Service, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> Curves | None:
-    """Return the curve of a single network if it is known, or may be predicted on the event loop and comes out."""
-    plan = _plan(service, model, codes, epochs)
-    if plan.known[0] is not None:
+def predict_at_once(
+    service: Service, state: MutableMapping[str, Any], model: Model, codes: Ints, epochs: tuple[int, ...]
+) -> Curves | None:
+    """Return the curve of a network, if it is known or may be predicted on the event loop; fills in the stage times.
+
+    Raises:
+        Problem: 500 or 503.
+    """
+    key = keys(model.card.sha256, epochs, [codes])
+    (known,) = service.cache.get(key)
+    if known is not None:
         service.metrics.cache_hits.inc()
-        return split(plan.known[0][np.newaxis])
-    if not service.engine.suits_loop(model, len(codes[0])):
-        return None
-    try:
-        result = service.engine.predict_here(model, codes[0], epochs)
-    except (PredictionError, EngineDownError):
+        return split(known[np.newaxis])
+    if not service.engine.suits_loop(model, len(codes)):
         return None
     service.metrics.cache_misses.inc()
-    service.cache.put(plan.keys, list(result))
+    _take_in(service, state, len(codes))
+    began = monotonic()
+    with _explained(service, [0]):
+        result = service.engine.predict_here(model, codes, epochs)
+    _note_times(service, state, 0.0, monotonic() - began)
+    service.cache.put(key, list(result))
     return split(result)
 
 
@@ -101,9 +110,15 @@ async def _compute(
     epochs: tuple[int, ...],
 ) -> Floats:
     """Compute the networks of the request at `places`."""
-    asked = [codes[place] for place in places]
+    with _explained(service, places):
+        return await _compute_aside(service, request, model, [codes[place] for place in places], epochs)
+
+
+@contextmanager
+def _explained(service: Service, places: Sequence[int]) -> Iterator[None]:
+    """Turn what may go wrong with the networks of a request at `places` into problems."""
     try:
-        return await _compute_aside(service, request, model, asked, epochs)
+        yield
     except FullError:
         raise queue_full(service) from None
     except TimeoutError:
@@ -134,22 +149,26 @@ async def _compute_aside(
         limit = engine.backlog.max_cost
         raise Problem("too-large", f"The request costs {job.cost} padded layers; the limit is {limit}.", limit=limit)
     try:
-        _take_in(service, request, job.cost)
+        _take_in(service, request.scope["state"], job.cost)
         engine.submit(job)
         result = await _settled(request, job)
     finally:
         engine.forget(job)
     started = job.started or job.submitted
-    times = stages(request.scope)
-    times["queue"] = times.get("queue", 0.0) + started - job.submitted
-    times["infer"] = monotonic() - started
-    service.metrics.queue_seconds.observe(times["queue"])
+    _note_times(service, request.scope["state"], started - job.submitted, monotonic() - started)
     return result
 
 
-def _take_in(service: Service, request: Request, cost: int) -> None:
+def _note_times(service: Service, state: MutableMapping[str, Any], queue: float, infer: float) -> None:
+    times = state.setdefault("stages", {})
+    times["queue"] = times.get("queue", 0.0) + queue
+    times["infer"] = infer
+    service.metrics.queue_seconds.observe(times["queue"])
+
+
+def _take_in(service: Service, state: MutableMapping[str, Any], cost: int) -> None:
     """Count the request's work in the queue from now on, no longer among what is coming."""
-    size = request.scope["state"].pop("unqueued", 0)
+    size = state.pop("unqueued", 0)
     service.intake.size -= size
     service.intake.learn(size, cost)
 

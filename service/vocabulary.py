@@ -68,9 +68,9 @@ def _spelling(text: bytes, comma: bytes = b",") -> bytes:
     return comma + text[:-1]
 
 
-def _spellings(text: bytes) -> tuple[bytes, ...]:
-    """Return what `_split` will make of an element; who writes blanks after commas writes them inside of it, too."""
-    return (_spelling(text), _spelling(text, b", ")) if b" " in text else (_spelling(text),)
+def _spellings(text: bytes) -> tuple[bytes, bytes]:
+    """Return what `_split` may make of an element."""
+    return _spelling(text), _spelling(text, b", ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,11 @@ class Vocabulary:
             return found
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
-        return self._states.setdefault((shape, is_stem), _State(shape, is_stem))
+        """Return the place of its kind; one that is forgotten again when too much was met."""
+        new = _State(shape, is_stem)
+        return self._states.setdefault((shape, is_stem), new) if self.entries <= MAX_ENTRIES else new
 
     def _shared(self, row: Ints) -> bytes:
-        """Return a row as bytes; equal ones are one object."""
-        return self._rows.setdefault(row.tobytes(), row.tobytes())
+        """Return a row as bytes; equal ones are one object, unless too much was met."""
+        found = row.tobytes()
+        return self._rows.setdefault(found, found) if self.entries <= MAX_ENTRIES else found

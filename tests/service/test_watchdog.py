@@ -102,6 +102,18 @@ def test_a_poisonous_network_fails_alone(tiny: Path, action: str) -> None:
         settle(live)
 
 
+def test_a_lone_network_that_fails_is_tried_once(tiny: Path) -> None:
+    """And a caller for whom it comes too late is told so."""
+    with running(tiny, "if trigger: print('tried', flush=True); time.sleep(0.3); raise RuntimeError") as live:
+        settle(live)
+        assert ask(live, TRIGGER).status_code == 500
+        assert live.output().count("tried") == 1
+    with running(tiny, "if trigger: time.sleep(0.3)") as live:
+        settle(live)
+        late = httpx2.post(live.url + "/predict", json=body(2, TRIGGER), headers={"X-Request-Timeout-Ms": "100"})
+        assert late.status_code == 504
+
+
 def test_a_predictor_that_ends_its_thread_ends_the_service(tiny: Path) -> None:
     """The caller hears of it, the process exits non-zero with a reason."""
     with running(tiny, "if trigger: raise SystemExit") as live:
