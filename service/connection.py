@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.arrival import BEGINNING, Arrival
 from service.express import Express, Reply
+from service.logs import log
 from service.problems import Problem
 from service.protocol import GuardedProtocol
 from service.routes.predict import LARGE_BYTES
@@ -147,7 +148,10 @@ class Connection(GuardedProtocol):
 
     def _on_served(self, task: asyncio.Task[None]) -> None:
         """Hang up on a caller whose task broke off without an answer."""
-        if task.cancelled() or task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("answering_broke_off", exc_info=error)
+        if task.cancelled() or error is not None:
             self.transport.abort()
 
     def _hand_over(self) -> None:
