@@ -1,4 +1,4 @@
-"""The way to an endpoint that hot requests take: no router, no dependencies, no exit stacks."""
+"""The way to an endpoint of hot requests that do not take the express: no router, no dependencies, no exit stacks."""
 
 from collections.abc import Awaitable, Callable
 

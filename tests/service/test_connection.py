@@ -1,12 +1,9 @@
 """Predictions take a way of their own from the connection to the answer; nobody can tell which way his request took."""
 
-import asyncio
-import gc
 import json
 import random
 import socket
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +11,6 @@ import httptools
 import httpx2
 import pytest
 
-from service.arrival import Arrival
-from service.express import Express
-from service.problems import Problem
-from tests.service.conftest import Serve
 from tests.service.live import Live, running
 from tests.service.test_chaos import RELU, TRIGGER
 from tests.service.test_raw import BODY, HEAD, MIB, connect, flood
@@ -243,48 +236,6 @@ def test_an_endless_pipeline_is_not_kept(tiny: Path) -> None:
         assert live.rss_kib() - before < 48 * 1024
 
 
-def test_requests_that_arrive_together_are_counted_one_by_one(serve: Serve) -> None:
-    """Each is admitted knowing of those before it, though none of them has been looked at yet."""
-    service = serve(max_queue_cost=100).app.state.service  # type: ignore[attr-defined]
-    express = Express(service)
-
-    class Gone:
-        arrival = None
-
-    def arrive() -> bool:
-        arrival = Arrival()
-        assert arrival.feed(HEAD + b"Content-Length: 1000\r\n\r\n" + b" " * 1000)
-        if not express.admits(arrival):
-            return False
-        express.answer_soon(Gone(), arrival)  # type: ignore[arg-type]
-        return True
-
-    async def crowd() -> None:
-        assert arrive()
-        assert arrive()
-        assert (service.inflight, service.intake.size, service.buffered) == (2, 2000, 2000)
-        with pytest.raises(Problem, match="queue is full"):
-            arrive()
-        await asyncio.sleep(0.01)
-
-    asyncio.run(crowd())
-    assert (service.inflight, service.intake.size, service.buffered) == (0, 0, 0)
-
-
-def test_a_request_that_was_answered_is_freed_at_once() -> None:
-    """Its body does not wait for the garbage collector."""
-    arrival = Arrival()
-    assert arrival.feed(request(MANY))
-    gone = weakref.ref(arrival)
-    arrival.end()
-    gc.disable()
-    try:
-        del arrival
-        assert gone() is None
-    finally:
-        gc.enable()
-
-
 def test_callers_who_hang_up_before_their_body_is_complete_are_counted(tiny: Path) -> None:
     with running(tiny) as live:
         with connect(live) as gone:
@@ -293,9 +244,3 @@ def test_callers_who_hang_up_before_their_body_is_complete_are_counted(tiny: Pat
         while 'predictor_rejected_total{reason="client_gone"} 1.0' not in httpx2.get(live.url + "/metrics").text:
             assert time.monotonic() < limit
             time.sleep(0.05)
-
-
-@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON"])
-def test_json_may_be_announced_in_several_ways(media_type: str) -> None:
-    assert Arrival().feed(request().replace(b"application/json", media_type.encode()))
-    assert not Arrival().feed(request().replace(b"application/json", b"text/plain"))
