@@ -52,7 +52,7 @@ def value(client: TestClient, name: str) -> float:
 
 def test_inference_threads_share_a_request(tiny: Path) -> None:
     """As many threads as there are cores to use work on a population; each gives way to the event loop."""
-    action = "print('on', __import__('threading').current_thread().name, flush=True); time.sleep(0.3)"
+    action = "print('on ' + __import__('threading').current_thread().name, flush=True); time.sleep(0.3)"
     with running(tiny, action, PEEPHOLE_THREADS="3", PEEPHOLE_CACHE_ENTRIES="0") as live:
         population = {"architectures": [network(40, seed) for seed in range(64)]}
         assert httpx2.post(live.url + "/predict", json=population, timeout=20).status_code == 200
