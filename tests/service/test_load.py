@@ -57,8 +57,10 @@ def test_inference_threads_share_a_request(tiny: Path) -> None:
         population = {"architectures": [network(40, seed) for seed in range(64)]}
         assert httpx2.post(live.url + "/predict", json=population, timeout=20).status_code == 200
         assert {f"on inference-{n}" in live.output() for n in range(3)} == {True}
-        tasks = Path(f"/proc/{live.process.pid}/task").iterdir()
-        stats = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
+        stats = []
+        for task in Path(f"/proc/{live.process.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # faulthandler renews its thread every second
+                stats.append((task / "stat").read_text().rpartition(")")[2].split())
         niceness = sorted(int(fields[16]) for fields in stats)
     given_way = 10 if available() > 1 else 0
     assert niceness[-3:] == [min(19, niceness[0] + given_way)] * 3, "they give way to the event loop"
