@@ -38,6 +38,11 @@ def _translate_lstm(inputs: Any, lengths: Any, w: Any, r: Any, b: Any) -> tuple[
     return outputs, last
 
 
+def _translate_running_maximum(values: Any, window: int) -> Any:
+    largest, _ = op.MaxPool(values, kernel_shape=[window], pads=[window - 1, 0])
+    return largest
+
+
 def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
     """Export a predictor module that returns accuracy, lower, upper and distance (`model.runtime`).
 
@@ -58,7 +63,10 @@ def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
         input_names=INPUTS,
         output_names=OUTPUTS,
         dynamic_shapes=({0: batch, 1: layers}, {0: batch}, {0: count}),
-        custom_translation_table={torch.ops.peephole.lstm.default: _translate_lstm},
+        custom_translation_table={
+            torch.ops.peephole.lstm.default: _translate_lstm,
+            torch.ops.peephole.running_maximum.default: _translate_running_maximum,
+        },
         optimize=True,
         verbose=False,
     )

@@ -58,7 +58,7 @@ def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]
     predictor.eval()
     index = torch.arange(table.epochs)
     raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
-    return predictor.scale.accuracy(raw.curve, index).double().numpy(), raw
+    return predictor.scale.accuracy(raw.curve).double().numpy(), raw
 
 
 def cross_validate(
@@ -144,8 +144,7 @@ def coverage(result: OutOfFold) -> float:
 def mean_width(predictor: CurvePredictor, result: OutOfFold) -> float:
     """Mean width, in accuracy, of the calibrated predictor's intervals around the out-of-fold predictions."""
     margin = np.sqrt(result.variance + predictor.base_uncertainty**2) * predictor.margins.numpy()
-    index = torch.arange(result.curves.shape[1])
     lower, upper = (
-        predictor.scale.accuracy(torch.from_numpy(result.curves + sign * margin), index).numpy() for sign in (-1, 1)
+        predictor.scale.accuracy(torch.from_numpy(result.curves + sign * margin)).numpy() for sign in (-1, 1)
     )
     return float((np.maximum(upper, result.predicted) - np.minimum(lower, result.predicted)).mean())

@@ -35,24 +35,28 @@ class Inputs(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
     stretch: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
-    spread: torch.Tensor
+    per_spread: torch.Tensor
+    middle: torch.Tensor
+    reach: torch.Tensor
+    from_mean: torch.Tensor
 
     def __init__(self, image: Shape, features: Floats, relevance: Floats, keep: int) -> None:
         super().__init__()
         self.image = image
         self.features = NetworkFeatures(image)
         spread = np.maximum(features.std(axis=0), SMALLEST_SPREAD)
+        low, high, mean = features.min(axis=0), features.max(axis=0), features.mean(axis=0)
         chosen = np.sort(np.argsort(-relevance, kind="stable")[:keep])
         self.register_buffer("chosen", torch.from_numpy(chosen))
         values = {
-            "mean": features.mean(axis=0)[chosen],
+            "mean": mean[chosen],
             "std": spread[chosen],
             "stretch": np.sqrt(relevance[chosen] * len(chosen)),
-            "low": features.min(axis=0),
-            "high": features.max(axis=0),
-            "spread": spread,
+            # In standard deviations: what a feature as it is summed is multiplied with, the range and the mean.
+            "per_spread": self.features.factors.numpy() / spread,
+            "middle": (low + high) / 2 / spread,
+            "reach": (high - low) / 2 / spread + RANGE_TOLERANCE,
+            "from_mean": (((low + high) / 2 - mean) / spread)[chosen],
         }
         for name, value in values.items():
             self.register_buffer(name, torch.from_numpy(value.astype(np.float32)))
@@ -65,14 +69,15 @@ class Inputs(nn.Module):
     def forward(self, codes: torch.Tensor) -> tuple[Quantities, torch.Tensor, torch.Tensor]:
         """Return quantities of the layers, features of the network, and how far it lies outside what was seen.
 
-        The latter two are float32 [batch, features] and [batch]: the mean square, over all features in standard
-        deviations, of what lies beyond the training networks' range.
+        The features are those of `scaled`, float32 [batch, features]. The distance is the mean square, over all
+        features in standard deviations, of what lies beyond the training networks' range, float32 [batch].
         """
-        quantities, features = self.features(codes)
-        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        off = (features - middle).abs() / self.spread
-        outside = torch.clamp(off - (half / self.spread + RANGE_TOLERANCE), 0.0, LARGEST_FEATURE)
-        return quantities, self.scaled(features), (outside * outside).mean(1)
+        quantities, features = self.features.unscaled(codes)
+        off = features * self.per_spread - self.middle
+        outside = torch.clamp(off.abs() - self.reach, 0.0, LARGEST_FEATURE)
+        whole = torch.index_select(off, 1, self.chosen) + self.from_mean
+        whole = torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch
+        return quantities, whole, (outside * outside).mean(1)
 
 
 class Ensemble(CurvePredictor):

@@ -15,7 +15,8 @@ FOLLOWERS = ("conv", "batch_norm", "relu", "sigmoid", "tanh")
 RUN_NAMES = tuple(f"run of {name}" for name in (*RUNS, "linear conv"))
 VALUES = (
     *(*SIZES, *COUNTED, "params", "flops", *(f"log {name}" for name in COUNTS), "log channels squared"),
-    *(*PLAIN, "wider", "narrower", "convs", "pools", *RUN_NAMES, "walk", "walk down"),
+    *(*PLAIN, "wider", "narrower", *(f"{name} so far" for name in (*RUNS, "linear conv")), *RUN_NAMES),
+    *("walk", "walk down"),
 )
 
 SIGNAL_LOGS: tuple[Sum, ...] = (
@@ -48,7 +49,7 @@ SUMS: dict[Sum, float] = {  # and a factor
     **{
         (f"pool {place}", value): factor
         for place in FIRST_POOLS
-        for value, factor in (("present", 1.0), ("convs", 0.1), ("kernel", 0.2))
+        for value, factor in (("present", 1.0), ("conv so far", 0.1), ("kernel", 0.2))
     },
 }
 MEANS: dict[tuple[str, str, str], float] = {  # a sum divided by the layers of another mask, and a factor
@@ -94,5 +95,12 @@ def picked() -> list[Sequence[Sum]]:
 
 def factors() -> list[float]:
     """Return what each of `FEATURES` is multiplied with, so that they are of one magnitude."""
+
+    def scaled(value: str, factor: float) -> float:
+        return factor * LOG_SCALE if value.startswith("log ") or value in {"wider", "narrower"} else factor
+
     logs = [LOG_SCALE] * (len(LOGS) + len(RUN_NAMES))
-    return [*logs, *SUMS.values(), *list(MEANS.values())[:-1], SPREAD, *(1.0 for _ in EXTREMES)]
+    sums = (scaled(value, factor) for (_, value), factor in SUMS.items())
+    means = (scaled(value, factor) for (_, value, _), factor in list(MEANS.items())[:-1])
+    extremes = (1.0 if name in PLAIN or "signal" in name else LOG_SCALE for name in EXTREMES)
+    return [*logs, *sums, *means, SPREAD * LOG_SCALE**2, *extremes]

@@ -26,10 +26,18 @@ class Floor(nn.Module):
         self.register_buffer("levels", torch.from_numpy(np.asarray(levels, dtype=np.float32)))
         self.register_buffer("thresholds", torch.from_numpy(np.asarray(thresholds, dtype=np.float32)))
 
+    def rows(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `over` asks for, of all rows and epochs."""
+        return self.levels, self.levels - 2 * self.thresholds
+
+    @staticmethod
+    def over(accuracy: torch.Tensor, level: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """Return accuracies over a floor, of whose `rows` those of the accuracies are given."""
+        return torch.maximum(torch.minimum(accuracy, 2 * accuracy + start), level)
+
     def forward(self, accuracy: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Return accuracies [batch, epochs], given with the 0-based `index` of their rows or epochs in `levels`."""
-        level, start = (torch.index_select(part, 0, index) for part in (self.levels, self.levels - 2 * self.thresholds))
-        return torch.maximum(torch.minimum(accuracy, 2 * accuracy + start), level)
+        return self.over(accuracy, *(torch.index_select(part, 0, index) for part in self.rows()))
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return levels and thresholds as a card keeps them."""

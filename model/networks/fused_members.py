@@ -1,10 +1,10 @@
 """Several fitted members of an ensemble as one module, for speed: the same function with fewer and larger operations.
 
-What members read of a layer, its embedding included, is linear in flags and rows that the hand features need anyway, so
+What members read of a layer, its embedding included, is linear in steps and rows that the hand features need anyway, so
 one convolution makes of them what all members' first layers would. The residual convolutions along the layers are one
 grouped convolution with the residual in its weights, and the last layers batched matrix products. What lies behind a
-network's end is kept at zero: at first as all rows are zero there, then by a mask that is added before the rectifier;
-it is as wide as what it is added to, so that ONNX Runtime makes one operation of the three in its blocked layout.
+network's end is kept at zero by a mask that is added before the rectifier; it is as wide as what it is added to, so
+that ONNX Runtime makes one operation of the three in its blocked layout.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from model.networks.layer_conv import LARGEST_FEATURE, SPAN, WIDTH, LayerConv
-from model.networks.layer_features import Quantities, from_rows
-from model.networks.layer_flags import KINDS, TABLE_1
+from model.networks.layer_features import SPARE, Quantities, from_rows
+from model.networks.layer_flags import FIRST_READ, KINDS, TABLE_1, from_steps
 from model.ulc import EXTENDED
 
 NOTHING = -1e4  # what a rectifier makes nothing of, whatever it is added to
@@ -61,8 +61,8 @@ class FusedMembers(nn.Module):
             whole: scaled hand features, float32 [batch, features].
         """
         behind = self.behind(q.flags.present.unsqueeze(1))
-        rows = torch.cat([q.flags.table_1, q.flags.kinds, *q.rows()], dim=1)
-        along = torch.relu(self.mix(rows.unsqueeze(2)))
+        rows = torch.cat([q.flags.steps[:, FIRST_READ:], q.flags.more_steps, *q.rows()], dim=1)
+        along = torch.relu(self.mix(rows.unsqueeze(2)) + behind)
         for convolution in self.convolutions:
             along = torch.relu(convolution(along) + behind)
         pooled = torch.cat([along.sum(3) / lengths.reshape(-1, 1, 1), along.amax(3)], dim=2)
@@ -74,7 +74,7 @@ class FusedMembers(nn.Module):
 
 
 def _mixing(member: LayerConv) -> torch.Tensor:
-    """Return the weights of a member's first layer for the flags of Table 1 and of kinds, and for rows, [out, in]."""
+    """Return the weights of a member's first layer for steps and for rows, [out, in]."""
     embedding, weight, bias = member.layers, member.mix.weight, member.mix.bias
     tables = (embedding.kind, embedding.kernel, embedding.kernel, embedding.ratio)
     each = embedding.kind.embedding_dim
@@ -90,8 +90,10 @@ def _mixing(member: LayerConv) -> torch.Tensor:
     table_1 = [unusual[flag.columns[0]][flag.low] for flag in TABLE_1.values()]
     features = weight[:, 4 * each :] @ from_rows()
     of_kinds = {name: kind[row.id] for name, row in EXTENDED.rows.items()} | {"present": usual + features[:, -1]}
-    kinds = [of_kinds.get(name, torch.zeros(WIDTH)) for name in KINDS]
-    return torch.cat([torch.stack([*table_1, *kinds], dim=1), features[:, :-1]], dim=1)
+    flags = [*TABLE_1.values(), *(KINDS[name] for name in of_kinds)]
+    of_flags = torch.stack([*table_1, *of_kinds.values()], dim=1)
+    of_steps = of_flags @ from_steps([flag] for flag in flags)[:, FIRST_READ:]
+    return torch.cat([of_steps, torch.zeros(WIDTH, SPARE), features[:, :-1]], dim=1)
 
 
 def _grouped(group: Sequence[nn.Conv1d]) -> nn.Conv2d:

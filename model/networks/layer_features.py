@@ -6,14 +6,13 @@ graph costs its operations, each a little, and its passes over the layers. Hence
 layer is then multiplied with many rows at the processor's full width.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.layer_flags import COUNTED, Flags, LayerFlags
+from model.networks.layer_flags import BEFORE, COUNTED, FIRST_READ, MORE_STEPS, RUNS, STEPS, Flags, Form, LayerFlags
 from model.shapes import Shape
 from model.ulc import DROPOUT_UNITS, EXTENDED
 
@@ -25,27 +24,29 @@ COUNTS = (
     *("channels_in", "channels", "area_in", "window", "area", "volume", "params", "flops"),
     *("reach", "params so far", "flops so far", "position"),
 )
-PLAIN = ("kernel", "kernel_width", "kernel_height", "margin", "dropout")
+PLAIN = ("kernel", "kernel_width", "kernel_height", "margin", "dropout", "stride")
 SUMMED = ("reach", "params", "flops", *COUNTED)
-Form = Mapping[str, float]  # factors of columns of the code; "before: ..." is the layer before, "one" a constant
+ROWS = len(COUNTS) + len(("dropout", "stride", "position"))  # beside steps, what members read of a layer
+SPARE = -(len(STEPS) - FIRST_READ + len(MORE_STEPS) + ROWS) % 16  # fast convolutions read rows by the sixteen
 
 
 def _forms(image: Shape) -> dict[str, tuple[Form, ...]]:
     margin = {"kernel_width": 0.5, "kernel_height": 0.5, "one": -1.0}
     return {
-        "sides": ({"before: map_height": 1}, {"kernel_width": 1}, {"map_height": 1}),
-        "other sides": ({"before: map_width": 1}, {"kernel_height": 1}, {"map_width": 1}),
-        "channels": ({"before: width": 1}, {"width": 1}),
+        "sides": ({BEFORE + "map_height": 1}, {"kernel_width": 1}, {"map_height": 1}),
+        "other sides": ({BEFORE + "map_width": 1}, {"kernel_height": 1}, {"map_width": 1}),
+        "channels": ({BEFORE + "width": 1}, {"width": 1}),
         "plain": (
             {"kernel_width": 0.5, "kernel_height": 0.5},
             {"kernel_width": 1},
             {"kernel_height": 1},
             margin,
-            {"dropout": 1 / DROPOUT_UNITS},
         ),
-        "stride": ({"stride": 1},),
+        "dropout and stride": ({"dropout": 1 / DROPOUT_UNITS}, {"stride": 1}),
         "margin in the image": ({name: factor * image.width for name, factor in margin.items()},),
-        "width before": ({"before: map_width": 1},),
+        "width before": ({BEFORE + "map_width": 1},),
+        "steps": STEPS,
+        "more steps": (*MORE_STEPS, *({} for _ in range(SPARE))),
     }
 
 
@@ -55,36 +56,32 @@ class Quantities:
 
     Attributes:
         flags: what kind of layer it is.
-        logs: `COUNTS` on a log scale, log(1 + count) times `LOG_SCALE`.
-        plain: `PLAIN`; the margin is -1 where no layer is.
-        stride: one row.
+        logs: log(1 + count) of `COUNTS`.
+        plain: the first of `PLAIN`; the margin is -1 where no layer is.
+        others: dropout and stride, the last of `PLAIN`.
         params: one row.
         flops: multiply-adds, one row.
-        area_in: positions before the layer, one row; also where no layer is.
-        area: positions behind the layer, one row.
+        products: positions before the layer, of its kernel and behind it; where no layer is they mean nothing.
         so_far: sums of `SUMMED` up to each layer. Behind the end the last ones are repeated, but the reach goes astray.
-        position: counted from 1, one row.
+        position: the part of them that counts all layers.
+        runs: the part of them that counts `RUNS` and "linear conv".
     """
 
     flags: Flags
     logs: torch.Tensor
     plain: torch.Tensor
-    stride: torch.Tensor
+    others: torch.Tensor
     params: torch.Tensor
     flops: torch.Tensor
-    area_in: torch.Tensor
-    area: torch.Tensor
+    products: torch.Tensor
     so_far: torch.Tensor
     position: torch.Tensor
+    runs: torch.Tensor
 
     def log(self, name: str) -> torch.Tensor:
         """Return one of `logs`, [batch, 1, layers]."""
         at = COUNTS.index(name)
         return self.logs[:, at : at + 1]
-
-    def summed(self, first: str, last: str) -> torch.Tensor:
-        """Return a range of `so_far`, both ends included."""
-        return self.so_far[:, SUMMED.index(first) : SUMMED.index(last) + 1]
 
     def features(self) -> torch.Tensor:
         """Return what members read of each layer, [batch, LAYER_FEATURES, layers]; see `from_rows`."""
@@ -93,20 +90,21 @@ class Quantities:
 
     def rows(self) -> tuple[torch.Tensor, ...]:
         """Return what `features` are linear in, but for `present`, each [batch, rows, layers]."""
-        return self.logs, self.plain[:, -1:], self.stride, self.position
+        return self.logs, self.others, self.position
 
 
 def from_rows() -> torch.Tensor:
     """Return the matrix from `Quantities.rows` and `present` to the members' features, [features, rows + 1].
 
-    The logarithms, three times the change of width, dropout, half of the stride beyond 1, and the position.
+    The logarithms times `LOG_SCALE`, three times the change of width, dropout, half of the stride beyond 1, and the
+    position.
     """
     logs = len(COUNTS)
     change, dropout, stride, position = range(logs, LAYER_FEATURES)
-    matrix = torch.zeros(LAYER_FEATURES, logs + len(("dropout", "stride", "position", "present")))
-    matrix[:logs, :logs] = torch.eye(logs)
-    matrix[change, COUNTS.index("channels")] = 3.0
-    matrix[change, COUNTS.index("channels_in")] = -3.0
+    matrix = torch.zeros(LAYER_FEATURES, ROWS + 1)
+    matrix[:logs, :logs] = LOG_SCALE * torch.eye(logs)
+    matrix[change, COUNTS.index("channels")] = 3.0 * LOG_SCALE
+    matrix[change, COUNTS.index("channels_in")] = -3.0 * LOG_SCALE
     matrix[dropout, logs] = 1.0
     matrix[stride, logs + 1], matrix[stride, -1] = 0.5, -0.5
     matrix[position, logs + 2] = 0.02
@@ -133,8 +131,8 @@ class LayerQuantities(nn.Module):
         for row, form in enumerate(forms):
             for name, factor in form.items():
                 if name != "one":
-                    column = EXTENDED.columns.index(name.removeprefix("before: "))
-                    weight[row, column, 0 if name.startswith("before: ") else 1] = factor
+                    column = EXTENDED.columns.index(name.removeprefix(BEFORE))
+                    weight[row, column, 0 if name.startswith(BEFORE) else 1] = factor
                 bias[row] += factor * (1.0 if name == "one" else origin[column])
         self.register_buffer("origin", torch.tensor(origin).unsqueeze(1))
         self.register_buffer("weight", weight)
@@ -142,28 +140,28 @@ class LayerQuantities(nn.Module):
 
     def forward(self, codes: torch.Tensor) -> Quantities:
         numbers = codes.float().transpose(1, 2) - self.origin
-        flags = self.flags(numbers)
         blocks = F.conv1d(F.pad(numbers, (1, 0)), self.weight, self.bias).split(self.rows, dim=1)
-        sides, other_sides, channels, plain, stride, margin, width_before = blocks
-        products = sides * other_sides  # area_in, window, area
-        area_in, _, area = products.split(1, dim=1)
+        sides, other_sides, channels, plain, others, margin, width_before, *steps = blocks
+        flags = self.flags(*steps)
+        products = sides * other_sides
+        area = products[:, 2:]
         channels_in, channels_out = channels.split(1, dim=1)
-        of_linear, of_conv = (channels_in * channels_out * flags.weighted * products[:, :2]).split(1, dim=1)
-        params, flops = of_linear + of_conv, of_linear + of_conv * area
+        # A linear layer's kernel is all that came before it, and it leaves one position.
+        params = channels_in * channels_out * (flags.weighted * products[:, :2]).sum(1, keepdim=True)
+        flops = params * area
         step = margin / torch.clamp(width_before, min=1.0)
-        summed = torch.cat([step, params, flops, flags.counted], dim=1)
-        so_far = torch.cumsum(summed, dim=2)
-        totals = so_far[:, : SUMMED.index("present") + 1]
-        counts = torch.cat([channels, products, channels_out * area, params, flops, totals], dim=1) * flags.present
+        so_far = torch.cumsum(torch.cat([step, params, flops, flags.counted], dim=1), dim=2)
+        totals, position, runs, _ = so_far.split([3, 1, len(RUNS) + 1, 1], dim=1)
+        counts = torch.cat([channels, products, channels_out * area, params, flops, totals, position], dim=1)
         return Quantities(
             flags=flags,
-            logs=torch.log1p(counts) * LOG_SCALE,
+            logs=torch.log1p(counts * flags.present),
             plain=plain,
-            stride=stride,
+            others=others,
             params=params,
             flops=flops,
-            area_in=area_in,
-            area=area,
+            products=products,
             so_far=so_far,
-            position=counts[:, COUNTS.index("position") :],
+            position=position,
+            runs=runs,
         )

@@ -1,10 +1,10 @@
 """Yes-or-no facts about layers: whether an integer of a layer's code lies in a range.
 
-All of them are found by the same few operations on all layers: each is a linear form of the code that is between -1 and
-1 where it holds. Ranges end between two integers, so that no rounding decides.
+A step is 1 where an integer has reached a threshold and 0 below it: a linear form of the code, clipped. A flag is the
+difference of two steps, so that a convolution, a clip and a second convolution find the flags of all layers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,19 @@ from torch.nn import functional as F
 
 from model.ulc import EXTENDED
 
+BEFORE = "before: "  # of a column: of the layer before
 ID = {name: row.id for name, row in EXTENDED.rows.items()}
 SQUASHING = ("sigmoid", "tanh", "relu")
 RUNS = ("conv", "pool", *SQUASHING)  # what signal propagation counts between two normalisations
 KERNELS = (1, 2, 3, 4, 5)
+_LARGEST = {
+    "type": max(ID.values()),
+    "kernel_width": EXTENDED.largest_kernel,
+    "kernel_height": EXTENDED.largest_kernel,
+    "channel_ratio": len(EXTENDED.bins),
+}
+Step = tuple[tuple[str, ...], int]  # columns of the code, and the threshold that their sum reaches
+Form = Mapping[str, float]  # factors of columns of the code, some with `BEFORE`; "one" is a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,18 @@ class Flag:
     columns: tuple[str, ...]
     low: int
     high: int
+
+    @property
+    def begins(self) -> bool:
+        """Whether it holds for the least that the columns' sum may be."""
+        return self.low <= 0
+
+    def steps(self) -> Iterator[tuple[Step, float]]:
+        """Yield steps and their factors; the flag is their sum, and 1 more if it `begins` below all codes."""
+        if not self.begins:
+            yield (self.columns, self.low), 1.0
+        if self.high < sum(_LARGEST[column.removeprefix(BEFORE)] for column in self.columns):
+            yield (self.columns, self.high + 1), -1.0
 
 
 def _kinds(first: str, last: str) -> Flag:
@@ -50,6 +71,7 @@ KINDS: Mapping[str, Flag] = {
     "present": Flag(("type",), 1, max(ID.values())),
     "pool": _kinds("max_pool", "avg_pool"),
 }
+ABSENT = Flag(("type",), 0, 0)
 ACTIVATION = _kinds("relu", "tanh")
 SIZES: Mapping[str, Flag] = {
     **{f"kernel {size}": Flag(("kernel_width",), size, size) for size in KERNELS},
@@ -58,37 +80,82 @@ SIZES: Mapping[str, Flag] = {
 }
 # Convolutions are counted twice, as runs of them end at a normalisation or, the linear ones, at an activation.
 COUNTED = ("present", *RUNS, "linear conv", "batch_norm")
-RESETS = (*("batch_norm" for _ in RUNS), "activation")  # what ends a run of each of `RUNS` and of "linear conv"
-BLOCKS: Mapping[str, tuple[Flag, ...]] = {
-    "table_1": tuple(TABLE_1.values()),
-    "kinds": tuple(KINDS.values()),
+_COUNTED_KINDS = {name: KINDS["conv" if name == "linear conv" else name] for name in COUNTED}
+_RESETS = (*(KINDS["batch_norm"] for _ in RUNS), ACTIVATION)  # what ends a run of each of `RUNS` and of "linear conv"
+MASKS: Mapping[str, tuple[Flag, ...]] = {  # flags of which one holds
+    **{name: (flag,) for name, flag in KINDS.items()},
     "activation": (ACTIVATION,),
-    "sizes": tuple(SIZES.values()),
-    "counted": tuple(KINDS["conv" if name == "linear conv" else name] for name in COUNTED),
-    "resets": tuple(ACTIVATION if name == "activation" else KINDS[name] for name in RESETS),
-    "located": tuple(KINDS[name] for name in ("conv", "pool", "present", "conv", "present", "present", "conv")),
-    "weighted": (KINDS["linear"], KINDS["conv"]),
-    "present": (KINDS["present"],),
+    **{f"after {name}": (Flag((BEFORE + "type",), flag.low, flag.high),) for name, flag in _COUNTED_KINDS.items()},
+    "weighted": (KINDS["conv"], KINDS["linear"]),
 }
+BLOCKS: Mapping[str, tuple[tuple[Flag, ...], ...]] = {
+    "masks": tuple(MASKS.values()),
+    "sizes": tuple((flag,) for flag in SIZES.values()),
+    "counted": tuple((flag,) for flag in _COUNTED_KINDS.values()),
+    "resets": tuple((flag, ABSENT) for flag in _RESETS),
+    "weighted": ((KINDS["linear"],), (KINDS["conv"],)),
+    "present": ((KINDS["present"],),),
+}
+
+
+def _distinct(flags: Iterable[Flag]) -> list[Step]:
+    """Return the steps of flags, each once."""
+    return list(dict.fromkeys(step for flag in flags for step, _ in flag.steps()))
+
+
+def _forms(steps: Iterable[Step]) -> tuple[Form, ...]:
+    """Return the linear forms that, clipped to 0 and 1, are steps."""
+    return tuple({**dict.fromkeys(columns, 1.0), "one": 1.0 - threshold} for columns, threshold in steps)
+
+
+_MEMBERS_READ = _distinct([*TABLE_1.values(), *KINDS.values()])
+_BLOCKS_READ = _distinct(flag for block in BLOCKS.values() for row in block for flag in row)
+_BOTH_READ = [step for step in _BLOCKS_READ if step in _MEMBERS_READ]
+_UNREAD = [step for step in _BLOCKS_READ if step not in _MEMBERS_READ]
+_OTHERS = [step for step in _MEMBERS_READ if step not in _BLOCKS_READ]
+_PLACES = {step: place for place, step in enumerate([*_UNREAD, *_BOTH_READ, *_OTHERS])}
+STEPS, MORE_STEPS = _forms([*_UNREAD, *_BOTH_READ]), _forms(_OTHERS)  # flags are made of the former
+FIRST_READ = len(_UNREAD)  # of `STEPS`, the first that members read
+
+
+def from_steps(rows: Iterable[Sequence[Flag]]) -> torch.Tensor:
+    """Return the matrix from all steps to the sum of the flags of each row, [rows, steps]."""
+    rows = list(rows)
+    matrix = torch.zeros(len(rows), len(_PLACES))
+    for place, flags in enumerate(rows):
+        for flag in flags:
+            for step, factor in flag.steps():
+                matrix[place, _PLACES[step]] += factor
+    return matrix
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """Blocks of flags, 1.0 where they hold, float32 [batch, flags, layers]; the names are those of `BLOCKS`."""
+    """Blocks of flags, 1.0 where they hold, float32 [batch, flags, layers].
 
-    table_1: torch.Tensor
-    kinds: torch.Tensor
-    activation: torch.Tensor
+    Attributes:
+        steps: what they are made of.
+        more_steps: what those of `TABLE_1` are made of beside them, and rows that stand for nothing.
+        masks: `MASKS`.
+        sizes: `SIZES`.
+        counted: `COUNTED`.
+        resets: whether a run of each of `RUNS` or of "linear conv" ends; behind the network's end all do.
+        weighted: whether it is linear, and whether a convolution.
+        present: whether there is a layer.
+    """
+
+    steps: torch.Tensor
+    more_steps: torch.Tensor
+    masks: torch.Tensor
     sizes: torch.Tensor
     counted: torch.Tensor
     resets: torch.Tensor
-    located: torch.Tensor
     weighted: torch.Tensor
     present: torch.Tensor
 
 
 class LayerFlags(nn.Module):
-    """Finds the flags of all layers.
+    """Makes the flags of all layers of their steps.
 
     Blocks may hold the same flag, so that each is read as it stands.
     """
@@ -98,17 +165,12 @@ class LayerFlags(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        flags = [flag for block in BLOCKS.values() for flag in block]
-        weight, bias = torch.zeros(len(flags), len(EXTENDED.columns), 1), torch.zeros(len(flags))
-        for row, flag in enumerate(flags):
-            half = (flag.high - flag.low + 1) / 2
-            for column in flag.columns:
-                weight[row, EXTENDED.columns.index(column)] = 1 / half
-            bias[row] = -(flag.low + flag.high) / 2 / half
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
+        rows = [row for block in BLOCKS.values() for row in block]
+        self.register_buffer("weight", from_steps(rows)[:, : len(STEPS)].unsqueeze(2).clone())
+        self.register_buffer("bias", torch.tensor([float(sum(flag.begins for flag in row)) for row in rows]))
 
-    def forward(self, numbers: torch.Tensor) -> Flags:
-        """Return the flags of codes given as float32 [batch, columns, layers]; widths and maps are not read."""
-        flags = (F.conv1d(numbers, self.weight, self.bias).abs() <= 1.0).float()
-        return Flags(*flags.split([len(block) for block in BLOCKS.values()], dim=1))
+    def forward(self, steps: torch.Tensor, more_steps: torch.Tensor) -> Flags:
+        """Return the flags, from the values of `STEPS` and `MORE_STEPS`, float32 [batch, steps, layers]."""
+        steps, more_steps = torch.clamp(steps, 0.0, 1.0), torch.clamp(more_steps, 0.0, 1.0)
+        flags = F.conv1d(steps, self.weight, self.bias)
+        return Flags(steps, more_steps, *flags.split([len(block) for block in BLOCKS.values()], dim=1))

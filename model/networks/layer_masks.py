@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.layer_features import Quantities
-from model.networks.layer_flags import COUNTED, KINDS
+from model.networks.layer_features import SUMMED, Quantities
+from model.networks.layer_flags import COUNTED, MASKS
 from model.shapes import Shape
 
 # Shares of the image's positions that a feature map may have left: full, about a quarter, a sixteenth, less.
@@ -15,57 +15,72 @@ STAGES = ((0.5, 2.0), (0.1, 0.5), (0.02, 0.1), (0.0, 0.02))
 AREAS = ((0, 9), (9, 36), (36, 81), (81, 300), (300, 1e9))
 FIRST_CONVS, LAST_CONVS, FIRST_POOLS = (1, 2, 3, 4), (1, 2, 3), (1, 2, 3)
 STAGE_NAMES = tuple(f"stage {number}" for number in range(len(STAGES)))
+ROWS = (  # what masks are made of
+    *(f"{name} so far" for name in SUMMED),
+    *(f"{name} to come" for name in SUMMED),
+    *("area_in", "window", "area"),
+    *COUNTED,
+)
+NEVER = 2.0**22  # below any threshold by more than a count may be, and exact when a count is added
 
-# What is located, in the order of the flags that say where it counts (`layer_flags.BLOCKS`).
-CONVS, POOLS, NORMS, AREA_IN, AREA, FROM_END, CONVS_FROM_END = range(7)
 
-
-def _ranges(image: Shape) -> Iterator[tuple[str, int, int, int]]:
-    """Yield names, what is located, and the integers that it lies between, both included."""
+def _ranges(image: Shape) -> Iterator[tuple[str, str, str, int, int]]:
+    """Yield names, what holds of the layer, and what lies between two integers, both included."""
     whole = image.height * image.width
-    for name, source, numbers in (
-        ("conv", CONVS, FIRST_CONVS),
-        ("conv from the end", CONVS_FROM_END, LAST_CONVS),
-        ("pool", POOLS, FIRST_POOLS),
-    ):
-        yield from ((f"{name} {number}", source, number, number) for number in numbers)
-    yield "last", FROM_END, 1, 1
-    yield "unnormalised", NORMS, 0, 0  # behind the end, too, where all values are zero
-    yield "any stage", AREA_IN, 1, whole
+    if whole >= NEVER:
+        raise ValueError(f"images of {image.height}x{image.width} pixels are too large to be counted exactly")
+    yield from ((f"conv {number}", "conv", "conv so far", number, number) for number in FIRST_CONVS)
+    yield from (
+        (f"conv from the end {number}", "conv", "conv to come", number - 1, number - 1) for number in LAST_CONVS
+    )
+    yield from ((f"pool {number}", "pool", "pool so far", number, number) for number in FIRST_POOLS)
+    yield "last", "present", "present to come", 0, 0
+    yield "unnormalised", "present", "batch_norm so far", 0, 0
+    yield "any stage", "conv", "area_in", 1, whole
     for name, (over, most) in zip(STAGE_NAMES, STAGES, strict=True):
         inside = [positions for positions in range(1, whole + 1) if over < positions / whole <= most]
-        yield name, AREA_IN, min(inside, default=whole + 1), max(inside, default=whole + 1)
+        yield name, "conv", "area_in", min(inside, default=whole + 1), max(inside, default=whole + 1)
     for number, (over, most) in enumerate(AREAS):
-        yield f"area {number}", AREA, over + 1, max(over + 1, min(int(most), whole))
+        yield f"area {number}", "present", "area", over + 1, max(over + 1, min(int(most), whole))
 
 
 class LayerMasks(nn.Module):
-    """Makes the masks of a task with images of one shape, float32 [batch, masks, layers]."""
+    """Makes the masks of a task with images of one shape, float32 [batch, masks, layers].
 
-    source: torch.Tensor
-    middle: torch.Tensor
-    radius: torch.Tensor
+    Beside the flags that are masks themselves there are ranges, made as flags are (`layer_flags`): of steps, which are
+    clipped linear forms. Where a layer is not of the kind that a range asks for, its steps are kept at zero.
+    """
+
+    thresholds: torch.Tensor
+    offsets: torch.Tensor
+    steps: torch.Tensor
 
     def __init__(self, image: Shape) -> None:
         super().__init__()
         ranges = list(_ranges(image))
         located = [name for name, *_ in ranges]
-        self.names = [*KINDS, "activation", *(f"after {name}" for name in COUNTED), "weighted", *located]
+        self.names = [*MASKS, *located]
         self.stages = located.index("any stage")
-        self.register_buffer("source", torch.tensor([source for _, source, *_ in ranges]))
-        self.register_buffer("middle", torch.tensor([[(low + high) / 2] for *_, low, high in ranges]))
-        self.register_buffer("radius", torch.tensor([[(high - low + 1) / 2] for *_, low, high in ranges]))
+        both = ((kind, counted, edge) for _, kind, counted, low, high in ranges for edge in (low, high + 1))
+        steps = {step: place for place, step in enumerate(dict.fromkeys(both))}
+        forms, offsets = torch.zeros(len(steps), len(ROWS)), torch.zeros(len(steps))
+        matrix = torch.zeros(len(ranges), len(steps))
+        for (kind, counted, threshold), place in steps.items():
+            forms[place, ROWS.index(counted)] = 1.0
+            forms[place, ROWS.index(kind)] = NEVER
+            offsets[place] = 1.0 - threshold - NEVER
+        for row, (_, kind, counted, low, high) in enumerate(ranges):
+            matrix[row, steps[kind, counted, low]] = 1.0
+            matrix[row, steps[kind, counted, high + 1]] = -1.0
+        self.register_buffer("thresholds", forms.unsqueeze(2))
+        self.register_buffer("offsets", offsets)
+        self.register_buffer("steps", matrix.unsqueeze(2))
 
     def forward(self, q: Quantities) -> tuple[torch.Tensor, torch.Tensor]:
         """Return all masks, and the part of them that holds "any stage" and the stages, [batch, 1 + stages, layers]."""
-        counted = q.summed("present", "conv")
-        from_end = counted[:, :, -1:] + 1 - counted
-        counts = [q.summed("conv", "pool"), q.summed("batch_norm", "batch_norm")]
-        located = torch.cat([*counts, q.area_in, q.area, from_end], dim=1)
-        sources = torch.index_select(located * q.flags.located, 1, self.source)
-        ranges = ((sources - self.middle).abs() <= self.radius).float()
-        # Not padded by (1, -1): nothing of a single layer is left then, and ONNX Runtime before 1.24 makes noise of it.
-        after = F.pad(q.flags.counted, (1, 0))[:, :, :-1]
-        weighted = q.flags.weighted.sum(1, keepdim=True)
-        masks = torch.cat([q.flags.kinds, q.flags.activation, after, weighted, ranges], dim=1)
+        to_come = q.so_far[:, :, -1:] - q.so_far
+        rows = torch.cat([q.so_far, to_come, q.products, q.flags.counted], dim=1)
+        steps = torch.clamp(F.conv1d(rows, self.thresholds, self.offsets), 0.0, 1.0)
+        ranges = F.conv1d(steps, self.steps)
+        masks = torch.cat([q.flags.masks, ranges], dim=1)
         return masks, ranges[:, self.stages : self.stages + 1 + len(STAGES)]

@@ -18,7 +18,7 @@ class PaperPredictor(CurvePredictor):
     structures: torch.Tensor
 
     def __init__(self, peephole: Peephole, epochs: int, structures: torch.Tensor) -> None:
-        super().__init__(AccuracyScale(), epochs)
+        super().__init__(AccuracyScale(epochs), epochs)
         self.peephole = peephole
         self.register_buffer("structures", structures)
 

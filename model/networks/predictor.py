@@ -40,42 +40,49 @@ class Raw(NamedTuple):
 class AccuracyScale(nn.Module):
     """Curves are predicted as they are, as the paper does."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(epochs))
+        self.register_buffer("std", torch.ones(epochs))
+
     def standardise(self, curves: Floats) -> Floats:
         """Bring measured accuracies [networks, epochs] to the scale."""
         return curves
 
-    def accuracy(self, raw: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Bring predictions [..., epochs] of the epochs at `index` back to accuracies."""
-        del index
-        return torch.clamp(raw, 0.0, 1.0)
+    def squash(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the accuracies that unstandardised predictions stand for."""
+        return torch.clamp(values, 0.0, 1.0)
+
+    def accuracy(self, raw: torch.Tensor) -> torch.Tensor:
+        """Bring predictions [..., all epochs] back to accuracies."""
+        return self.squash(raw * self.std + self.mean)
 
 
-class LogitScale(nn.Module):
+class LogitScale(AccuracyScale):
     """Curves are predicted as log-odds, standardised per epoch over the networks it was fitted to.
 
     Epochs that fewer than `FEWEST` networks reached are standardised as the last one that enough of them did.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
     def __init__(self, curves: Floats) -> None:
-        super().__init__()
+        super().__init__(curves.shape[1])
         values = _logit(curves)
         enough = (~np.isnan(values)).sum(axis=0) >= FEWEST
         values = values[:, np.maximum.accumulate(np.where(enough, np.arange(len(enough)), 0))]
-        self.register_buffer("mean", torch.from_numpy(np.nanmean(values, axis=0).astype(np.float32)))
+        self.mean = torch.from_numpy(np.nanmean(values, axis=0).astype(np.float32))
         spread = np.maximum(np.nanstd(values, axis=0), 1e-3)
-        self.register_buffer("std", torch.from_numpy(spread.astype(np.float32)))
+        self.std = torch.from_numpy(spread.astype(np.float32))
 
     def standardise(self, curves: Floats) -> Floats:
         """Bring measured accuracies [networks, epochs] to the scale; NaN stays NaN."""
         return (_logit(curves) - self.mean.double().numpy()) / self.std.double().numpy()
 
-    def accuracy(self, raw: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Bring predictions [..., epochs] of the epochs at `index` back to accuracies."""
-        std, mean = torch.index_select(torch.stack([self.std, self.mean]), 1, index).split(1)
-        return torch.sigmoid(raw * std + mean)
+    def squash(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the accuracies that unstandardised predictions stand for."""
+        return torch.sigmoid(values)
 
 
 def _logit(curves: Floats) -> Floats:
@@ -93,7 +100,7 @@ class CurvePredictor(nn.Module):
 
     margins: torch.Tensor
 
-    def __init__(self, scale: AccuracyScale | LogitScale, epochs: int) -> None:
+    def __init__(self, scale: AccuracyScale, epochs: int) -> None:
         super().__init__()
         self.scale = scale
         self.base_uncertainty = 1.0
@@ -108,12 +115,13 @@ class CurvePredictor(nn.Module):
         """Predict; codes int [batch, layers, columns], lengths int [batch], epochs int [epochs] counted from 1."""
         index = epochs - 1
         raw = self.raw(codes, lengths, index)
-        margins = torch.stack([torch.zeros_like(self.margins), -self.margins, self.margins]).unsqueeze(1)
-        margins = torch.index_select(margins, 2, index)
-        ends = raw.curve + torch.sqrt(raw.variance + self.base_uncertainty**2) * margins
-        ends = self.scale.accuracy(ends, index)
-        accuracy, lower, upper = (ends[end] for end in range(3))  # unpacking would be six operations of the graph
+        rows = [self.scale.mean, self.scale.std, self.margins * self.scale.std]
+        rows += [] if self.floor is None else self.floor.rows()
+        mean, std, margins, *of_floor = torch.index_select(torch.stack(rows), 1, index).split(1)
+        middle = raw.curve * std + mean
+        margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * margins
+        accuracy, lower, upper = (self.scale.squash(end) for end in (middle, middle - margin, middle + margin))
         if self.floor is not None:
-            accuracy = self.floor(accuracy, index)
+            accuracy = self.floor.over(accuracy, *of_floor)
             lower, upper = torch.minimum(lower, accuracy), torch.maximum(upper, accuracy)
         return Prediction(accuracy, lower, upper, raw.distance)

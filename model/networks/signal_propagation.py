@@ -6,10 +6,10 @@ tanh saturates, convolutions alone amplify it, and batch normalisation brings it
 """
 
 import torch
-from torch.nn import functional as F
 
 from model.networks.layer_features import Quantities
 from model.networks.layer_flags import RUNS
+from model.networks.running_maximum import running_maximum
 
 WINDOW = 32  # layers that a reset is remembered for; further behind it, a run counts from the network's first layer
 # Change of the signal's log standard deviation at one layer: half of log 2 and, for the saturating two, a round guess.
@@ -22,10 +22,7 @@ def signal_runs(q: Quantities) -> tuple[torch.Tensor, torch.Tensor]:
     Float32 [batch, len(RUNS) + 1, layers]: `RUNS` since the last normalisation, convolutions since the last activation;
     and [batch, 2, layers]: the change of the signal's log standard deviation since the last normalisation, up and down.
     """
-    counted = q.summed("conv", "linear conv")
     # Counts never fall: the largest at a reset, of those in the window, is the one at the last reset.
-    padded = F.pad(q.flags.resets * counted, (WINDOW - 1, 0)).unsqueeze(2)
-    before = F.max_pool2d(padded, (1, WINDOW), stride=1).squeeze(2)
-    runs = (counted - before) * q.flags.present
+    runs = q.runs - running_maximum(q.flags.resets * q.runs, WINDOW)
     gains = torch.tensor([*(GAINS.get(name, 0.0) for name in RUNS), 0.0])
     return runs, torch.stack([gains, -gains]) @ runs

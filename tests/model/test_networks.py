@@ -1,16 +1,18 @@
 """The shipped predictor's parts: members fused for speed say what they said apart; features mean what they claim."""
 
 import numpy as np
+import pytest
 import torch
 
 from model.architecture import Architecture
 from model.networks.feature_list import FEATURES, SIGNAL
 from model.networks.fused_members import FusedMembers
 from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import COUNTS, LAYER_FEATURES, LayerQuantities
-from model.networks.layer_flags import ID, SIZES, TABLE_1
+from model.networks.layer_features import COUNTS, LAYER_FEATURES, SUMMED, LayerQuantities
+from model.networks.layer_flags import ID, SIZES, TABLE_1, from_steps
 from model.networks.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
 from model.networks.network_features import NetworkFeatures
+from model.networks.running_maximum import running_maximum
 from model.shapes import Shape, cost
 from model.ulc import EXTENDED, encode, pad
 from training.blocks import sample_blocks
@@ -64,6 +66,23 @@ def test_fused_members_say_what_the_members_say():
     expected = torch.stack([member(codes, lengths, q.features(), whole) for member in members])
     assert expected.std() > 0.01
     torch.testing.assert_close(FusedMembers(members)(q, lengths, whole), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_members_read_rows_by_the_sixteen():
+    """ONNX Runtime leaves its fast layout for another number, and one network takes a tenth longer."""
+    assert FusedMembers([LayerConv(epochs=2, features=3)]).mix.in_channels % 16 == 0
+
+
+def test_a_running_maximum_looks_back_no_further_than_its_window():
+    values = torch.tensor([[[1.0, 3.0, 2.0, 0.0, -5.0, -4.0]]])
+    found = running_maximum(values, 3)
+    assert found.tolist() == [[[1.0, 3.0, 3.0, 3.0, 2.0, 0.0]]]
+    torch.library.opcheck(running_maximum, (values, 3), test_utils=("test_schema", "test_faketensor"))
+
+
+def test_images_too_large_to_be_counted_exactly_are_refused():
+    with pytest.raises(ValueError, match="2048x2048 pixels are too large"):
+        LayerMasks(Shape(3, 2048, 2048))
 
 
 def test_parameters_and_operations_come_first():
@@ -134,11 +153,13 @@ def test_flags_and_masks_say_what_comparisons_would():
     torch.testing.assert_close(sizes["kernel 3"], (width == 3).float())
     torch.testing.assert_close(sizes["larger"], (width + height > 2).float())
     torch.testing.assert_close(sizes["large"], (width + height >= 8).float())
-    table_1 = dict(zip(TABLE_1, q.flags.table_1.unbind(1), strict=True))
+    of_table_1 = from_steps([flag] for flag in TABLE_1.values())
+    steps = torch.cat([q.flags.steps, q.flags.more_steps], dim=1)[:, : of_table_1.shape[1]]
+    table_1 = dict(zip(TABLE_1, (of_table_1 @ steps).unbind(1), strict=True))
     torch.testing.assert_close(table_1["kernel_height 5"], (height == 5).float())
     torch.testing.assert_close(table_1["channel_ratio 1"], (ratio == 1).float())
     norms = (kind == ID["batch_norm"]).cumsum(1)
-    torch.testing.assert_close(q.summed("batch_norm", "batch_norm")[:, 0], norms.float())
+    torch.testing.assert_close(q.so_far[:, SUMMED.index("batch_norm")], norms.float())
 
 
 def test_the_receptive_field_grows_with_kernels_and_strides():
@@ -155,8 +176,8 @@ def test_features_of_a_network_made_by_hand():
     expected = {
         "wider: conv": np.maximum(log(out) - log(into), 0).sum(),
         "narrower: conv": log(16) - log(4),
-        "convs: pool 1": 0.1 * 2,
-        "convs: pool 2": 0.1 * 5,
+        "conv so far: pool 1": 0.1 * 2,
+        "conv so far: pool 2": 0.1 * 5,
         "kernel: conv 1": 0.2 * 5,
         "kernel: conv from the end 1": 0.2 * 4,
         "log area: conv 2": log(16 * 8),
