@@ -11,11 +11,11 @@ from model.networks.peephole import LayerEmbedding
 from model.ulc import EXTENDED
 
 EMBEDDING = 32
-WIDTH = 32
+WIDTH = 16
 DEPTH = 3
 SPAN = 3
 MLP_WIDTH = 128
-DROPOUT = 0.4
+DROPOUT = 0.25
 LARGEST_FEATURE = 4.0
 
 
