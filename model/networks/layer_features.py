@@ -26,8 +26,8 @@ COUNTS = (
 )
 PLAIN = ("kernel", "kernel_width", "kernel_height", "margin", "dropout", "stride")
 SUMMED = ("reach", "params", "flops", *COUNTED)
-ROWS = len(COUNTS) + len(("dropout", "stride", "position"))  # beside steps, what members read of a layer
-SPARE = -(len(STEPS) - FIRST_READ + len(MORE_STEPS) + ROWS) % 16  # fast convolutions read rows by the sixteen
+BESIDE_STEPS = len(COUNTS) + len(("dropout", "stride", "position"))  # rows that members read beside steps
+SPARE = -(len(STEPS) - FIRST_READ + len(MORE_STEPS) + BESIDE_STEPS) % 16  # fast convolutions read rows by the sixteen
 
 
 def _forms(image: Shape) -> dict[str, tuple[Form, ...]]:
@@ -58,7 +58,7 @@ class Quantities:
         flags: what kind of layer it is.
         logs: log(1 + count) of `COUNTS`.
         plain: the first of `PLAIN`; the margin is -1 where no layer is.
-        others: dropout and stride, the last of `PLAIN`.
+        dropout_and_stride: the last of `PLAIN`.
         params: one row.
         flops: multiply-adds, one row.
         products: positions before the layer, of its kernel and behind it; where no layer is they mean nothing.
@@ -70,7 +70,7 @@ class Quantities:
     flags: Flags
     logs: torch.Tensor
     plain: torch.Tensor
-    others: torch.Tensor
+    dropout_and_stride: torch.Tensor
     params: torch.Tensor
     flops: torch.Tensor
     products: torch.Tensor
@@ -90,7 +90,7 @@ class Quantities:
 
     def rows(self) -> tuple[torch.Tensor, ...]:
         """Return what `features` are linear in, but for `present`, each [batch, rows, layers]."""
-        return self.logs, self.others, self.position
+        return self.logs, self.dropout_and_stride, self.position
 
 
 def from_rows() -> torch.Tensor:
@@ -101,7 +101,7 @@ def from_rows() -> torch.Tensor:
     """
     logs = len(COUNTS)
     change, dropout, stride, position = range(logs, LAYER_FEATURES)
-    matrix = torch.zeros(LAYER_FEATURES, ROWS + 1)
+    matrix = torch.zeros(LAYER_FEATURES, BESIDE_STEPS + 1)
     matrix[:logs, :logs] = LOG_SCALE * torch.eye(logs)
     matrix[change, COUNTS.index("channels")] = 3.0 * LOG_SCALE
     matrix[change, COUNTS.index("channels_in")] = -3.0 * LOG_SCALE
@@ -141,7 +141,7 @@ class LayerQuantities(nn.Module):
     def forward(self, codes: torch.Tensor) -> Quantities:
         numbers = codes.float().transpose(1, 2) - self.origin
         blocks = F.conv1d(F.pad(numbers, (1, 0)), self.weight, self.bias).split(self.rows, dim=1)
-        sides, other_sides, channels, plain, others, margin, width_before, *steps = blocks
+        sides, other_sides, channels, plain, dropout_and_stride, margin, width_before, *steps = blocks
         flags = self.flags(*steps)
         products = sides * other_sides
         area = products[:, 2:]
@@ -157,7 +157,7 @@ class LayerQuantities(nn.Module):
             flags=flags,
             logs=torch.log1p(counts * flags.present),
             plain=plain,
-            others=others,
+            dropout_and_stride=dropout_and_stride,
             params=params,
             flops=flops,
             products=products,

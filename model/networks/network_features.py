@@ -69,7 +69,7 @@ class NetworkFeatures(nn.Module):
         return torch.cat(
             [
                 *(q.flags.sizes, q.flags.counted, q.params, q.flops, q.logs, log_channels * log_channels),
-                *(q.plain, q.others, wider_and_narrower, q.runs, runs, walks),
+                *(q.plain, q.dropout_and_stride, wider_and_narrower, q.runs, runs, walks),
             ],
             dim=1,
         )
@@ -82,7 +82,7 @@ def _extremes(
     wide = stages * log_channels
     narrow = stages * ABOVE - wide
     # Every walk starts at zero, so that padding with zeros changes neither its rise nor its fall.
-    found = torch.relu(torch.cat([wide, narrow, runs, q.logs, q.others, walks], dim=1).amax(2))
+    found = torch.relu(torch.cat([wide, narrow, runs, q.logs, q.dropout_and_stride, walks], dim=1).amax(2))
     first, last = COUNTS.index("flops"), COUNTS.index("reach") + 1
     sizes = [stages.shape[1], stages.shape[1], runs.shape[1], first, last - first, len(COUNTS) - last, 1, 1, 2]
     widest, from_above, longest_runs, _, largest, _, dropout, _, signal = found.split(sizes, dim=1)
