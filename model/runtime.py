@@ -36,7 +36,12 @@ class Curves:
 
 
 class Predictor:
-    """A loaded artifact. Safe to call from several threads; `run` releases the interpreter lock."""
+    """A loaded artifact. Safe to call from several threads; `run` releases the interpreter lock.
+
+    Attributes:
+        card: the artifact's.
+        provider: name of the execution provider in use.
+    """
 
     def __init__(self, artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu") -> None:
         """Load the model from the verified bytes.
@@ -60,6 +65,7 @@ class Predictor:
         except Exception as error:  # ONNX Runtime raises a different class for each status
             reason = str(error).splitlines()[0][:300]
             raise ArtifactError(f"{artifact.folder}: ONNX Runtime cannot load the model: {reason}") from error
+        self.provider = str(self.session.get_providers()[0])
         if self.provider != _PROVIDERS[provider][0]:
             raise ArtifactError(
                 f"ONNX Runtime could not start its {_PROVIDERS[provider][0]} and took {self.provider}; "
@@ -70,11 +76,6 @@ class Predictor:
             raise ArtifactError(f"{artifact.folder}: the model's inputs and outputs are {names}, not a predictor's")
         if self.session.get_inputs()[0].shape[2:] != [len(self.card.layer_code.columns)]:
             raise ArtifactError(f"{artifact.folder}: the model does not read the {self.card.code} code")
-
-    @property
-    def provider(self) -> str:
-        """Name of the execution provider in use."""
-        return str(self.session.get_providers()[0])
 
     def run(self, codes: NDArray[np.int32], lengths: NDArray[np.int32], epochs: Sequence[int]) -> Curves:
         """Predict a padded batch; see the module's docstring for shapes."""

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from model.artifact import Card
 from model.runtime import Curves
+from service.decimals import lists, rounded
 from service.population import Population
-
-DECIMALS = 6
 
 
 def ranks(final: Sequence[float]) -> list[int]:
@@ -23,24 +22,25 @@ def ranks(final: Sequence[float]) -> list[int]:
 
 def render(request_id: str, card: Card, epochs: Sequence[int], population: Population, curves: Curves) -> bytes:
     """Return the body of the answer; curves are [networks, epochs] in the order of the request."""
-    columns = np.concatenate([curves.accuracy, curves.lower, curves.upper], axis=1, dtype=np.float64).round(DECIMALS)
-    final = columns[:, epochs.index(max(epochs))].tolist()
-    one, two = len(epochs), 2 * len(epochs)
+    final = rounded(curves.accuracy[:, epochs.index(max(epochs))]).tolist()
+    numbers = lists(np.concatenate([curves.accuracy, curves.lower, curves.upper], axis=1), len(epochs))
     familiar = curves.distance <= card.distance_threshold
     predictions = [
         {
             "id": name,
-            "accuracy": row[:one],
-            "lower": row[one:two],
-            "upper": row[two:],
+            "accuracy": accuracy,
+            "lower": lower,
+            "upper": upper,
             "final_accuracy": last,
             "rank": rank,
             "in_distribution": near,
             "notes": notes,
         }
-        for name, row, last, rank, near, notes in zip(
+        for name, accuracy, lower, upper, last, rank, near, notes in zip(
             population.ids,
-            columns.tolist(),
+            numbers[::3],
+            numbers[1::3],
+            numbers[2::3],
             final,
             ranks(final),
             familiar.tolist(),

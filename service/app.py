@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=info.package_version(),
         lifespan=_lifespan,
         exception_handlers=handlers,
-        middleware=[Middleware(Edge, metrics=service.metrics, direct=_direct(service))],
+        middleware=[Middleware(Edge, metrics=service.metrics, ledger=service.ledger, direct=_direct(service))],
         telemetry=tracing(settings),
         generate_unique_id_function=_operation_id,
         redoc_url=None,

@@ -20,6 +20,21 @@ class CurveCache:
     def __len__(self) -> int:
         return len(self._results)
 
+    def keys(self, model: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
+        """Return what tells the networks of a request apart, and from others' if there is room to remember any.
+
+        That is a digest of the predictor (its own digest), the epochs and the codes.
+        """
+        if not self._results.maxsize:
+            return [one.tobytes() for one in codes]
+        beginning = sha256(f"{model} {epochs}".encode())  # processors have instructions for this one
+        found = []
+        for one in codes:
+            digest = beginning.copy()
+            digest.update(one.data)
+            found.append(digest.digest())
+        return found
+
     def get(self, keys: Sequence[bytes]) -> list[Floats | None]:
         """Return what is known for each key."""
         if not self._results.maxsize:
@@ -33,14 +48,3 @@ class CurveCache:
             return
         with self._lock:
             self._results.update(zip(keys, (result.copy() for result in results), strict=True))
-
-
-def keys(model: str, epochs: tuple[int, ...], codes: Sequence[Ints]) -> list[bytes]:
-    """Return a key for each network: a digest of the predictor (its own digest), the epochs and the codes."""
-    beginning = sha256(f"{model} {epochs}".encode())  # processors have instructions for this one
-    found = []
-    for one in codes:
-        digest = beginning.copy()
-        digest.update(one.data)
-        found.append(digest.digest())
-    return found

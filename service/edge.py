@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.ledger import Ledger
 from service.logs import log
 from service.metrics import Metrics
 from service.problems import KINDS, ClientGoneError, Problem
@@ -66,7 +67,7 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
         route: which endpoint answered, "unmatched" for none.
         status: of the response; 499 when the caller hung up.
         seconds: from the request's head to the answer's end.
-        state: what else is known: `request_id`, `stages`, `sizes`, `problem`, `gone`.
+        state: what else is known: `request_id`, `trace_id`, `stages`, `sizes`, `problem`, `gone`.
     """
     method = method if method in {"GET", "HEAD", "POST"} else "OTHER"
     metrics.requests_of(route, method, f"{status // 100}xx").inc()
@@ -85,7 +86,7 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
         method=method,
         route=route,
         status=status,
-        trace_id=trace_id(),
+        trace_id=state.get("trace_id"),
         problem=problem,
         ms=round(1000 * seconds, 3),
         **state.get("sizes", {}),
@@ -96,9 +97,12 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
 class Edge:
     """ASGI middleware around the whole application; `direct` are applications by method and path that go first."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Mapping[tuple[str, str], ASGIApp]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, ledger: Ledger, direct: Mapping[tuple[str, str], ASGIApp]
+    ) -> None:
         self.app = app
         self.metrics = metrics
+        self.ledger = ledger
         self.direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,5 +142,6 @@ class Edge:
                 log.error("request_failed", request_id=request_id, exc_info=error)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            arguments = (self.metrics, scope["method"], route, status, perf_counter() - started, scope["state"])
-            asyncio.get_running_loop().call_soon(account, *arguments)  # once the answer is on its way
+            scope["state"]["trace_id"] = trace_id()
+            seconds = perf_counter() - started
+            self.ledger.enter(account, self.metrics, scope["method"], route, status, seconds, scope["state"])

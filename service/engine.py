@@ -20,6 +20,7 @@ from model.runtime import Floats
 from model.ulc import pad
 from service.backlog import Backlog, ClosedError
 from service.jobs import Chunk, Job, columns
+from service.ledger import Ledger
 from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
@@ -77,9 +78,12 @@ class _Worker(Thread):
 class Engine:
     """The inference threads of an application. Its methods are for the event loop, but for `execute`."""
 
-    def __init__(self, metrics: Metrics, *, workers: int, max_cost: int, max_batch: int, niceness: int = 0) -> None:
+    def __init__(
+        self, metrics: Metrics, ledger: Ledger, *, workers: int, max_cost: int, max_batch: int, niceness: int = 0
+    ) -> None:
         """Prepare; `niceness` is by how much the inference threads give way to the event loop (Linux)."""
         self.metrics = metrics
+        self.ledger = ledger
         self.niceness = niceness
         self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch, takers=workers)
         self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
@@ -144,7 +148,6 @@ class Engine:
             EngineDownError: when the predictor ended its thread, were it on one of its own.
         """
         assert self.watchdog is not None  # noqa: S101 - `suits_loop` has looked
-        assert self._loop is not None  # noqa: S101 - `start` set it
         began = monotonic()
         try:
             with self.watchdog:
@@ -153,7 +156,9 @@ class Engine:
             self._broke = True
             raise EngineDownError("the prediction was broken off") from None
         seconds = monotonic() - began
-        self._loop.call_soon(self._account, model, 1, len(codes), len(codes), seconds, seconds)
+        self._note(len(codes), seconds)
+        self._quickness.note(model.card.sha256, len(codes), seconds)
+        self.ledger.enter(self._count, model, 1, len(codes), len(codes), seconds)
         if failed:
             raise PredictionError(failed)
         return result
@@ -205,22 +210,22 @@ class Engine:
                 job.future.set_exception(PredictionError(poisonous[job]))
             elif job.left == 0:
                 job.future.set_result(job.result)
-        assert self._loop is not None  # noqa: S101 - `start` set it
-        self._loop.call_soon(self._account_batch, batch, seconds, busy_seconds)  # once the callers go on
+        self._note(sum(chunk.cost for chunk in batch), busy_seconds)
+        if len(batch) == 1 and len(batch[0].rows) == 1:
+            self._quickness.note(batch[0].job.model.card.sha256, batch[0].longest, seconds)
+        self.ledger.enter(self._count_batch, batch, seconds)
 
-    def _account_batch(self, batch: Sequence[Chunk], seconds: float, busy_seconds: float) -> None:
+    def _note(self, cost: int, busy_seconds: float) -> None:
+        self._done = FADING * self._done + cost * len(self._workers)
+        self._busy = FADING * self._busy + busy_seconds
+
+    def _count_batch(self, batch: Sequence[Chunk], seconds: float) -> None:
         networks = sum(len(chunk.rows) for chunk in batch)
         layers = sum(len(chunk.job.codes[row]) for chunk in batch for row in chunk.rows)
         cost = sum(chunk.cost for chunk in batch)
-        self._account(batch[0].job.model, networks, layers, cost, seconds, busy_seconds)
+        self._count(batch[0].job.model, networks, layers, cost, seconds)
 
-    def _account(
-        self, model: Model, networks: int, layers: int, cost: int, seconds: float, busy_seconds: float
-    ) -> None:
-        self._done = FADING * self._done + cost * len(self._workers)
-        self._busy = FADING * self._busy + busy_seconds
-        if networks == 1:
-            self._quickness.note(model.card.sha256, layers, seconds)
+    def _count(self, model: Model, networks: int, layers: int, cost: int, seconds: float) -> None:
         task = model.card.task
         self.metrics.inference_seconds_of(task).observe(seconds)
         self.metrics.batches_of(task).inc()

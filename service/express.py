@@ -137,7 +137,7 @@ class Express:
             return self._problem(arrival, state, explain(error, state))
         state["stages"]["encode"] = perf_counter() - began
         state["sizes"] = {"bytes_in": arrival.size, "networks": 1}
-        asyncio.get_running_loop().call_soon(count, self.service.metrics, state["stages"], call, curves)
+        self.service.ledger.enter(count, self.service.metrics, state["stages"], call, curves)
         return self._reply(arrival, state, 200, text)
 
     def _read(self, arrival: Arrival, state: dict[str, Any]) -> Call | None:
@@ -187,7 +187,7 @@ class Express:
 
     def _account(self, arrival: Arrival, state: dict[str, Any], status: int) -> None:
         seconds = perf_counter() - arrival.began
-        asyncio.get_running_loop().call_soon(account, self.service.metrics, "POST", PATH, status, seconds, state)
+        self.service.ledger.enter(account, self.service.metrics, "POST", PATH, status, seconds, state)
 
 
 def _state(arrival: Arrival) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from model.runtime import Curves, Floats
 from service.aside import SHORT, aside, too_late
 from service.backlog import FullError
-from service.cache import keys
 from service.engine import EngineDownError, PredictionError
 from service.faults import pointer
 from service.jobs import Job, split
@@ -38,7 +37,7 @@ class _Plan:
 
 def _plan(service: Service, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> _Plan:
     found: dict[bytes, int] = {}
-    place = [found.setdefault(key, len(found)) for key in keys(model.card.sha256, epochs, codes)]
+    place = [found.setdefault(key, len(found)) for key in service.cache.keys(model.card.sha256, epochs, codes)]
     first = [0] * len(found)
     for index in range(len(place) - 1, -1, -1):
         first[place[index]] = index
@@ -59,8 +58,8 @@ async def predict_curves(
     deadline = request.scope["state"]["deadline"]
     plan = _plan(*arguments) if len(codes) <= SHORT else await aside(service.writers, deadline, _plan, *arguments)
     missing = [index for index, result in enumerate(plan.known) if result is None]
-    service.metrics.cache_hits.inc(len(plan.place) - len(missing))
-    service.metrics.cache_misses.inc(len(missing))
+    service.ledger.enter(service.metrics.cache_hits.inc, len(plan.place) - len(missing))
+    service.ledger.enter(service.metrics.cache_misses.inc, len(missing))
     if len(missing) == len(codes):
         distinct = await _compute(service, request, model, codes, range(len(codes)), epochs)
         service.cache.put(plan.keys, list(distinct))
@@ -84,14 +83,14 @@ def predict_at_once(
     Raises:
         Problem: 500 or 503.
     """
-    key = keys(model.card.sha256, epochs, [codes])
+    key = service.cache.keys(model.card.sha256, epochs, [codes])
     (known,) = service.cache.get(key)
     if known is not None:
-        service.metrics.cache_hits.inc()
+        service.ledger.enter(service.metrics.cache_hits.inc)
         return split(known[np.newaxis])
     if not service.engine.suits_loop(model, len(codes)):
         return None
-    service.metrics.cache_misses.inc()
+    service.ledger.enter(service.metrics.cache_misses.inc)
     _take_in(service, state, len(codes))
     began = monotonic()
     with _explained(service, [0]):
@@ -163,7 +162,7 @@ def _note_times(service: Service, state: MutableMapping[str, Any], queue: float,
     times = state.setdefault("stages", {})
     times["queue"] = times.get("queue", 0.0) + queue
     times["infer"] = infer
-    service.metrics.queue_seconds.observe(times["queue"])
+    service.ledger.enter(service.metrics.queue_seconds.observe, times["queue"])
 
 
 def _take_in(service: Service, state: MutableMapping[str, Any], cost: int) -> None:

@@ -41,17 +41,19 @@ def look_up(asked: QuickRequest, vocabulary: Vocabulary, *, most: int, max_layer
     ids = [candidate.id for candidate in candidates]
     if len(candidates) > most or duplicates(ids):
         return None
-    known_channels = (None, vocabulary.image.channels)
-    networks: list[bytes] = []
+    if any(candidate.in_channels not in (None, vocabulary.image.channels) for candidate in candidates):
+        return None
+    layers = [bytes(candidate.layers) for candidate in candidates]
+    codes = [bytes(candidate.codes) for candidate in candidates]
+    if any(bool(one) == bool(other) for one, other in zip(layers, codes, strict=True)):
+        return None
     try:
-        for candidate in candidates:
-            layers, codes = bytes(candidate.layers), bytes(candidate.codes)
-            if candidate.in_channels not in known_channels or bool(layers) == bool(codes):
-                return None
-            networks.append(vocabulary.layers_of(layers) if layers else vocabulary.codes_of(codes))
+        as_layers = iter(vocabulary.layers_of(list(filter(None, layers))))
+        as_codes = iter(vocabulary.codes_of(list(filter(None, codes))))
     except KeyError:
         return None
-    if vocabulary.layers(max(networks, key=len)) > max_layers:
+    networks = [next(as_codes if text else as_layers) for text in codes]
+    if max(map(len, networks)) > max_layers:
         return None
     observed = {index: one.observed for index, one in enumerate(candidates) if one.observed is not None}
-    return Population(ids, vocabulary.codes(networks), [[]] * len(networks), observed)
+    return Population(ids, networks, [[]] * len(networks), observed)

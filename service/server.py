@@ -95,6 +95,7 @@ class Server(uvicorn.Server):
         """
         self.run()
         if self.exit_code or not self.service.engine.ended(JOIN_SECONDS):
+            self.service.ledger.write_up()
             flush()
             os._exit(self.exit_code)
         return 0

@@ -16,6 +16,7 @@ from service.cache import CurveCache
 from service.cores import available
 from service.engine import Engine, supervise
 from service.intake import Intake
+from service.ledger import Ledger
 from service.loading import Loaded, load, needs_no_gpu
 from service.logs import log
 from service.metrics import Metrics
@@ -42,6 +43,7 @@ class Service:
         threads: cores for predictions.
         workers: inference threads that share them.
         models: by task; replaced as a whole, never changed.
+        ledger: where requests are written down.
         turns: when bodies are read on the event loop.
         readers: threads that read bodies with layers never met, so that the event loop goes on meanwhile.
         large_reader: the one thread that reads large bodies: one may take 40 times its size while it is read.
@@ -56,6 +58,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.ledger = Ledger(lambda: self.inflight > 0)
         self.keys = Keys(settings.keys())
         cores = available()
         self.threads = settings.threads or min(cores, ENOUGH_THREADS)
@@ -65,6 +68,7 @@ class Service:
         self.cache = CurveCache(settings.cache_entries)
         self.engine = Engine(
             self.metrics,
+            self.ledger,
             workers=self.workers,
             max_cost=settings.max_queue_cost,
             max_batch=settings.batch_cost,
@@ -115,6 +119,7 @@ class Service:
         self.engine.close()
         for threads in (self.readers, self.large_reader, self.writers):
             threads.shutdown(wait=False, cancel_futures=True)
+        self.ledger.write_up()
         log.info("stopped")
 
     def fail(self, reason: str) -> None:
@@ -167,8 +172,9 @@ class Service:
     async def _supervise(self) -> None:
         await supervise(self.engine, stall_seconds=self.settings.hang_seconds, on_failure=self.fail)
 
-    def refresh_gauges(self) -> None:
-        """Bring the metrics up to date that are read rather than counted."""
+    def refresh_metrics(self) -> None:
+        """Bring the metrics up to date, those that are read rather than counted included."""
+        self.ledger.write_up()
         self.metrics.ready.set(not self.reasons())
         self.metrics.queue_cost.set(self.engine.backlog.cost)
         self.metrics.queue_requests.set(len(self.engine.backlog))

@@ -49,27 +49,17 @@ class _State(dict[bytes, tuple[bytes, "_State"]]):
         self.clamped: dict[bytes, tuple[bytes, Fault]] = {}
 
 
-def _split(text: bytes, begin: bytes, close: bytes) -> list[bytes]:
-    """Split the text of a JSON list into elements as they are remembered: after a comma, without the end.
-
-    The parts may be nonsense (a string can hold anything). But when each of them belongs to a valid element, then the
-    list is made of just those.
-
-    Raises:
-        KeyError: when it is no list of such elements.
-    """
-    if not (text.startswith(b"[" + begin) and text.endswith(close + b"]")):
-        raise KeyError
-    return (b"," + text[1:-2]).split(close)
-
-
 def _spelling(text: bytes, comma: bytes = b",") -> bytes:
-    """Return what `_split` makes of an element that comes after a comma, which a blank may follow."""
+    """Return an element of a JSON list as it is remembered: after a comma, which a blank may follow, without its end.
+
+    Lists are split at the ends of their elements. The parts may be nonsense (a string can hold anything). But when each
+    of them belongs to a valid element, then the list is made of just those.
+    """
     return comma + text[:-1]
 
 
 def _spellings(text: bytes) -> tuple[bytes, bytes]:
-    """Return what `_split` may make of an element."""
+    """Return what an element may be among the parts of a list."""
     return _spelling(text), _spelling(text, b", ")
 
 
@@ -92,7 +82,7 @@ class Vocabulary:
         self._states: dict[tuple[Shape, bool], _State] = {}
         self._row_bytes = len(code.columns) * np.dtype(np.int32).itemsize
         self._rows: dict[bytes, bytes] = {}
-        self._code_texts: dict[bytes, bytes] = {}
+        self._code_texts: dict[bytes, bytes] = {b"": b""}  # nothing is left of a list behind its last element
         self._start = self._state(image, True)
 
     def read_layers(self, layers: Sequence[msgspec.Raw]) -> Reading:
@@ -122,40 +112,48 @@ class Vocabulary:
         texts = map(bytes, codes)
         return Reading(b"".join([known.get(_spelling(text)) or self._learn_row(text) for text in texts]))
 
-    def layers_of(self, text: bytes) -> bytes:
-        """Return the rows of a list of layer objects, all met before and none of them clamped.
+    def layers_of(self, texts: Sequence[bytes]) -> list[Ints]:
+        """Return the codes [layers, columns] of lists of layer objects, each text valid JSON.
 
         Raises:
-            KeyError: when one was not met before, or was clamped.
+            KeyError: when a layer was not met before, or was clamped.
         """
+        return self.codes([self._rows_of(text) for text in texts])
+
+    def _rows_of(self, text: bytes) -> bytes:
+        if not (text.startswith(b"[{") and text.endswith(b"}]")):
+            raise KeyError
         state = self._start
         rows: list[bytes] = []
-        for layer in _split(text, b"{", b"}"):
+        for layer in (b"," + text[1:-2]).split(b"}"):
             row, state = state[layer]
             rows.append(row)
         if not all(rows):
             raise KeyError
         return b"".join(rows)
 
-    def codes_of(self, text: bytes) -> bytes:
-        """Return the rows of a network's code, all met before.
+    def codes_of(self, texts: Sequence[bytes]) -> list[Ints]:
+        """Return the codes [layers, columns] of lists of rows, each text valid JSON.
+
+        All are read in one go: each list begins with two brackets, and nothing is left of it behind its last row.
 
         Raises:
-            KeyError: when one was not.
+            KeyError: when a row was not met before.
         """
-        return b"".join(map(self._code_texts.__getitem__, _split(text, b"[", b"]")))
+        parts = b"".join(texts).replace(b"[[", b",[").split(b"]")
+        rows = b"".join(map(self._code_texts.__getitem__, parts))
+        return self._cut(rows, [text.count(b"]") - 1 for text in texts])
 
     def codes(self, networks: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of networks, each given as its rows."""
-        every = np.frombuffer(b"".join(networks), dtype=np.int32).reshape(-1, len(self.code.columns))
-        if len(networks) == 1:
-            return [every]
-        ends = list(accumulate(len(rows) // self._row_bytes for rows in networks))
-        return [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return self._cut(b"".join(networks), [len(rows) // self._row_bytes for rows in networks])
 
-    def layers(self, rows: bytes) -> int:
-        """Return how many layers a network has, given as its rows."""
-        return len(rows) // self._row_bytes
+    def _cut(self, rows: bytes, layers: Sequence[int]) -> list[Ints]:
+        every = np.frombuffer(rows, dtype=np.int32).reshape(-1, len(self.code.columns))
+        if len(layers) == 1:
+            return [every]
+        ends = list(accumulate(layers))
+        return [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _layer(self, state: _State, text: bytes) -> tuple[bytes, Fault | None, _State]:
         """Return the row of a layer at a place, what was clamped, and the next place."""

@@ -12,7 +12,7 @@ router = APIRouter(tags=["health"])
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request, service: ServiceDep) -> Response:
     """Return every metric in the form the scraper asks for."""
-    service.refresh_gauges()
+    service.refresh_metrics()
     try:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
     except (TypeError, ValueError):  # a version that is none

@@ -1,6 +1,5 @@
 """`POST /predict`: learning curves of networks that were not trained."""
 
-import asyncio
 from time import perf_counter
 
 from fastapi import APIRouter, Request
@@ -55,7 +54,7 @@ async def answer(request: Request, service: Service, body: bytes, call: Call | N
     text = await aside(service.writers, deadline, render, *arguments) if large else render(*arguments)
     times["encode"] = perf_counter() - started
     request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(call.population.codes)}
-    asyncio.get_running_loop().call_soon(count, service.metrics, times, call, curves)  # once the answer is on its way
+    service.ledger.enter(count, service.metrics, times, call, curves)
     return text
 
 

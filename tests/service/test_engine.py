@@ -19,6 +19,7 @@ from service import backlog
 from service.cache import CurveCache
 from service.engine import Engine, supervise
 from service.intake import Intake
+from service.ledger import Ledger
 from service.metrics import Metrics
 from service.predicting import predict_curves
 from service.problems import ClientGoneError, Problem
@@ -110,7 +111,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.metrics = Metrics()
         self.predictor = FakePredictor()
         self.model = SimpleNamespace(card=SimpleNamespace(sha256="0" * 64, task="fake"), predictor=self.predictor)
-        self.engine = Engine(self.metrics, workers=self.workers, max_cost=MAX_COST, max_batch=MAX_BATCH)
+        self.engine = Engine(
+            self.metrics, Ledger(lambda: False), workers=self.workers, max_cost=MAX_COST, max_batch=MAX_BATCH
+        )
         self.failures: list[str] = []
         self.closed = False
         self.killed = False
@@ -119,6 +122,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.with_deadline: set[int] = set()
         self.service = SimpleNamespace(
             metrics=self.metrics,
+            ledger=self.engine.ledger,
             engine=self.engine,
             cache=CurveCache(0),
             intake=Intake(),
