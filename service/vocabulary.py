@@ -120,18 +120,6 @@ class Vocabulary:
         """
         return self.codes([self._rows_of(text) for text in texts])
 
-    def _rows_of(self, text: bytes) -> bytes:
-        if not (text.startswith(b"[{") and text.endswith(b"}]")):
-            raise KeyError
-        state = self._start
-        rows: list[bytes] = []
-        for layer in (b"," + text[1:-2]).split(b"}"):
-            row, state = state[layer]
-            rows.append(row)
-        if not all(rows):
-            raise KeyError
-        return b"".join(rows)
-
     def codes_of(self, texts: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of lists of rows, each text valid JSON.
 
@@ -147,6 +135,18 @@ class Vocabulary:
     def codes(self, networks: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of networks, each given as its rows."""
         return self._cut(b"".join(networks), [len(rows) // self._row_bytes for rows in networks])
+
+    def _rows_of(self, text: bytes) -> bytes:
+        if not (text.startswith(b"[{") and text.endswith(b"}]")):
+            raise KeyError
+        state = self._start
+        rows: list[bytes] = []
+        for layer in (b"," + text[1:-2]).split(b"}"):
+            row, state = state[layer]
+            rows.append(row)
+        if not all(rows):
+            raise KeyError
+        return b"".join(rows)
 
     def _cut(self, rows: bytes, layers: Sequence[int]) -> list[Ints]:
         every = np.frombuffer(rows, dtype=np.int32).reshape(-1, len(self.code.columns))
