@@ -44,7 +44,7 @@ class Service:
         workers: inference threads that share them.
         models: by task; replaced as a whole, never changed.
         ledger: where requests are written down.
-        turns: when bodies are read on the event loop.
+        turns: when bodies are read and answers written on the event loop.
         readers: threads that read bodies with layers never met, so that the event loop goes on meanwhile.
         large_reader: the one thread that reads large bodies: one may take 40 times its size while it is read.
         writers: threads that look up, continue and write large populations; no reading ever holds them up.

@@ -1,13 +1,13 @@
 """`POST /predict`: learning curves of networks that were not trained."""
 
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.admission import admitted
 from service.answer import render
-from service.aside import aside
+from service.aside import aside, too_late
 from service.body import read_body
 from service.calls import Call, count, read_call, read_here
 from service.continuing import predict_population
@@ -41,7 +41,7 @@ async def answer(request: Request, service: Service, body: bytes, call: Call | N
     """Read unless it was read already, predict, write; what would hold up the others is done on a thread.
 
     Raises:
-        Problem: as `read_call` and `predict_population`.
+        Problem: as `read_call` and `predict_population`; 504 when the deadline passes before the answer is written.
         ClientGoneError: when the caller hung up meanwhile.
     """
     deadline = request.scope["state"]["deadline"]
@@ -49,9 +49,17 @@ async def answer(request: Request, service: Service, body: bytes, call: Call | N
     large = len(body) > LARGE_BYTES
     call = call or await _read(service, body, deadline, times)
     curves = await predict_population(service, request, call.model, call.population, call.epochs)
-    started = perf_counter()
     arguments = (request_id(request), call.model.card, call.epochs, call.population, curves)
-    text = await aside(service.writers, deadline, render, *arguments) if large else render(*arguments)
+    if large:
+        started = perf_counter()
+        text = await aside(service.writers, deadline, render, *arguments)
+    else:
+        await service.turns.wait()
+        if monotonic() > deadline:
+            raise too_late()
+        started = perf_counter()
+        with service.turns.taken():
+            text = render(*arguments)
     times["encode"] = perf_counter() - started
     request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(call.population.codes)}
     service.ledger.enter(count, service.metrics, times, call, curves)
@@ -65,7 +73,7 @@ async def _read(service: Service, body: bytes, deadline: float, times: dict[str,
     if len(body) <= LARGE_BYTES:
         await service.turns.wait()
         started = perf_counter()
-        with service.turns.reading():
+        with service.turns.taken():
             call = read_here(body, service, deadline)
     if call is None:
         call = await aside(service.reader(len(body)), deadline, read_call, body, service, deadline)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service import ledger
-from service.ledger import ENOUGH, Ledger
+from service.ledger import A_FEW, ENOUGH, Ledger
 
 
 def test_nothing_is_written_right_now_and_all_is_once_nobody_waits() -> None:
@@ -33,7 +33,7 @@ def test_entries_wait_while_requests_do_until_there_are_enough() -> None:
         book.enter(written.append, ENOUGH - 1)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert written == list(range(ENOUGH))
+        assert written == list(range(A_FEW))
 
     asyncio.run(check())
 
@@ -43,8 +43,27 @@ def test_no_entry_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def check() -> None:
         written = asyncio.Event()
-        Ledger(lambda: True).enter(written.set)
+        book = Ledger(lambda: True)
+        for _ in range(2 * A_FEW):
+            book.enter(lambda: None)
+        book.enter(written.set)
         await asyncio.wait_for(written.wait(), 10)
+
+    asyncio.run(check())
+
+
+def test_a_crowd_is_written_down_over_some_rounds_and_never_grows() -> None:
+    """In every round more comes in than `A_FEW`."""
+
+    async def check() -> None:
+        written: list[int] = []
+        book = Ledger(lambda: True)
+        for number in range(50):
+            for _ in range(10 * A_FEW):
+                book.enter(written.append, number)
+            await asyncio.sleep(0)
+            assert len(written) >= 10 * A_FEW * (number - 8)
+        assert written == sorted(written)
 
     asyncio.run(check())
 
