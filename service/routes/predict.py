@@ -54,7 +54,7 @@ async def answer(request: Request, service: Service, body: bytes, call: Call | N
         started = perf_counter()
         text = await aside(service.writers, deadline, render, *arguments)
     else:
-        await service.turns.wait()
+        await service.turns.to_answer()
         if monotonic() > deadline:
             raise too_late()
         started = perf_counter()
@@ -71,7 +71,7 @@ async def _read(service: Service, body: bytes, deadline: float, times: dict[str,
     arrived = started = perf_counter()
     call = None
     if len(body) <= LARGE_BYTES:
-        await service.turns.wait()
+        await service.turns.to_read()
         started = perf_counter()
         with service.turns.taken():
             call = read_here(body, service, deadline)

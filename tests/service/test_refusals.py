@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -134,7 +135,7 @@ def test_bodies_are_read_in_turns_while_there_is_other_work(
 
     async def read(number: int) -> None:
         nonlocal now
-        await turns.wait()
+        await turns.to_read()
         with turns.taken():
             now += 0.0002
         rounds.append(turn)
@@ -152,3 +153,23 @@ def test_bodies_are_read_in_turns_while_there_is_other_work(
     assert order == list(range(100))
     found = Counter(rounds)
     assert fewest <= max(found.values()) <= most
+
+
+def test_answers_go_before_readings_and_who_gave_up_takes_no_turn() -> None:
+    turns = Turns(lambda: True)
+    order: list[str] = []
+
+    async def go(wait: Callable[[], Awaitable[None]], name: str) -> None:
+        await wait()
+        with turns.taken():
+            order.append(name)
+
+    async def crowd() -> None:
+        readings = [asyncio.create_task(go(turns.to_read, f"reading {number}")) for number in range(3)]
+        answers = [asyncio.create_task(go(turns.to_answer, f"answer {number}")) for number in range(3)]
+        await asyncio.sleep(0)
+        readings[1].cancel()
+        await asyncio.wait_for(asyncio.gather(*readings, *answers, return_exceptions=True), 10)
+
+    asyncio.run(crowd())
+    assert order == ["answer 0", "answer 1", "answer 2", "reading 0", "reading 2"]
