@@ -24,15 +24,14 @@ from service.ledger import Ledger
 from service.logs import log
 from service.metrics import Metrics
 from service.models import Model
+from service.pace import Pace
 from service.quickness import Quickness
 from service.vocabulary import Ints
 from service.watchdog import Watchdog
 
 PATIENCE = 0.25
 TICK = 0.1
-STANDSTILL = 1.0
-ASSUMED_RATE = 100_000.0  # padded layers a second, until it was measured
-FADING = 0.9  # of what was measured, at each batch
+STANDSTILL = 1.0  # seconds in which nobody looked at the heartbeats: the whole process was paused or starved
 
 
 class PredictionError(Exception):
@@ -86,13 +85,13 @@ class Engine:
         self.ledger = ledger
         self.niceness = niceness
         self.backlog = Backlog(max_cost=max_cost, max_batch=max_batch, takers=workers)
-        self._done = ASSUMED_RATE  # padded layers computed in `_busy` seconds, both fading
-        self._busy = 1.0
+        self._pace = Pace()
         self.failure: str | None = None
         self.watchdog: Watchdog | None = None  # without one nothing is predicted on the event loop
         self._quickness = Quickness()
         self._broke = False
         self._jobs: set[Job] = set()
+        self._looked = self._awake_since = monotonic()
         self._workers = [_Worker(self, index) for index in range(workers)]
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -216,8 +215,7 @@ class Engine:
         self.ledger.enter(self._count_batch, batch, seconds)
 
     def _note(self, cost: int, busy_seconds: float) -> None:
-        self._done = FADING * self._done + cost * len(self._workers)
-        self._busy = FADING * self._busy + busy_seconds
+        self._pace.note(cost * len(self._workers), busy_seconds)
 
     def _count_batch(self, batch: Sequence[Chunk], seconds: float) -> None:
         networks = sum(len(chunk.rows) for chunk in batch)
@@ -236,16 +234,24 @@ class Engine:
     @property
     def rate(self) -> float:
         """Padded layers a second, as measured of late while there was work."""
-        return self._done / self._busy
+        return self._pace.rate
 
     def retry_after(self) -> int:
         """Seconds until the backlog of now is done, at the rate measured."""
         return max(1, min(60, round(self.backlog.cost / self.rate)))
 
     def heartbeat_age(self) -> float:
-        """Seconds since the most silent inference thread was last heard of."""
+        """Seconds since the most silent inference thread was last heard of.
+
+        When nobody asked for longer than `STANDSTILL`, not only an inference thread stood still: then all have just
+        been heard of. `supervise` asks again and again.
+        """
         now = monotonic()
-        return max((now - worker.beat for worker in self._workers if not worker.finished), default=0.0)
+        if now - self._looked > STANDSTILL:
+            self._awake_since = now
+        self._looked = now
+        beats = (max(worker.beat, self._awake_since) for worker in self._workers if not worker.finished)
+        return max((now - beat for beat in beats), default=0.0)
 
     def has_dead_thread(self) -> bool:
         """Whether an inference thread ended though nobody asked it to, or a prediction would have ended it."""
@@ -276,12 +282,8 @@ class Engine:
 
 async def supervise(engine: Engine, *, stall_seconds: float, on_failure: Callable[[str], None]) -> None:
     """Watch the inference threads; fail the engine when one died, or was silent for `stall_seconds`."""
-    last = monotonic()
     while True:
         await asyncio.sleep(TICK)
-        late, last = monotonic() - last, monotonic()
-        if late > STANDSTILL:
-            continue  # the whole process stood still (paused, starved), not only an inference thread: look again
         reason = None
         if engine.has_dead_thread():
             reason = "an inference thread died"

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -69,3 +70,19 @@ def test_a_pause_of_the_process_is_not_held_against_the_event_loop(tiny: Path) -
         live.signal(signal.SIGCONT)
         time.sleep(2.5)
         assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
+
+
+def test_a_pause_of_the_process_is_not_held_against_the_inference_threads(tiny: Path) -> None:
+    """One is in the middle of a batch when the pause begins, and still is after it."""
+    with running(tiny, "for _ in range(6): time.sleep(0.2)") as live, ThreadPoolExecutor(8) as callers:
+
+        def call() -> int:
+            return httpx2.post(live.url + "/predict", json=BODY, timeout=30).status_code
+
+        first = callers.submit(call)
+        time.sleep(0.3)
+        live.signal(signal.SIGSTOP)
+        others = [callers.submit(call) for _ in range(7)]
+        time.sleep(3)
+        live.signal(signal.SIGCONT)
+        assert [answer.result() for answer in (first, *others)] == [200] * 8
