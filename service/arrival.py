@@ -5,6 +5,7 @@ from time import perf_counter
 import httptools
 
 from service.body import is_json
+from service.protocol import MAX_HEADER_BYTES
 
 PATH = "/predict"
 BEGINNING = f"POST {PATH} HTTP/1.1\r\n".encode()
@@ -31,6 +32,7 @@ class Arrival:
         self.deadline: float | None = None
         self.is_complete = False
         self._received: list[bytes] = []
+        self._seen = 0
         self._body: list[bytes] = []
         self._is_simple = False
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
@@ -38,12 +40,13 @@ class Arrival:
     def feed(self, data: bytes) -> bool:
         """Take what arrived; return whether this is a simple request with a whole head so far, and nothing after it."""
         self._received.append(data)
+        self._seen += len(data)
         assert self._parser is not None  # noqa: S101 - nobody feeds a request that was ended
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
-        return self._is_simple
+        return self._is_simple and self._seen - self.got <= MAX_HEADER_BYTES
 
     @property
     def received(self) -> bytes:

@@ -34,7 +34,6 @@ class Connection(GuardedProtocol):
     _is_last = False  # the connection closes after it
     _early = b""  # what came meanwhile
     _to_skip = 0  # bytes of the body of a request that was refused
-    _is_between = True  # two requests, as far as uvicorn's parser knows
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Prepare to tell whoever answers that the caller hung up."""
@@ -51,6 +50,9 @@ class Connection(GuardedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the short way, or uvicorn's."""
+        if self.transport.is_lingering:
+            self.transport.discard(len(data))
+            return
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         data = data[skipped:]
@@ -97,16 +99,6 @@ class Connection(GuardedProtocol):
         if early and not closes:
             self.data_received(early)
 
-    def on_message_begin(self) -> None:
-        """Notice that uvicorn has a request."""
-        self._is_between = False
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """Notice that uvicorn has all of it."""
-        self._is_between = True
-        super().on_message_complete()
-
     def shutdown(self) -> None:
         """Close the connection once everything is answered."""
         if self._is_asked:
@@ -122,10 +114,17 @@ class Connection(GuardedProtocol):
         else:
             super().entrust_to(standby)
 
+    def _is_more_coming(self) -> bool:
+        """Whether the caller is in the middle of a request."""
+        is_arriving = self.arrival is not None and not self.arrival.is_complete
+        return is_arriving or self._to_skip > 0 or super()._is_more_coming()
+
     def _is_at_rest(self) -> bool:
         """Whether everything that uvicorn has seen is answered, and the answers taken."""
         is_answered = self.cycle is None or self.cycle.response_complete
-        return self._is_between and is_answered and not self.flow.write_paused and not self.transport.is_closing()
+        return (
+            not self._is_in_message and is_answered and not self.flow.write_paused and not self.transport.is_closing()
+        )
 
     def _take(self, arrival: Arrival, data: bytes) -> None:
         """Take in a piece of a request; let it be answered once it is complete, or refused as soon as its head is."""

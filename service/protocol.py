@@ -2,9 +2,14 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from typing import cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.lingering import Lingering
 from service.logs import log
 from service.problems import KINDS, MEDIA_TYPE, Problem
 from service.standby import Standby
@@ -32,70 +37,119 @@ def refusal(problem: Problem) -> bytes:
 class GuardedProtocol(HttpToolsProtocol):
     """Closes connections whose headers are endless or never end, or whose answers nobody reads.
 
-    Malformed HTTP is answered with a problem document.
+    Malformed HTTP is answered with a problem document, after the answers to the requests before it. Offers to speak
+    another protocol are ignored.
     """
 
     header_seconds = 20.0
+    body_seconds = 30.0
     write_seconds = 30.0
-    _heading = True
+    transport: Lingering  # type: ignore[assignment]
+    _is_in_message = False
+    _is_in_head = True  # or between two requests
+    _has_advanced = False  # by more than header fields
     _header_bytes = 0
     _unread_bytes = 0
-    _header_timer: asyncio.TimerHandle | None = None
+    _fault = "malformed-http"
+    _is_faulty = False  # what arrives is not read any more
+    _running: RequestResponseCycle | None = None
+    _clock: asyncio.TimerHandle | None = None
     _unsent_bytes = 0
     _stuck_looks = 0
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clocks: for the first request's headers, and for what the caller takes."""
-        super().connection_made(transport)
-        self._start_clock()
+        super().connection_made(cast("asyncio.Transport", Lingering(transport, self._is_more_coming)))
+        self._start_clock(self.header_seconds, self._on_late_headers)
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
         self._stop_clock()
+        self.transport.end()
         if self._write_timer is not None:
             self._write_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived; refuse headers that go on for too long."""
-        super().data_received(data)
-        if not self._heading:
+        """Parse what arrived; refuse headers and trailers that go on for too long."""
+        if self.transport.is_lingering:
+            self.transport.discard(len(data))
+        if self._is_faulty or self.transport.is_closing():
             return
-        self._header_bytes += len(data)
-        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
-            self._refuse("headers-too-large")
+        self._unset_keepalive_if_required()
+        self._has_advanced = False
+        self._parse(data)
+        self._header_bytes = 0 if self._has_advanced else self._header_bytes + len(data)
+        if self._header_bytes > MAX_HEADER_BYTES and not self._is_faulty:
+            self._give_up("headers-too-large")
+        elif not self._is_in_message and not self._is_answering() and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_message_begin(self) -> None:
         """Start counting a request's headers."""
         super().on_message_begin()
-        self._heading = True
-        self._header_bytes = 0
+        self._is_in_message = self._is_in_head = self._has_advanced = True
         self._unread_bytes = 0
-        if self._header_timer is None:
-            self._start_clock()
+        if self._clock is None:
+            self._start_clock(self.header_seconds, self._on_late_headers)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; trailers, which come behind a body, are for nobody."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Stop counting: the application takes over."""
-        self._heading = False
         self._stop_clock()
-        super().on_headers_complete()
+        size = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        if size > MAX_HEADER_BYTES:
+            self._fault = "headers-too-large"
+            raise ValueError(self._fault)  # which ends the parsing
+        if not self._is_upgrading():
+            self._is_in_head = False
+            super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        """Notice a piece of a chunked body, or its end."""
+        self._has_advanced = True
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on; hang up on a caller who sends for ever what was refused already."""
+        self._has_advanced = True
         if self.cycle.response_complete:
             self._unread_bytes += len(body)
             if self._unread_bytes > MAX_UNREAD_BYTES:
-                self.transport.close()
+                self.transport.abort()
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Notice the end of a request, or of the head of one that is read again."""
+        if self._is_upgrading():
+            return
+        self._is_in_message = False
+        self._is_in_head = True
+        self._stop_clock()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, say what was wrong with the last, or wait for the rest of a refused body."""
+        super().on_response_complete()
+        if self._is_answering():
+            return
+        if self._is_faulty:
+            self._refuse(self._fault)
+        elif self._is_in_message and not self._is_in_head:
+            self._start_clock(self.body_seconds, self.transport.close)
 
     def entrust_to(self, standby: Standby) -> None:
         """Let the connection be answered by others: the event loop is stuck, and this is another thread."""
         descriptor = self.transport.get_extra_info("socket").fileno()
-        is_torn = (
-            self.transport.get_write_buffer_size() > 0
-        )  # part of an answer is unsent, of this request or an earlier
+        # Part of an answer is unsent, of this request or an earlier, or there is nothing more to say.
+        is_torn = self.transport.get_write_buffer_size() > 0 or self.transport.is_lingering
         if not is_torn and (self.cycle is None or self.cycle.response_complete):
             standby.await_request(descriptor)
         elif not is_torn and not self.cycle.response_started:
@@ -105,20 +159,74 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer what is not HTTP."""
-        self._refuse("malformed-http")
+        self._give_up(self._fault)
 
-    def _start_clock(self) -> None:
-        self._header_timer = self.loop.call_later(self.header_seconds, self._on_late_headers)
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                self._give_up("malformed-http")
+            else:
+                self._parse_again(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._give_up(self._fault)
+
+    def _parse_again(self, rest: bytes) -> None:
+        """Parse a request that offers another protocol without its offer: the parser would not read its body."""
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += name, b": ", value, b"\r\n"
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self._parse(b"".join([*head, b"\r\n", rest]))
+
+    def _is_upgrading(self) -> bool:
+        return self.parser.should_upgrade()
+
+    def _is_more_coming(self) -> bool:
+        """Whether the caller is in the middle of a request."""
+        return self._is_in_message
+
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _start_clock(self, seconds: float, action: Callable[[], None]) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(seconds, action)
 
     def _stop_clock(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
     def _on_late_headers(self) -> None:
-        self._header_timer = None
+        self._clock = None
         if not self.transport.is_closing():
-            self._refuse("headers-timeout")
+            self._give_up("headers-timeout")
+
+    def _give_up(self, slug: str) -> None:
+        """Read no further; say why once all requests before this one are answered."""
+        self._is_faulty, self._fault = True, slug
+        self._stop_clock()
+        mine = self.cycle if self._is_in_message and not self._is_in_head else None
+        if mine is not None and self.pipeline and self.pipeline[0][0] is mine:
+            self.pipeline.popleft()
+        elif mine is not None and mine is self._running:
+            if mine.response_started:
+                self.transport.linger()
+                return
+            mine.disconnected = True
+            mine.message_event.set()
+            self._refuse(slug)
+            return
+        if not self._is_answering():
+            self._refuse(slug)
 
     def _look_again(self) -> None:
         self._write_timer = self.loop.call_later(self.write_seconds / LOOKS, self._on_look)
@@ -135,6 +243,5 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _refuse(self, slug: str) -> None:
-        self._stop_clock()
         self.transport.write(refusal(Problem(slug, KINDS[slug].advice)))
-        self.transport.close()
+        self.transport.linger()

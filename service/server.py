@@ -52,7 +52,11 @@ def settle_heap() -> None:
 def _protocol(service: Service) -> type[GuardedProtocol]:
     """Return what speaks HTTP on each connection."""
     settings = service.settings
-    limits = {"header_seconds": settings.header_seconds, "write_seconds": settings.write_seconds}
+    limits = {
+        "header_seconds": settings.header_seconds,
+        "body_seconds": settings.body_seconds,
+        "write_seconds": settings.write_seconds,
+    }
     if settings.trace_endpoint is not None:  # the framework makes the spans
         return type("Protocol", (GuardedProtocol,), limits)
     return type("Protocol", (Connection,), {**limits, "express": Express(service)})
@@ -215,6 +219,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _is_busy(self) -> bool:
-        """Whether a prediction is in flight, or an answer not with its caller yet."""
-        connections = self.server_state.connections
-        return bool(self.service.inflight) or any(one.transport.get_write_buffer_size() for one in connections)
+        """Whether a prediction is in flight, an answer not with its caller yet, or a caller not done with sending."""
+        connections = (one.transport for one in self.server_state.connections)
+        return bool(self.service.inflight) or any(
+            one.get_write_buffer_size() or getattr(one, "is_lingering", False) for one in connections
+        )
