@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import httpx2
 import pytest
@@ -97,3 +99,18 @@ def test_a_caller_who_does_not_read_does_not_keep_the_process(tmp_path: Path) ->
         live.signal(signal.SIGTERM)
         code, output = live.wait(20)
     assert code == 0, output
+
+
+def test_large_requests_hear_that_the_service_stops(tiny: Path) -> None:
+    """Each on a connection of its own, which is closed while its body arrives: an answer, and no reset."""
+    with running(tiny) as live, half_a_request(live) as slow:
+        live.signal(signal.SIGTERM)
+        time.sleep(0.1)
+        large = Request(live.url + "/predict", data=b" " * 8_000_000, headers={"Content-Type": "application/json"})
+        for _ in range(10):
+            with pytest.raises(HTTPError) as refused:
+                urlopen(large, timeout=20)
+            assert refused.value.code == 503
+        slow.sendall(BODY[-5:])
+        assert everything(slow).startswith(b"HTTP/1.1 200 ")
+        assert live.wait()[0] == 0
