@@ -166,25 +166,32 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.parser.get_method() == b"CONNECT":
-                self._give_up("malformed-http")
+        """Parse what arrived, requests that offer another protocol as if they did not."""
+        left = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(left)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    self._give_up(self._fault)
+                    return
+                self._withdraw_offer()
+                left = left[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._give_up(self._fault)
+                return
             else:
-                self._parse_again(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._give_up(self._fault)
+                return
 
-    def _parse_again(self, rest: bytes) -> None:
-        """Parse a request that offers another protocol without its offer: the parser would not read its body."""
+    def _withdraw_offer(self) -> None:
+        """Begin a request anew, without the header that keeps the parser from its body and from all that follows."""
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
         for name, value in self.headers:
             if name != b"upgrade":
                 head += name, b": ", value, b"\r\n"
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        self._parse(b"".join([*head, b"\r\n", rest]))
+        self.parser.feed_data(b"".join([*head, b"\r\n"]))
 
     def _is_upgrading(self) -> bool:
         return self.parser.should_upgrade()

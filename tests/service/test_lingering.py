@@ -113,6 +113,13 @@ def test_an_offer_of_another_protocol_is_ignored(live: Live, chunked: bool) -> N
         assert statuses(everything(caller)) == [b"200"] * 2
 
 
+def test_a_packet_full_of_offers_is_answered(live: Live) -> None:
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+    with connect(live) as caller:
+        caller.sendall((get + OFFER + b"\r\n") * 1500 + get + b"Connection: close\r\n\r\n")
+        assert statuses(everything(caller)) == [b"200"] * 1501
+
+
 @pytest.mark.parametrize(
     ("faulty", "status"),
     [
