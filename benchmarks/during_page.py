@@ -1,6 +1,7 @@
-"""`python -m benchmarks.during_page`: the tables of docs/during-training.md, from what was measured.
+"""`python -m benchmarks.during_page`: the tables and figures of docs/during-training.md, from what was measured.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the text around it is written by hand.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`, sentences with figures between `<!-- text: NAME -->`
+and `<!-- end -->`; the text around them is written by hand.
 """
 
 import json
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import during, weights
+from benchmarks import during, during_text, weights
 from model.artifact import ZOO, read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
+from model.weights import WEIGHTS_CARD_FILE
 from training.during.figures import FinalError, final_error
 from training.observations import held_out, read
 from training.table import Table, tabulate
@@ -26,7 +28,7 @@ OWN = ("mnist-mini", "cifar10-mini")
 PUBLIC = ("metaqnn-cifar10", "metaqnn-svhn")
 SEEN = (1, 2, 5, 8)
 LAST = "last seen value"
-_BLOCK = re.compile(r"(<!-- table: ([a-z0-9 -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (?:table|text): ([a-z0-9 -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def _json(name: str) -> dict[str, Any]:
@@ -36,7 +38,8 @@ def _json(name: str) -> dict[str, Any]:
 
 def cross_validated(task: str) -> str:
     """Return the continuation beside its rivals, by cross-validation."""
-    return during.markdown(_json(f"during-{task}.json"))
+    found = _json(f"during-{task}.json")
+    return f"{found['networks']} networks.\n\n{during.markdown(found)}"
 
 
 def _test_table(task: str) -> Table:
@@ -80,9 +83,17 @@ def held_out_networks() -> str:
     return "\n".join(lines)
 
 
+def _replays() -> dict[str, dict[str, Any]]:
+    return {task: _json(f"replay-{task}.json") for task in (*PUBLIC, "mnist-mini")}
+
+
+def _cards() -> dict[str, dict[str, Any]]:
+    return {task: json.loads((ZOO / task / WEIGHTS_CARD_FILE).read_text()) for task in OWN}
+
+
 def replayed() -> str:
     """Return what the stopping rules saved, a column for each table."""
-    found = {task: _json(f"replay-{task}.json") for task in (*PUBLIC, "mnist-mini")}
+    found = _replays()
     names = list(dict.fromkeys(name for one in found.values() for name in one["rules"]))
     lines = ["| rule | " + " | ".join(f"{task}: times fewer epochs | best lost: mean, worst" for task in found) + " |"]
     lines.append("| --- " * (1 + 2 * len(found)) + "|")
@@ -114,6 +125,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "replays": replayed,
     "weights": weights_held_out,
     "statistics": weights_worth,
+    "continued": lambda: during_text.continued({task: _json(f"during-{task}.json") for task in (*PUBLIC, *OWN)}),
+    "saved": lambda: during_text.replays(_replays()),
+    "live": lambda: during_text.live(_json("live-search.json")),
+    "weights cards": lambda: during_text.weights_cards(_cards()),
+    "weights split": lambda: during_text.weights_split(_json("weights.json")),
+    "weights notes": lambda: during_text.weights_notes(_json("weights.json")),
 }
 
 
@@ -123,7 +140,7 @@ def _table(name: str) -> str:
 
 
 def main() -> None:
-    """Write every table anew."""
+    """Write every table and every sentence with figures anew."""
     PAGE.write_text(_BLOCK.sub(lambda found: f"{found[1]}\n{_table(found[2])}\n\n{found[3]}", PAGE.read_text()))
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +52,17 @@ def _overhead(results: Results) -> str:
     return table(header, rows)
 
 
-def _best(results: Results, figure: Callable[[str], float]) -> str:
-    rivals = {name: figure(name) for name in results.servers if name != "peephole"}
-    best = max(rivals, key=lambda name: rivals[name])
-    return f"{figure('peephole') / rivals[best]:.1f}x {results.title(best)}" if rivals else ""
-
-
 def _throughput(results: Results, form: str) -> str:
-    def sequential(batch: int) -> Callable[[str], float]:
-        return lambda name: results.median("sequential", name, "per_second", form=form, batch=batch, epochs="curve")
-
-    def concurrent(name: str) -> float:
-        return results.median("concurrent", name, "requests_per_second", form=form)
-
-    columns = [*map(sequential, BATCHES), concurrent]
-    rows = [[results.title(name), *(rate(column(name)) for column in columns)] for name in results.servers]
-    rows.append(["**Peephole to the best other**", *(_best(results, column) for column in columns)])
+    columns: list[tuple[str, str, dict[str, object]]] = [
+        ("sequential", "per_second", {"form": form, "batch": batch, "epochs": "curve"}) for batch in BATCHES
+    ]
+    columns.append(("concurrent", "requests_per_second", {"form": form}))
+    rows = [
+        [results.title(name), *(rate(results.median(scenario, name, key, **what)) for scenario, key, what in columns)]
+        for name in results.servers
+    ]
+    best = [results.to_best_other(scenario, key, **what) for scenario, key, what in columns]
+    rows.append(["**Peephole to the best other**", *(f"{least:.2f}x {results.title(name)}" for least, name in best)])
     header = [FORM_NAMES[form].capitalize(), *(f"{batch:,} a request" for batch in BATCHES)]
     return table([*header, f"{CONNECTIONS} connections, 1 a request"], rows)
 
@@ -121,8 +115,8 @@ def _free_service(results: Results, form: str, batch: int) -> float:
     Validation, batching, the queue and the writing of answers are left out.
     """
     what = {"form": form, "batch": batch, "epochs": "curve"}
-    rivals = [name for name in results.servers if name != "peephole"]
-    best = max(results.median("sequential", name, "per_second", **what) for name in rivals)
+    _, other = results.to_best_other("sequential", "per_second", **what)
+    best = results.median("sequential", other, "per_second", **what)
     bare = results.median("sequential", "bare", "per_second", **what)
     if batch > 1:
         bare = max(bare, results.median("split", "bare", "per_second", batch=batch))
@@ -142,16 +136,15 @@ def _aims(results: Results) -> str:
     for form, form_name in FORM_NAMES.items():
         over = results.difference("sequential", "peephole", "bare", "p50_ms", form=form, batch=1, epochs="curve")
         rows.append(line(f"one as {form_name}: at most 0.8 ms more", f"{over:.2f} ms", met=over <= 0.8))
-    rivals = [name for name in results.servers if name != "peephole"]
     for form, form_name in FORM_NAMES.items():
         for batch in BATCHES:
             what = {"form": form, "batch": batch, "epochs": "curve"}
-            least = min(results.ratio("sequential", "peephole", name, "per_second", **what) for name in rivals)
+            least, _ = results.to_best_other("sequential", "per_second", **what)
             aim = f"{batch:,} as {form_name}: twice the best other server"
             got = f"{least:.2f}x" if least >= 2 else f"{least:.2f}x (free: {_free_service(results, form, batch):.2f}x)"
             rows.append(line(aim, got, met=least >= 2))
     tails = {name: results.pooled("steady", name)["p99_ms"] for name in results.servers}
-    least = min(tails[name] for name in rivals)
+    least = min(tail for name, tail in tails.items() if name != "peephole")
     got = f"{tails['peephole']:.1f} ms against {least:.1f} ms"
     rows.append(line("lower p99 at equal load", got, met=tails["peephole"] < least))
     share = results.median("overload", "peephole", "share_of_peak")
@@ -202,15 +195,15 @@ the load was {machine["load_before"]} before it began; clients and servers share
   objects {load["bytes"]["layers"]:,}. The service's cache of curves is off, so that no answer is remembered. What it
   does learn is the meaning of single layers, as it would in any search.
 - **Turns:** the servers take turns in readings of a second or so, {rounds} rounds, and stand still in between
-  (SIGSTOP): some are busy when nobody asks them anything. Figures are medians over the rounds; ratios are taken within
-  a round. The load generator (`benchmarks/load.py`) is one process for all.
+  (SIGSTOP): some are busy when nobody asks them anything. Figures are medians over the rounds; ratios between servers
+  are taken within a round. The load generator (`benchmarks/load.py`) is one process for all.
 
 ## Aims
 
 {_aims(results)}
 
 "Free" is what a service would reach whose only costs were HTTP (uvicorn, an application that sends the body back) and
-the predictor, in the kindest batches: reading, checking, queueing and writing left out.
+the predictor, in the kindest batches: reading, checking, queueing and writing left out (reckoned from medians).
 
 ## The service and the bare predictor
 

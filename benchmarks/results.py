@@ -30,6 +30,11 @@ class Results:
         mine, theirs = self._rounds(scenario, server, key, **what), self._rounds(scenario, other, key, **what)
         return float(np.median([mine[n] / theirs[n] for n in mine]))
 
+    def to_best_other(self, scenario: str, key: str, **what: object) -> tuple[float, str]:
+        """Return the ratio of the service's rate to that of the server it is the least ahead of, and that server."""
+        rivals = [name for name in self.servers if name != "peephole"]
+        return min((self.ratio(scenario, "peephole", name, key, **what), name) for name in rivals)
+
     def difference(self, scenario: str, server: str, other: str, key: str, **what: object) -> float:
         """Return the median over the rounds of one server's figure less another's."""
         mine, theirs = self._rounds(scenario, server, key, **what), self._rounds(scenario, other, key, **what)

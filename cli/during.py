@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from cli.files import existing
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact
 from model.continuation import ContinuationCard
@@ -65,9 +66,9 @@ def fit_during(
     if card.epochs < 2:
         raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
     prior = out_of_fold(
-        read(data),
+        read(existing(data)),
         card,
-        related=[read(table) for table in pretrain or ()],
+        related=[read(existing(table)) for table in pretrain or ()],
         seed=seed,
         cache=cache,
         on_fit=lambda step: typer.echo(step, err=True),
@@ -88,8 +89,8 @@ def fit_weights(
     """
     hush_exporter()
     task = read_artifact(artifact).card.task
-    rows = [row for row in read(data) if row.task == task]
-    others = other_tasks([read(table) for table in pretrain or ()], task)
+    rows = [row for row in read(existing(data)) if row.task == task]
+    others = other_tasks([read(existing(table)) for table in pretrain or ()], task)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("cross-validating and fitting", total=members_to_fit())

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from cli.files import existing
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
@@ -54,7 +55,7 @@ class Part(StrEnum):
 
 def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
     """Read a table, and say what of it is of no matter."""
-    table = load(observations, code, **options)
+    table = load(existing(observations), code, **options)
     if table.ignored_rows:
         typer.echo(f"{table.ignored_rows} malformed rows of other tasks were ignored", err=True)
     return table

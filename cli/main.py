@@ -8,6 +8,8 @@ import sys
 
 import typer
 
+from cli.files import described
+
 app = typer.Typer(
     name="peephole",
     no_args_is_help=True,
@@ -37,7 +39,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, RuntimeError) as error:
-        typer.secho(f"peephole: {error}", fg="red", err=True)
+        message = described(error) if isinstance(error, OSError) else str(error)
+        typer.secho(f"peephole: {message}", fg="red", err=True)
         sys.exit(1)
 
 

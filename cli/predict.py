@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.table import Table
 
+from cli.files import existing
 from model.architecture import Architecture
 from model.artifact import Card, read_artifact, shipped
 from model.runtime import Curves, Predictor
@@ -20,20 +24,39 @@ _ARCHITECTURES: TypeAdapter[list[Architecture]] = TypeAdapter(list[Architecture]
 File = Annotated[
     Path, typer.Argument(help="JSON: an architecture, a list of them, or a request body; `-` reads standard input.")
 ]
-Task = Annotated[str | None, typer.Option(help="Which shipped predictor; see `peephole predict --list`.")]
+_SHIPPED = ", ".join(folder.name for folder in shipped())
+Task = Annotated[str | None, typer.Option(metavar="NAME", help=f"Which shipped predictor, one of {_SHIPPED}.")]
 Artifact = Annotated[Path | None, typer.Option(help="Folder of another artifact.")]
 Clamp = Annotated[bool, typer.Option(help="Take the outermost bin for channel ratios outside the table.")]
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Return where validation found a mistake, as a JSON Pointer, and what it is."""
+    loc, kind = list(error["loc"]), error["type"]
+    if not loc:
+        return "not an architecture, a list of them, or a request body"
+    if "layers" in loc:
+        place = loc.index("layers") + 2
+        del loc[place : place + 1]  # the layer's type, which is no part of the JSON
+    where = "/" + "/".join(map(str, loc))
+    if kind == "union_tag_invalid":
+        return f"{where}/type: must be one of {error['ctx']['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{where}: a layer is an object with a `type`"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def read_architectures(file: Path) -> list[Architecture]:
     """Read networks from JSON in any of the forms that `File` names.
 
     Raises:
-        ValueError: saying where the JSON is wrong.
+        ValueError: saying what is wrong with the file, or where the JSON is wrong.
     """
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    read = sys.stdin.buffer.read() if str(file) == "-" else existing(file).read_bytes()
     try:
-        content = json.loads(text)
+        content = json.loads(read.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not JSON: not UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{file}: not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     if isinstance(content, dict):
@@ -41,10 +64,12 @@ def read_architectures(file: Path) -> list[Architecture]:
     if isinstance(content, list) and content and all(isinstance(item, dict) and "type" in item for item in content):
         content = [{"layers": content}]
     try:
-        return _ARCHITECTURES.validate_json(json.dumps(content))
+        networks = _ARCHITECTURES.validate_json(json.dumps(content))
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise ValueError(f"{file}: /{'/'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(f"{file}: {_fault(error.errors(include_input=False)[0])}") from error
+    if not networks:
+        raise ValueError(f"{file}: holds no network")
+    return networks
 
 
 def load(task: str | None, artifact: Path | None) -> Predictor:
@@ -74,9 +99,16 @@ def _encode(architectures: list[Architecture], card: Card, *, clamp: bool) -> li
     return encodings
 
 
+def _ranks(final: NDArray[np.float32]) -> list[int]:
+    """Rank as `POST /predict` does: 1 is the best, equals to six decimals share the better rank."""
+    losses = -final.astype(np.float64).round(6)
+    ranks: list[int] = (1 + np.sort(losses).searchsorted(losses)).tolist()
+    return ranks
+
+
 def _records(architectures: list[Architecture], curves: Curves, card: Card) -> list[dict[str, Any]]:
     final = curves.accuracy[:, -1]
-    ranks = (-final).argsort(kind="stable").argsort() + 1
+    ranks = _ranks(final)
     return [
         {
             "id": architecture.id or str(index),
@@ -84,7 +116,7 @@ def _records(architectures: list[Architecture], curves: Curves, card: Card) -> l
             "lower": curves.lower[index].tolist(),
             "upper": curves.upper[index].tolist(),
             "final_accuracy": float(final[index]),
-            "rank": int(ranks[index]),
+            "rank": ranks[index],
             "in_distribution": bool(curves.distance[index] <= card.distance_threshold),
         }
         for index, architecture in enumerate(architectures)

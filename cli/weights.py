@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from cli.files import existing
 from model.artifact import ArtifactError, shipped
-from model.weights import WeightsPredictor, read_weights, read_weights_predictor
+from model.weights import WeightsError, WeightsPredictor, read_weights, read_weights_predictor
 
 
 def _predictor(task: str | None, artifact: Path | None) -> WeightsPredictor:
+    if artifact is not None and not artifact.exists():
+        raise ArtifactError(f"{artifact} does not exist")
     folders = [artifact] if artifact is not None else shipped()
     found = {p.card.task: p for p in map(read_weights_predictor, folders) if p is not None}
     if not found:
@@ -34,7 +37,10 @@ def predict_weights(
     Example: `peephole predict-weights network.safetensors --task mnist-mini`
     """
     predictor = _predictor(task, artifact)
-    got = predictor.predict(read_weights(file.read_bytes()))
+    try:
+        got = predictor.predict(read_weights(existing(file).read_bytes()))
+    except WeightsError as error:
+        raise ValueError(f"{file}: {error}") from error
     level = f"{predictor.card.interval_level:.0%}"
     typer.echo(
         f"{predictor.card.task}: accuracy {got.accuracy:.4f} ({level} interval {got.lower:.4f} to {got.upper:.4f})"

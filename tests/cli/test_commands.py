@@ -4,10 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cli.files import described
+from cli.main import main
+from cli.predict import _ranks
 from model.artifact import shipped
+from service.answer import ranks
+from service.decimals import rounded
+
+ROOT = Path(__file__).parents[2]
 
 TASK = "mnist-mini"
 
@@ -54,7 +63,12 @@ def test_codes_of_encode_have_the_columns_it_names(sampled):
     [
         ("{", "not JSON"),
         ('{"layers": []}', "/0/layers"),
-        ('{"layers": [{"type": "gelu"}]}', "/0/layers/0"),
+        ('{"layers": [{"type": "gelu"}]}', "-: /0/layers/0/type: must be one of 'conv'"),
+        ('{"layers": [{"kernel_size": 3}]}', "/0/layers/0: a layer is an object with a `type`"),
+        ('{"layers": [{"type": "conv"}]}', "-: /0/layers/0/kernel_size: "),
+        ("[]", "-: holds no network"),
+        ('{"architectures": []}', "-: holds no network"),
+        ("3", "-: not an architecture, a list of them, or a request body"),
         (
             '{"layers": [{"type": "conv", "kernel_size": 50, "out_channels": 8}]}',
             "/architectures/0/layers/0/kernel_size",
@@ -66,6 +80,76 @@ def test_bad_input_ends_in_one_line(content, message):
     assert found.returncode == 1
     assert message in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Run a command that is refused, in this process, and return its one line."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["peephole", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        return said.removeprefix("peephole: ").rstrip()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "--task", TASK),
+        ("encode", "--task", TASK),
+        ("train", "--protocol", "mnist-mini", "--out", "unused.parquet"),
+        ("predict-weights", "--task", TASK),
+        ("fit", "--out", "unused", "--observations"),
+        ("evaluate", "--artifact", shipped()[0], "--observations"),
+        ("fit-during", "--artifact", shipped()[0], "--data"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_files_that_cannot_be_read_are_named(command, refused, tmp_path):
+    missing = tmp_path / "missing"
+    assert refused(*command, missing) == f"{missing} does not exist"
+    assert refused(*command, tmp_path) == f"{tmp_path} is a folder; a file is needed"
+
+
+def test_files_of_another_kind_are_named(refused, tmp_path):
+    file = tmp_path / "mine"
+    file.write_bytes(b"\xff\xfe{")
+    assert refused("predict", file, "--task", TASK).startswith(f"{file}: not JSON: not UTF-8 (")
+    assert refused("predict-weights", file, "--task", TASK).startswith(f"{file}: not a safetensors file")
+    missing = tmp_path / "missing"
+    assert refused("predict-weights", file, "--artifact", missing) == f"{missing} does not exist"
+
+
+def test_errors_of_the_system_name_their_file_first():
+    assert described(PermissionError(13, "Permission denied", "mine.json")) == "mine.json: permission denied"
+    assert described(OSError("said already")) == "said already"
+
+
+def test_equal_networks_share_a_rank(sampled):
+    first, second, _ = json.loads(sampled)["architectures"]
+    found = peephole("predict", "-", "--task", TASK, "--json", stdin=json.dumps([first, second, first]))
+    one, other, again = (prediction["rank"] for prediction in json.loads(found.stdout)["predictions"])
+    assert one == again
+    assert (one, other) in {(1, 3), (2, 1)}
+
+
+@pytest.mark.parametrize("final", [[0.5], [0.1, 0.9, 0.9, 0.3], [0.2, 0.2, 0.2], [0.3000001, 0.3000002, 0.31]])
+def test_ranks_are_those_of_the_service(final):
+    final = np.array(final, dtype=np.float32)
+    assert _ranks(final) == ranks(rounded(final).tolist())
+
+
+def test_help_names_the_tasks_that_ship(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    for command in ("predict", "encode", "select"):
+        said = peephole(command, "--help").stdout
+        assert ", ".join(folder.name for folder in shipped()) in said
 
 
 def test_an_unknown_task_lists_the_tasks(sampled):
@@ -107,3 +191,20 @@ def test_too_few_networks_are_refused(tmp_path):
     assert found.returncode == 1
     assert "too few" in found.stderr
     assert not (tmp_path / "few").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage: "),
+        (["missing.parquet", "mine.jsonl"], "missing.parquet is not a file"),
+        (["README.md", "mine.jsonl"], "README.md is not a Parquet table"),
+        (["data/mnist-mini.parquet", "missing/mine.jsonl"], "cannot write missing/mine.jsonl"),
+    ],
+)
+def test_the_example_says_what_it_cannot_do(arguments, message):
+    script = [sys.executable, ROOT / "examples" / "three_fields.py", *arguments]
+    found = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith(message)
+    assert found.stderr.count("\n") == 1
