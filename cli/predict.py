@@ -177,7 +177,7 @@ def serve(
 ) -> None:
     """Start the HTTP service; every other setting is an environment variable (docs/operations.md)."""
     os.environ |= {"HOST": host, "PORT": str(port)}
-    from service.__main__ import main  # noqa: PLC0415 - only this command needs the serving packages
+    from service.start import main  # noqa: PLC0415 - only this command needs the serving packages
 
     raise typer.Exit(main())
 

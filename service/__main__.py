@@ -1,58 +1,11 @@
 """`python -m service`: start the service on HOST and PORT."""
 
+import signal
 import sys
-from ipaddress import ip_address
-
-from pydantic import ValidationError
-
-from service.app import create_app
-from service.logs import configure, log
-from service.server import Server
-from service.settings import Settings
-
-USAGE = 2
-SWITCH_SECONDS = 0.0005
-
-
-def is_public(host: str) -> bool:
-    """Whether others than this machine can reach the address."""
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
-
-
-def _refuse(line: str) -> int:
-    print(f"peephole: {line}", file=sys.stderr)
-    return USAGE
-
-
-def main() -> int:
-    """Serve until told to stop; return the process's exit code."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        fault = error.errors(include_input=False)[0]
-        name = "_".join(str(part) for part in fault["loc"][:1]).upper()
-        return _refuse(f"setting {name if name in {'HOST', 'PORT'} else 'PEEPHOLE_' + name}: {fault['msg']}")
-    try:
-        has_keys = bool(settings.keys())
-    except OSError as error:
-        return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}")
-    except ValueError as error:
-        return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error}")
-    if is_public(settings.host) and not has_keys and not settings.public_without_key:
-        return _refuse(
-            f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "
-            "PEEPHOLE_PUBLIC_WITHOUT_KEY=true to let everybody in"
-        )
-    configure(settings.log_level)
-    sys.setswitchinterval(
-        SWITCH_SECONDS
-    )  # so that reading a large body delays the event loop by less than a millisecond
-    log.info("starting", host=settings.host, port=settings.port)
-    return Server(create_app(settings)).run_to_exit()
-
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGHUP"):  # there is nothing to reload yet; the imports alone take a second
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    from service.start import main
+
     sys.exit(main())

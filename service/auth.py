@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from service.problems import Problem
 
+NEEDED = "A valid key is needed, as Authorization: Bearer KEY or X-API-Key: KEY."
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="peephole"'}
 
 
@@ -33,4 +34,4 @@ class Keys:
             hmac.compare_digest(digest, known) for known in self._digests
         ]  # all of them, so that time tells nothing
         if not any(matches):
-            raise Problem("unauthorized", "A valid key is needed.", headers=CHALLENGE)
+            raise Problem("unauthorized", NEEDED, headers=CHALLENGE)

@@ -154,7 +154,9 @@ class Connection(GuardedProtocol):
             self.transport.abort()
 
     def _hand_over(self) -> None:
-        """Let uvicorn and the application have what arrived."""
+        """Let uvicorn and the application have what arrived, unless the caller has just hung up."""
+        if self.transport.is_closing():
+            return
         arrival = self._let_go()
         if arrival is not None:
             super().data_received(arrival.received)

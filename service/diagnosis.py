@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from pydantic import ValidationError
 
+from model.architecture import Layer
 from model.ulc import CodeError, encode
+from model.ulc import Fault as CodeFault
 from service import faults
 from service.codes import check_row
 from service.envelope import CandidateText
@@ -15,6 +17,7 @@ from service.vocabulary import LAYER, LAYER_TYPES, MAX_TEXT_BYTES, ROW, Vocabula
 
 Path = Sequence[str | int]
 THOROUGH_BYTES = 64 * 1024  # of an architecture: a hundred layers many times over
+CLAMP_HINT = '"out_of_range": "clamp" takes the nearest bin'
 
 
 def of_candidate(text: msgspec.Raw, path: Path) -> list[Fault]:
@@ -60,13 +63,25 @@ def of_layers(candidate: CandidateText, vocabulary: Vocabulary, path: Path, *, c
             found += faults.of(error, (*path, "layers", index), LAYER_TYPES)
     if found:
         return found
+    wrong = _outside_code(layers, vocabulary, clamp=clamp)
+    lasting = set(wrong if clamp else _outside_code(layers, vocabulary, clamp=True))
+    found = [
+        Fault(
+            faults.pointer(*path, "layers", fault.layer, fault.field),
+            "outside-code",
+            fault.message if fault in lasting else f"{fault.message}; {CLAMP_HINT}",
+        )
+        for fault in wrong
+    ]
+    return found or [Fault(faults.pointer(*path, "layers"), "invalid", "not a layer list")]
+
+
+def _outside_code(layers: Sequence[Layer], vocabulary: Vocabulary, *, clamp: bool) -> Sequence[CodeFault]:
     try:
         encode(layers, vocabulary.code, vocabulary.image, clamp=clamp)
     except CodeError as error:
-        return [
-            Fault(faults.pointer(*path, "layers", f.layer, f.field), "outside-code", f.message) for f in error.faults
-        ]
-    return [Fault(faults.pointer(*path, "layers"), "invalid", "not a layer list")]
+        return error.faults
+    return ()
 
 
 def of_codes(candidate: CandidateText, vocabulary: Vocabulary, path: Path) -> list[Fault]:

@@ -58,6 +58,11 @@ def explain(error: BaseException, state: MutableMapping[str, Any]) -> Problem:
     return problem
 
 
+def _is_of_prediction(problem: str, route: str) -> bool:
+    """Whether a refused POST asked for a prediction."""
+    return problem != "method-not-allowed" and route != "unmatched"
+
+
 def account(metrics: Metrics, method: str, route: str, status: int, seconds: float, state: Mapping[str, Any]) -> None:
     """Count and log a request.
 
@@ -76,7 +81,7 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
     gone = state.get("gone", False)
     if method == "POST" and gone:
         metrics.rejected.labels("client_gone").inc()
-    elif method == "POST" and problem is not None:
+    elif method == "POST" and problem is not None and _is_of_prediction(problem, route):
         metrics.rejected.labels(KINDS[problem].reason).inc()
     if route in _QUIET and status < 400:
         return
@@ -95,7 +100,10 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
 
 
 class Edge:
-    """ASGI middleware around the whole application; `direct` are applications by method and path that go first."""
+    """ASGI middleware around the whole application; `direct` are applications by method and path that go first.
+
+    Whatever answers GET answers HEAD.
+    """
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, ledger: Ledger, direct: Mapping[tuple[str, str], ASGIApp]
@@ -114,6 +122,9 @@ class Edge:
         app = self.direct.get((scope["method"], scope["path"]), self.app)
         request_id = choose_id(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
         scope.setdefault("state", {})["request_id"] = request_id
+        inner = scope
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            inner = {**scope, "method": "GET"}
         status = 500
         sent = False
 
@@ -129,7 +140,7 @@ class Edge:
             await send(message)
 
         try:
-            await app(scope, receive, edged_send)
+            await app(inner, receive, edged_send)
         except ClientGoneError:
             status = GONE
             scope["state"]["gone"] = True
@@ -141,7 +152,7 @@ class Edge:
             else:
                 log.error("request_failed", request_id=request_id, exc_info=error)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(inner.get("route"), "path", "unmatched")
             scope["state"]["trace_id"] = trace_id()
             seconds = perf_counter() - started
             self.ledger.enter(account, self.metrics, scope["method"], route, status, seconds, scope["state"])

@@ -19,10 +19,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class CandidateFields(msgspec.Struct, forbid_unknown_fields=True):
-    """One architecture of a request, its layers or codes still one text, which is empty when it is absent.
-
-    Of a key that is given twice the last counts, whatever the first held.
-    """
+    """One architecture of a request, its layers or codes still one text, which is empty when it is absent."""
 
     id: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     in_channels: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
@@ -42,25 +39,39 @@ class CandidateText(msgspec.Struct):
 
 
 def read_candidate(text: msgspec.Raw) -> CandidateText:
-    """Take an architecture apart.
+    """Take an architecture apart; of a name that is given twice the last counts, whatever the first held.
 
     Raises:
         msgspec.MsgspecError: when it does not fit the schema.
     """
-    found = _CANDIDATE.decode(text)
+    try:
+        found = _CANDIDATE.decode(text)
+    except msgspec.ValidationError:
+        fields = _FIELDS.decode(text)
+        if not fields.keys() <= _NAMES:
+            raise
+        found = _CANDIDATE.decode(msgspec.json.encode(fields))  # each name is in it once
     layers, codes = (_ROWS.decode(raw) if bytes(raw) else None for raw in (found.layers, found.codes))
     return CandidateText(found.id, found.in_channels, layers, codes, found.observed)
 
 
 _CANDIDATE = msgspec.json.Decoder(CandidateFields)
+_NAMES = frozenset(CandidateFields.__struct_fields__)
 _ROWS = msgspec.json.Decoder(Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)] | None)
 
 
-def malformed(error: Exception) -> NoReturn:
-    """Raise the 400 for a body that is not JSON."""
-    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    if not isinstance(error, RecursionError | msgspec.DecodeError):
+def malformed(error: Exception, body: bytes | None = None) -> NoReturn:
+    """Raise the 400 for a body, or a part of one, that is not JSON."""
+    if isinstance(error, RecursionError):
+        reason = "nested too deeply"
+    elif not isinstance(error, msgspec.DecodeError):
         reason = "not valid JSON"
+    elif body is not None and not body.strip():
+        reason = "the body is empty; send one JSON object"
+    elif str(error) == "Input data was truncated":
+        reason = "the JSON ends before it is complete"
+    else:
+        reason = str(error)
     raise Problem("malformed-json", reason) from None
 
 
@@ -75,7 +86,7 @@ def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
     except msgspec.ValidationError:
         raise invalid([Fault("", "object-type", "must be a JSON object")]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        malformed(error)
+        malformed(error, body)
 
 
 def read_options(kind: type[Options], fields: dict[str, msgspec.Raw]) -> Options:

@@ -9,12 +9,29 @@ from pydantic_core import ErrorDetails
 from service.problems import MAX_FAULTS, MAX_TEXT, Fault
 
 _PAIRS = frozenset({"kernel_size", "stride"})
+_SHARES = frozenset({"observed", "best", "confidence"})
 _SENTENCES = {
     "union_tag_not_found": "a layer is an object with a `type`",
+    "dict_type": "a layer is an object with a `type`",
     "extra_forbidden": "unknown field",
     "missing": "required",
     "json_invalid": "not valid JSON",
 }
+_VALUES = {
+    "model_type": "must be an object with `layers` or `codes`",
+    "list_type": "must be a list",
+    "too_short": "must hold at least one",
+    "string_type": "must be a string",
+    "string_too_long": "must have at most {max_length} characters",
+    "int_type": "must be an integer",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt:.7g}",
+    "greater_than_equal": "must be at least {ge:.7g}",
+    "less_than": "must be less than {lt:.7g}",
+    "less_than_equal": "must be at most {le:.7g}",
+}
+_TOO_MUCH = frozenset({"less_than", "less_than_equal"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
@@ -31,6 +48,10 @@ def _detail(error: ErrorDetails) -> str:
         return f"must be one of {context.get('expected_tags') or context.get('expected')}"
     if _PAIRS & set(error["loc"]):
         return "must be an integer of at least 1 and at most 1024, or two of them: [height, width]"
+    if error["type"] in _VALUES:
+        sentence = _VALUES[error["type"]].format(**context)
+        is_share = error["type"] in _TOO_MUCH and _SHARES & set(error["loc"])
+        return sentence + ("; divide percent by 100" if is_share else "")
     return error["msg"].removeprefix("Value error, ")[:MAX_TEXT]
 
 

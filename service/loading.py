@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import onnxruntime
 
-from model.artifact import ArtifactError
+from model.artifact import ArtifactError, shipped
 from model.runtime import Provider
 from service import models
 from service.models import Model
 from service.settings import Settings
 
 CUDA = "CUDAExecutionProvider"
+_NO_CUDA = "this ONNX Runtime has no CUDA provider; install the `gpu` extra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,19 @@ def needs_no_gpu(settings: Settings) -> bool:
     """Whether the predictors run on the CPU and nothing else is tried."""
     cpu_only = CUDA not in onnxruntime.get_available_providers()
     return settings.provider == "cpu" or (settings.provider == "auto" and cpu_only)
+
+
+def check(settings: Settings) -> None:
+    """Find what is wrong with where predictors should come from and run, as far as it shows before any is loaded.
+
+    Raises:
+        ArtifactError: one line that names the setting.
+        OSError: when a folder cannot be looked into.
+    """
+    if settings.provider == "cuda" and CUDA not in onnxruntime.get_available_providers():
+        raise ArtifactError(f"PEEPHOLE_PROVIDER=cuda: {_NO_CUDA}")
+    if not (models.folders(settings.models) or (settings.shipped and shipped())):
+        raise ArtifactError(models.none_to_serve(with_shipped=settings.shipped))
 
 
 def load(settings: Settings, threads: int) -> Loaded:
@@ -49,7 +63,7 @@ def load(settings: Settings, threads: int) -> Loaded:
 def _on(provider: Provider, settings: Settings, threads: int) -> dict[str, Model]:
     if provider == "cuda":
         if CUDA not in onnxruntime.get_available_providers():
-            raise ArtifactError("this ONNX Runtime has no CUDA provider; install the `gpu` extra")
+            raise ArtifactError(_NO_CUDA)
         onnxruntime.preload_dlls()
     loaded = models.load(settings.models, with_shipped=settings.shipped, threads=threads, provider=provider)
     if provider == "cuda" and any(model.predictor.provider != CUDA for model in loaded.values()):

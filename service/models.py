@@ -72,14 +72,23 @@ def folders(paths: Sequence[Path]) -> list[Path]:
 
     Raises:
         ArtifactError: when one holds no artifact.
+        OSError: when one cannot be looked into.
     """
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
         inside = [path] if (path / CARD_FILE).exists() else sorted(card.parent for card in path.glob(f"*/{CARD_FILE}"))
         if not inside:
-            raise ArtifactError(f"{path}: no artifact here; expected {CARD_FILE} or folders that hold one")
+            raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no artifact here; expected {CARD_FILE} or folders with one")
         found += inside
     return found
+
+
+def none_to_serve(*, with_shipped: bool) -> str:
+    """Return why there is no predictor at all."""
+    why = "none ships with this installation" if with_shipped else "PEEPHOLE_SHIPPED is false"
+    return f"no predictor to serve: {why} and PEEPHOLE_MODELS names none"
 
 
 def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: Provider) -> dict[str, Model]:
@@ -98,7 +107,7 @@ def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: P
     rest = [(folder, read_artifact(folder)) for folder in shipped()] if with_shipped else []
     chosen = own + [(folder, artifact) for folder, artifact in rest if artifact.card.task not in seen]
     if not chosen:
-        raise ArtifactError("no predictor to serve: none ships with this installation and PEEPHOLE_MODELS names none")
+        raise ArtifactError(none_to_serve(with_shipped=with_shipped))
     models = {}
     for folder, artifact in sorted(chosen, key=lambda pair: pair[1].card.task):
         model = Model(Predictor(artifact, threads=threads, provider=provider), folder)

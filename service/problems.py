@@ -113,7 +113,7 @@ class ClientGoneError(Exception):
 def invalid(faults: Sequence[Fault]) -> Problem:
     """Return the 422 for `faults`; its detail is the first of them."""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Problem("invalid-request", f"{faults[0].pointer or '/'}: {faults[0].detail}{more}", faults=faults)
+    return Problem("invalid-request", f"{faults[0].pointer or 'the body'}: {faults[0].detail}{more}", faults=faults)
 
 
 def request_id(request: Request) -> str:
@@ -137,4 +137,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Exception handler for what Starlette's router and FastAPI raise themselves."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     slug = _STATUSES.get(error.status_code, "bad-request")
-    return Problem(slug, KINDS[slug].advice, headers=error.headers).response(request_id(request))
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # which `edge` answers
+    return await on_problem(request, Problem(slug, KINDS[slug].advice, headers=headers))

@@ -1,12 +1,16 @@
 """Settings: read from the environment once, then passed around; nothing else reads the environment."""
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+PREFIX = "PEEPHOLE_"
+ALIKE = 0.8  # of two names, by difflib: one letter left out of the shortest is
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -14,7 +18,7 @@ MIB = 1024 * KIB
 class Settings(BaseSettings):
     """Everything that can be set. `HOST` and `PORT` carry no prefix, as hosting platforms expect."""
 
-    model_config = SettingsConfigDict(env_prefix="PEEPHOLE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", validation_alias=AliasChoices("host", "HOST"), description="Address to bind.")
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("port", "PORT"), description="Port to bind.")
@@ -91,3 +95,23 @@ class Settings(BaseSettings):
     def limits(self) -> dict[str, int]:
         """Return the limits that every request is held to, as `/info` publishes them."""
         return {name: value for name, value in self.model_dump().items() if name.startswith("max_")}
+
+
+def _named(field: str) -> str:
+    """Return the variable that sets a field, as documented."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[-1]) if isinstance(alias, AliasChoices) else PREFIX + field.upper()
+
+
+def misspelt(environment: Iterable[str] = os.environ) -> dict[str, str]:
+    """Return the variables that look like settings and are none, and what was probably meant."""
+    fields = {field.upper(): field for field in Settings.model_fields}
+    found = {}
+    for variable in environment:
+        name = variable.upper()
+        rest = name.removeprefix(PREFIX)
+        if rest == name or (rest in fields and _named(fields[rest]) == name):
+            continue
+        if close := get_close_matches(rest, fields, n=1, cutoff=ALIKE):
+            found[variable] = _named(fields[close[0]])
+    return found

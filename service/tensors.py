@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.envelope import malformed
-from service.problems import Fault, invalid
+from service.envelope import duplicates, malformed
+from service.problems import MAX_FAULTS, Fault, invalid
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
+MAX_REREAD = 20  # tensors of a request that does not fit the schema at first
 Parameters = dict[str, bool | int | float | str]
 _TYPES = {np.dtype(np.float32): "FP32", np.dtype(np.int64): "INT64"}
 
@@ -45,6 +46,8 @@ class InferText(msgspec.Struct):
 
 
 _INFER = msgspec.json.Decoder(InferText)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _STRINGS = msgspec.json.Decoder(list[str])
 _INTEGERS = msgspec.json.Decoder(list[int])
 
@@ -120,11 +123,26 @@ def _unpack(data: bytes, name: str) -> list[bytes]:
     return elements
 
 
+def _decode_infer(body: bytes) -> InferText:
+    """Decode an inference request; of a name that is given twice the last counts, whatever the first held."""
+    try:
+        return _INFER.decode(body)
+    except msgspec.ValidationError:
+        fields = _FIELDS.decode(body)
+        for name in fields.keys() & {"inputs", "outputs"}:
+            items = _LIST.decode(fields[name])
+            if len(items) > MAX_REREAD:
+                raise
+            fields[name] = msgspec.Raw(msgspec.json.encode(list(map(_FIELDS.decode, items))))
+        return _INFER.decode(msgspec.json.encode(fields))  # each name is in it once
+
+
 def read_infer(body: bytes, header_length: str | None) -> Infer:
     """Take an inference request apart.
 
     Raises:
-        Problem: 400 when it is not JSON, 422 when it is not an inference request or its binary data does not add up.
+        Problem: 400 when it is not JSON, 422 when it is not an inference request, names an input twice or its binary
+            data does not add up.
     """
     length = len(body) if header_length is None else -1
     if header_length is not None and header_length.isascii() and header_length.isdecimal() and len(header_length) < 12:
@@ -132,11 +150,14 @@ def read_infer(body: bytes, header_length: str | None) -> Infer:
     if not 0 <= length <= len(body):
         raise invalid([Fault("", "size", f"{LENGTH_HEADER} is not a length within the body")])
     try:
-        text = _INFER.decode(body[:length])
+        text = _decode_infer(body[:length])
     except msgspec.ValidationError:
         raise invalid([Fault("", "object-type", "must be an inference request with `inputs`")]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        malformed(error)
+        malformed(error, body[:length])
+    if twice := duplicates([tensor.name for tensor in text.inputs]):
+        detail = "an earlier input has this name"
+        raise invalid([Fault(f"/inputs/{index}/name", "duplicate", detail) for index in twice[: MAX_FAULTS + 1]])
     binary = {}
     for tensor in text.inputs:
         size = tensor.parameters.get("binary_data_size")
@@ -147,7 +168,7 @@ def read_infer(body: bytes, header_length: str | None) -> Infer:
         binary[tensor.name] = body[length : length + size]
         length += size
     if length != len(body):
-        raise invalid([Fault("", "size", "the body goes on after the last tensor")])
+        raise invalid([Fault("", "size", "goes on after the last tensor")])
     return Infer(text, binary)
 
 
@@ -160,8 +181,8 @@ def write_outputs(
         Problem: 422 when an output is asked for that does not exist.
     """
     wanted = {one.name: bool(one.parameters.get("binary_data", binary)) for one in asked}
-    for index, name in enumerate(wanted):
-        if name not in tensors:
+    for index, one in enumerate(asked):
+        if one.name not in tensors:
             known = ", ".join(tensors)
             raise invalid([Fault(f"/outputs/{index}/name", "unknown-output", f"the outputs are {known}")])
     outputs: list[dict[str, object]] = []

@@ -32,6 +32,9 @@ OUTPUTS = [
     {"name": "epochs", "datatype": "INT64", "shape": [-1]},
 ]
 
+_NO_ARCHITECTURE = frozenset({"model-type", "json-invalid"})
+_ELEMENT = "must be one of /predict's architectures, as JSON text"
+
 
 class InputTensor(BaseModel):
     """A tensor of one dimension: `architectures` (BYTES, each an architecture as JSON text) or `epochs` (INT64)."""
@@ -151,14 +154,27 @@ def _read(asked: Infer, model: Model, service: Service, deadline: float) -> tupl
     epochs = asked.integers("epochs")
     if epochs is not None and (not epochs or min(epochs) < 1):
         raise invalid([Fault("/epochs", "out-of-range", "must be 1 or more, at least one")])
-    clamp = asked.text.parameters.get("out_of_range") == "clamp"
+    choice = asked.text.parameters.get("out_of_range", "error")
+    if choice not in ("error", "clamp"):
+        raise invalid([Fault("/parameters/out_of_range", "literal-error", "must be one of 'error' or 'clamp'")])
+    clamp = choice == "clamp"
     try:
         max_layers = settings.max_layers
         population = read_population(texts, model.vocabulary, clamp=clamp, max_layers=max_layers, deadline=deadline)
     except RecursionError as error:
         malformed(error)
+    except Problem as problem:
+        if not any(fault.code in _NO_ARCHITECTURE for fault in problem.faults):
+            raise
+        raise invalid([_as_element(fault) for fault in problem.faults]) from None
     check_observed(population, model)
     return population, model.epochs(epochs)
+
+
+def _as_element(fault: Fault) -> Fault:
+    """Say of an element that is no architecture at all what it should have been."""
+    is_one = fault.code not in _NO_ARCHITECTURE or fault.pointer.count("/") > 2
+    return fault if is_one else Fault(fault.pointer, fault.code, _ELEMENT)
 
 
 def _tensors(curves: Curves, epochs: tuple[int, ...]) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,7 +1,7 @@
 """`POST /stop`: will a running network end below the best so far (Baker et al., arXiv 1705.10823, section 4)."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -39,7 +39,7 @@ class StopOptions(BaseModel):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
         0.95, description="Stop a run when the probability that it ends at or below `best` is at least this."
     )
-    out_of_range: str = Field("clamp", pattern="^(error|clamp)$", description="As in /predict.")
+    out_of_range: Literal["error", "clamp"] = Field("clamp", description="As in /predict.")
 
 
 class StopRun(BaseModel):
@@ -107,6 +107,7 @@ class Question:
     alone: bool
 
 
+_NOTHING_SEEN = Fault("/observed", "missing", "required for one run; many runs go into `architectures`")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -136,6 +137,7 @@ async def stop(request: Request, service: ServiceDep) -> Response:
 def _for_one(problem: Problem) -> Problem:
     """Let a problem's pointers start at the run itself."""
     found = [Fault(f.pointer.removeprefix("/architectures/0"), f.code, f.detail) for f in problem.faults]
+    found = [_NOTHING_SEEN if (f.pointer, f.code) == ("/observed", "missing") else f for f in found]
     if problem.slug == "invalid-request":
         return invalid(found)
     problem.faults = found
@@ -150,11 +152,18 @@ def read_question(body: bytes, service: Service, deadline: float) -> Question:
     """
     fields = read_fields(body)
     if "architectures" in fields:
+        if found := [_of_each(name) for name in RUN_FIELDS if name in fields]:
+            raise invalid(found)
         return _read_batch(fields, service, deadline, alone=False)
     try:
         return _read_batch(_as_batch(fields), service, deadline, alone=True)
     except Problem as problem:
         raise _for_one(problem) from None
+
+
+def _of_each(name: str) -> Fault:
+    detail = "describes one run: move it into each of `architectures`, or leave `architectures` out"
+    return Fault(pointer(name), "excluded", detail)
 
 
 def _read_batch(fields: dict[str, msgspec.Raw], service: Service, deadline: float, *, alone: bool) -> Question:

@@ -24,7 +24,7 @@ def run(self, codes, lengths, epochs):
     return plain(self, codes, lengths, epochs)
 model.runtime.Predictor.run = run
 {before}
-from service.__main__ import main
+from service.start import main
 sys.exit(main())
 """
 

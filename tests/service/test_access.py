@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from service.__main__ import is_public, main
-from service.settings import Settings
+from service.settings import Settings, misspelt
+from service.start import is_public, main
 from tests.service.conftest import Serve
 from tests.service.test_errors import problem
 
@@ -112,6 +112,28 @@ def test_a_wrong_setting_is_named(
     line = refusal(monkeypatch, capsys, **{name: value})
     assert name in line
     assert value not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PEEPHOLE_MAX_LAYER", "PEEPHOLE_MAX_LAYERS"),
+        ("PEEPHOLE_API_KEY", "PEEPHOLE_API_KEYS"),
+        ("PEEPHOLE_MODEL", "PEEPHOLE_MODELS"),
+        ("peephole_thread", "PEEPHOLE_THREADS"),
+        ("PEEPHOLE_PORT", "PORT"),
+    ],
+)
+def test_a_misspelt_setting_is_noticed(name: str, meant: str) -> None:
+    """The name that was probably meant is known; nothing is said of what is set right or belongs to others."""
+    assert misspelt([name, "PATH"]) == {name: meant}
+
+
+def test_no_setting_is_taken_for_a_misspelt_one() -> None:
+    """Nor are compose's own variables."""
+    names = [f"PEEPHOLE_{name.upper()}" for name in Settings.model_fields.keys() - {"host", "port", "trace_endpoint"}]
+    assert not misspelt([*names, "HOST", "PORT", "peephole_threads", "PEEPHOLE_CPUS", "PEEPHOLE_MEMORY"])
+    assert not misspelt(["PEEPHOLE_PUBLISH", "PEEPHOLE_BENCH_PORT", "PEEPHOLE_SERVICE_HOST", "POST"])
 
 
 def test_every_setting_is_documented() -> None:

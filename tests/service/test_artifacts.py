@@ -99,9 +99,6 @@ def card_is_a_folder(folder: Path) -> Path:
         external_data,
         other_inputs,
         lower_rank,
-        no_card,
-        name_too_long,
-        points_nowhere,
         card_is_a_folder,
     ],
 )
@@ -117,12 +114,39 @@ def test_a_bad_artifact_refuses_to_start(tmp_path: Path, spoil: Callable[[Path],
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("place", [no_card, name_too_long, points_nowhere, Path])
+def test_a_folder_without_an_artifact_is_a_wrong_setting(tmp_path: Path, place: Callable[[Path], Path]) -> None:
+    """Seen before anything starts: one line that names the setting and the folder, exit code 2."""
+    folder = place(tmp_path / "none")
+    code, output = Live(folder).wait()
+    (line,) = output.splitlines()
+    assert code == 2
+    assert "PEEPHOLE_MODELS" in line
+    assert str(folder) in line
+
+
+def test_no_folder_at_all_is_a_wrong_setting() -> None:
+    """With the shipped predictors left out, the reason is that they are."""
+    code, output = Live(None).wait()
+    (line,) = output.splitlines()
+    assert code == 2
+    assert "PEEPHOLE_SHIPPED is false and PEEPHOLE_MODELS names none" in line
+
+
 def test_cuda_without_a_gpu_refuses_to_start(tiny: Path) -> None:
-    """`cuda` fails with one clear line."""
+    """`cuda` fails with one clear line, at once where this ONNX Runtime could never use a GPU."""
     live = Live(tiny, PEEPHOLE_PROVIDER="cuda", CUDA_VISIBLE_DEVICES="")
     code, output = live.wait()
-    assert code != 0
-    assert "PEEPHOLE_PROVIDER=cuda" in output
+    assert code == (70 if loading.CUDA in loading.onnxruntime.get_available_providers() else 2)
+    assert len([line for line in output.splitlines() if "PEEPHOLE_PROVIDER=cuda" in line]) == 1
+
+
+def test_a_taken_port_ends_the_start(tiny: Path) -> None:
+    """With uvicorn's exit code for it, as documented."""
+    with running(tiny) as first:
+        code, output = Live(tiny, PORT=str(first.port)).wait()
+    assert code == 3
+    assert "address already in use" in output
 
 
 @pytest.mark.parametrize("has_cuda", [False, True], ids=["built-for-cpu", "built-for-cuda"])

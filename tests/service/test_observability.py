@@ -33,6 +33,36 @@ def test_log_lines_are_json_with_ids_sizes_and_stage_times(tiny: Path) -> None:
     assert key not in live.printed
 
 
+def test_the_log_names_the_problem_of_what_matches_no_route(tiny: Path) -> None:
+    """As the answer does; predictions are not counted as refused for it. A misspelt setting is in the log as well."""
+    with running(tiny, PEEPHOLE_MAX_LAYER="3") as live:
+        assert httpx2.get(live.url + "/nope").status_code == 404
+        assert httpx2.post(live.url + "/nope").status_code == 404
+        assert httpx2.post(live.url + "/info").status_code == 405
+        assert 'predictor_rejected_total{reason="invalid"} 0.0' in httpx2.get(live.url + "/metrics").text
+        live.wait_printed('"status":405')
+    lines = [json.loads(line) for line in live.printed.splitlines()]
+    problems = [line["problem"] for line in lines if line["event"] == "request"]
+    assert problems == ["not-found", "not-found", "method-not-allowed"]
+    (warning,) = [line for line in lines if line["level"] == "warning"]
+    assert (warning["name"], warning["did_you_mean"]) == ("PEEPHOLE_MAX_LAYER", "PEEPHOLE_MAX_LAYERS")
+
+
+def test_whatever_answers_get_answers_head(tiny: Path) -> None:
+    """With the same headers and no body; some health checkers ask so."""
+    with running(tiny) as live:
+        for path in ("/livez", "/readyz", "/healthz", "/info", "/metrics", "/v2/health/ready", "/docs", "/nope"):
+            got = httpx2.get(live.url + path)
+            asked = httpx2.head(live.url + path)
+            assert asked.status_code == got.status_code
+            assert asked.headers["content-type"] == got.headers["content-type"]
+            assert int(asked.headers["content-length"]) > 0
+            assert not asked.content
+        assert httpx2.head(live.url + "/predict").headers["allow"] == "POST"
+        text = httpx2.get(live.url + "/metrics").text
+    assert 'http_requests_total{method="HEAD",route="/livez",status="2xx"} 1.0' in text
+
+
 def test_traces_go_to_the_collector(tiny: Path) -> None:
     """With an OTLP endpoint configured a request's span is exported, and its trace id is in the log."""
     arrived = threading.Event()

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from service.server import settle_heap
-from tests.service.live import running
+from tests.service.live import Live, running
 
 IMPATIENT = "import service.server; service.server.FROZEN_SECONDS = 2"
 FREEZE_COUNT = "import gc; print('frozen:', gc.get_freeze_count(), flush=True)"
@@ -48,6 +48,19 @@ def test_a_ready_server_has_settled_its_heap(tiny: Path) -> None:
         before, *_, after = map(int, re.findall(r"frozen: (\d+)", live.output()))
     assert before == 0, "the warm-up comes first"
     assert after > 10_000
+
+
+def test_a_reload_asked_for_before_there_is_anything_to_reload_does_no_harm(tiny: Path) -> None:
+    live = Live(tiny)
+    try:
+        for _ in range(30):
+            time.sleep(0.1)
+            live.signal(signal.SIGHUP)
+        live.wait_ready()
+        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
+    finally:
+        live.process.kill()
+        live.wait()
 
 
 def test_a_frozen_event_loop_ends_the_process(tiny: Path) -> None:
