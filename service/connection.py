@@ -56,6 +56,9 @@ class Connection(GuardedProtocol):
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         data = data[skipped:]
+        if skipped and not self._to_skip:
+            self._stop_clock()
+            self._keep_alive()
         if self._is_asked:
             self._early += data
             self.flow.pause_reading()
@@ -135,6 +138,8 @@ class Connection(GuardedProtocol):
             except Problem as problem:
                 self._to_skip = arrival.size - arrival.got
                 self.reply(self.express.refusal(arrival, problem))
+                if self._to_skip:
+                    self._start_clock(self.body_seconds, self.transport.close)
                 return
         if not is_simple or arrival.size > LARGE_BYTES:  # uvicorn reads large bodies piece by piece
             self._hand_over()

@@ -68,6 +68,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Stop the clocks."""
         self._stop_clock()
         self.transport.end()
+        if self._running is not None and self._is_answering():  # uvicorn tells the last one alone
+            self._break_off(self._running)
         if self._write_timer is not None:
             self._write_timer.cancel()
         super().connection_lost(exc)
@@ -84,10 +86,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_bytes = 0 if self._has_advanced else self._header_bytes + len(data)
         if self._header_bytes > MAX_HEADER_BYTES and not self._is_faulty:
             self._give_up("headers-too-large")
-        elif not self._is_in_message and not self._is_answering() and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        elif not self._is_in_message and not self._is_answering():
+            self._keep_alive()
 
     def on_message_begin(self) -> None:
         """Start counting a request's headers."""
@@ -110,8 +110,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = "headers-too-large"
             raise ValueError(self._fault)  # which ends the parsing
         if not self._is_upgrading():
+            super().on_headers_complete()  # which may find fault with the target
             self._is_in_head = False
-            super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
         """Notice a piece of a chunked body, or its end."""
@@ -138,7 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, say what was wrong with the last, or wait for the rest of a refused body."""
         super().on_response_complete()
-        if self._is_answering():
+        if self._is_answering() or self.transport.is_closing():
             return
         if self._is_faulty:
             self._refuse(self._fault)
@@ -167,31 +167,33 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         """Parse what arrived, requests that offer another protocol as if they did not."""
-        left = memoryview(data)
-        while True:
-            try:
-                self.parser.feed_data(left)
-            except httptools.HttpParserUpgrade as upgrade:
-                if self.parser.get_method() == b"CONNECT":
-                    self._give_up(self._fault)
-                    return
-                self._withdraw_offer()
-                left = left[upgrade.args[0] :]
-            except httptools.HttpParserError:
-                self._give_up(self._fault)
-                return
-            else:
-                return
+        parts = [memoryview(data)]
+        try:
+            while parts:
+                part = parts.pop()
+                try:
+                    self.parser.feed_data(part)
+                except httptools.HttpParserUpgrade as upgrade:
+                    if self.parser.get_method() == b"CONNECT":
+                        raise httptools.HttpParserInvalidMethodError from None
+                    parts += part[upgrade.args[0] :], memoryview(self._without_offer())
+                    self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        except httptools.HttpParserError:
+            self._give_up(self._fault)
 
-    def _withdraw_offer(self) -> None:
-        """Begin a request anew, without the header that keeps the parser from its body and from all that follows."""
+    def _without_offer(self) -> bytes:
+        """Return a request's head but for the header that keeps the parser from its body and from all that follows."""
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
         for name, value in self.headers:
             if name != b"upgrade":
                 head += name, b": ", value, b"\r\n"
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        self.parser.feed_data(b"".join([*head, b"\r\n"]))
+        return b"".join([*head, b"\r\n"])
+
+    def _keep_alive(self) -> None:
+        """Start the time anew that a connection may rest."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _is_upgrading(self) -> bool:
         return self.parser.should_upgrade()
@@ -214,7 +216,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _on_late_headers(self) -> None:
         self._clock = None
-        if not self.transport.is_closing():
+        if self.flow.read_paused:  # they may be here, and wait for an answer to be written
+            self._start_clock(self.header_seconds, self._on_late_headers)
+        elif not self.transport.is_closing():
             self._give_up("headers-timeout")
 
     def _give_up(self, slug: str) -> None:
@@ -225,15 +229,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if mine is not None and self.pipeline and self.pipeline[0][0] is mine:
             self.pipeline.popleft()
         elif mine is not None and mine is self._running:
+            self._break_off(mine)
             if mine.response_started:
                 self.transport.linger()
-                return
-            mine.disconnected = True
-            mine.message_event.set()
-            self._refuse(slug)
+            else:
+                self._refuse(slug)
             return
         if not self._is_answering():
             self._refuse(slug)
+
+    def _break_off(self, cycle: RequestResponseCycle) -> None:
+        """Let the application know that nobody waits for an answer, or for the rest of it."""
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def _look_again(self) -> None:
         self._write_timer = self.loop.call_later(self.write_seconds / LOOKS, self._on_look)

@@ -27,6 +27,7 @@ from service.watchdog import Watchdog
 
 FAILED = 70  # EX_SOFTWARE
 LEAST_DRAIN_SECONDS = 0.5
+REST_OF_BODY_SECONDS = 5.0  # for those who were refused in the middle of a request
 LATECOMER_SECONDS = 0.1  # who connected just before the listener closed is refused with 503, not with a reset
 FAILURE_SECONDS = 2.0  # for those who wait to hear that they will not be answered
 REST_SECONDS = 1  # after the wait, for answers on their way; then whoever still waits gets a 503
@@ -211,7 +212,10 @@ class Server(uvicorn.Server):
         """Wait for the requests in flight; new ones are refused with 503 meanwhile, on connections that then close."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while loop.time() - began < LEAST_DRAIN_SECONDS or (self._is_busy() and loop.time() - began < most_seconds):
+        while (waited := loop.time() - began) < most_seconds or waited < LEAST_DRAIN_SECONDS:
+            is_told = waited >= REST_OF_BODY_SECONDS or not self._is_hearing()
+            if waited >= LEAST_DRAIN_SECONDS and is_told and not self._is_busy():
+                break
             await asyncio.sleep(0.02)
         for server in self.servers:
             server.close()
@@ -219,8 +223,11 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _is_busy(self) -> bool:
-        """Whether a prediction is in flight, an answer not with its caller yet, or a caller not done with sending."""
-        connections = (one.transport for one in self.server_state.connections)
-        return bool(self.service.inflight) or any(
-            one.get_write_buffer_size() or getattr(one, "is_lingering", False) for one in connections
-        )
+        """Whether a prediction is in flight, or an answer not with its caller yet."""
+        connections = self.server_state.connections
+        return bool(self.service.inflight) or any(one.transport.get_write_buffer_size() for one in connections)
+
+    def _is_hearing(self) -> bool:
+        """Whether somebody who was refused still sends."""
+        connections = self.server_state.connections
+        return any(isinstance(one, GuardedProtocol) and one.transport.is_lingering for one in connections)

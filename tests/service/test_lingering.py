@@ -1,9 +1,11 @@
 """Who is refused in the middle of a request, or behind others in one packet, gets his answer; nobody stays for ever."""
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -126,18 +128,79 @@ def test_a_packet_full_of_offers_is_answered(live: Live) -> None:
         (b"BAD\r\n\r\n", b"400"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
         (b"GET /livez HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"GET http://host HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET http://host HTTP/1.1\r\nHost: x\r\n" + OFFER + b"\r\n", b"400"),
+        (b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n" + OFFER + b"\r\n", b"400"),
     ],
-    ids=["no request", "a broken body", "a long head"],
+    ids=["no request", "a broken body", "a long head", "a target without a path", "and an offer", "an unknown coding"],
 )
 def test_what_is_wrong_with_a_request_is_said_after_the_answers_before_it(
     live: Live, faulty: bytes, status: bytes
 ) -> None:
-    known = live.output().count("request_failed")
+    known = live.output().count("Traceback")
     for good in (REQUEST, REQUEST * 3, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
         with connect(live) as caller:
             caller.sendall(good + faulty)
             assert statuses(everything(caller)) == [b"200"] * max(1, good.count(b"POST")) + [status]
-    assert live.output().count("request_failed") == known
+    with connect(live) as caller:
+        caller.sendall(REQUEST)
+        assert caller.recv(12) == b"HTTP/1.1 200"
+        time.sleep(0.1)
+        caller.sendall(faulty)
+        assert everything(caller).count(b"HTTP/1.1 " + status) == 1
+    assert live.output().count("Traceback") == known
+
+
+def test_who_hangs_up_on_a_pipeline_is_no_error(tiny: Path) -> None:
+    with running(tiny, "time.sleep(0.3)") as live:
+        for _ in range(3):
+            with connect(live) as gone:
+                gone.sendall(REQUEST * 2 + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                time.sleep(0.1)
+        time.sleep(1)
+        assert "Traceback" not in live.output()
+        assert '"level":"error"' not in live.output()
+
+
+def test_a_head_that_waits_for_an_answer_is_not_late(tiny: Path) -> None:
+    """While requests before it are answered the service does not read, and the clock does not count."""
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    slow = running(tiny, "time.sleep(1)", PEEPHOLE_HEADER_SECONDS="0.3", PEEPHOLE_CACHE_ENTRIES="0")
+    with slow as live, connect(live) as caller:
+        caller.sendall(chunked)
+        time.sleep(0.2)
+        caller.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.1)
+        caller.sendall(b"Connection: close\r\n\r\n")
+        assert statuses(everything(caller)) == [b"200"] * 3
+
+
+def test_a_faulty_request_behind_a_refusal_that_closes_is_no_error(tiny: Path) -> None:
+    with running(tiny) as live, connect(live) as caller, connect(live) as slow:
+        slow.sendall(REQUEST[:-5])
+        time.sleep(0.2)
+        live.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        caller.sendall(REQUEST + HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+        assert statuses(everything(caller)) == [b"503"]
+        slow.sendall(REQUEST[-5:])
+        code, output = live.wait()
+    assert code == 0
+    assert "Traceback" not in output
+
+
+def test_who_goes_on_sending_does_not_hold_up_the_end(tiny: Path) -> None:
+    with running(tiny) as live, connect(live) as dripping:
+        dripping.sendall(PLAIN + b"Connection: close\r\nContent-Length: 1000\r\n\r\n")
+        assert dripping.recv(12) == b"HTTP/1.1 415"
+        began = time.monotonic()
+        live.signal(signal.SIGTERM)
+        while live.process.poll() is None and time.monotonic() - began < 20:
+            with suppress(OSError):
+                dripping.sendall(b" ")
+            time.sleep(0.3)
+        assert live.process.poll() == 0
+        assert time.monotonic() - began < 10
 
 
 def test_who_stops_in_the_middle_of_a_head_hears_so_after_the_answer_before(live: Live) -> None:
