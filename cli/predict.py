@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.table import Table
 
 from cli.files import existing
+from model.accuracies import ranks, rounded
 from model.architecture import Architecture
 from model.artifact import Card, read_artifact, shipped
 from model.runtime import Curves, Predictor
@@ -99,16 +98,9 @@ def _encode(architectures: list[Architecture], card: Card, *, clamp: bool) -> li
     return encodings
 
 
-def _ranks(final: NDArray[np.float32]) -> list[int]:
-    """Rank as `POST /predict` does: 1 is the best, equals to six decimals share the better rank."""
-    losses = -final.astype(np.float64).round(6)
-    ranks: list[int] = (1 + np.sort(losses).searchsorted(losses)).tolist()
-    return ranks
-
-
 def _records(architectures: list[Architecture], curves: Curves, card: Card) -> list[dict[str, Any]]:
     final = curves.accuracy[:, -1]
-    ranks = _ranks(final)
+    places = ranks(rounded(final).tolist())
     return [
         {
             "id": architecture.id or str(index),
@@ -116,7 +108,7 @@ def _records(architectures: list[Architecture], curves: Curves, card: Card) -> l
             "lower": curves.lower[index].tolist(),
             "upper": curves.upper[index].tolist(),
             "final_accuracy": float(final[index]),
-            "rank": ranks[index],
+            "rank": places[index],
             "in_distribution": bool(curves.distance[index] <= card.distance_threshold),
         }
         for index, architecture in enumerate(architectures)

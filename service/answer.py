@@ -6,18 +6,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from model.accuracies import ranks, rounded
 from model.artifact import Card
 from model.runtime import Curves
-from service.decimals import lists, rounded
+from service.decimals import lists
 from service.population import Population
-
-
-def ranks(final: Sequence[float]) -> list[int]:
-    """Rank final accuracies: 1 is the best, equals share the better rank."""
-    places: dict[float, int] = {}
-    for place, one in enumerate(sorted(final, reverse=True), 1):
-        places.setdefault(one, place)
-    return [places[one] for one in final]
 
 
 def render(request_id: str, card: Card, epochs: Sequence[int], population: Population, curves: Curves) -> bytes:

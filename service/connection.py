@@ -51,7 +51,7 @@ class Connection(GuardedProtocol):
     def data_received(self, data: bytes) -> None:
         """Take the short way, or uvicorn's."""
         if self.transport.is_lingering:
-            self.transport.discard(len(data))
+            super().data_received(data)
             return
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
@@ -124,10 +124,8 @@ class Connection(GuardedProtocol):
 
     def _is_at_rest(self) -> bool:
         """Whether everything that uvicorn has seen is answered, and the answers taken."""
-        is_answered = self.cycle is None or self.cycle.response_complete
-        return (
-            not self._is_in_message and is_answered and not self.flow.write_paused and not self.transport.is_closing()
-        )
+        is_busy = self._is_in_message or self._is_answering() or self.flow.write_paused
+        return not is_busy and not self.transport.is_closing()
 
     def _take(self, arrival: Arrival, data: bytes) -> None:
         """Take in a piece of a request; let it be answered once it is complete, or refused as soon as its head is."""

@@ -6,18 +6,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-DECIMALS = 6
+from model.accuracies import DECIMALS, rounded
+
 FEW = 8  # lists that JSON's own encoder writes as fast
 _HALF = 1000
 _BEFORE = np.array([f"{half / _HALF:.3f}".encode() for half in range(_HALF + 1)])  # "0.000" to "1.000"
 _AFTER = np.array([f"{half:03d},".encode() for half in range(_HALF)])
 _NUMBER = np.dtype([("before", _BEFORE.dtype), ("after", _AFTER.dtype)])
 _END = ord("]")
-
-
-def rounded(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Round to `DECIMALS`."""
-    return values.astype(np.float64).round(DECIMALS)
 
 
 def lists(values: NDArray[np.floating], width: int) -> list[Any]:

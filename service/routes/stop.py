@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
+from model.accuracies import rounded
 from model.architecture import Width
 from model.continuation import Continued
 from service.admission import admitted
@@ -26,7 +27,6 @@ from service.service import Service, ServiceDep
 
 router = APIRouter(tags=["prediction"])
 RUN_FIELDS = ("id", "observed", "layers", "codes", "in_channels")
-DECIMALS = 6
 
 
 class StopOptions(BaseModel):
@@ -235,7 +235,7 @@ async def _answer(request: Request, service: Service, asked: Question) -> bytes:
 
 def _render(request_id: str, asked: Question, continued: Continued) -> bytes:
     columns = (continued.below, continued.accuracy[:, -1], continued.lower[:, -1], continued.upper[:, -1])
-    rows = np.stack(columns, axis=1).astype(np.float64).round(DECIMALS).tolist()
+    rows = rounded(np.stack(columns, axis=1)).tolist()
     verdicts = [
         {
             "id": name,

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from model.accuracies import DECIMALS
 from model.weights import WeightsError, WeightsPrediction, read_weights
 from service.admission import admitted
 from service.aside import aside
@@ -14,7 +15,6 @@ from service.service import Service, ServiceDep
 
 router = APIRouter(tags=["prediction"])
 TYPES = {"application/octet-stream", "application/safetensors", "application/vnd.safetensors"}
-DECIMALS = 6
 
 
 class WeightsAnswer(BaseModel):

@@ -6,15 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cli.files import described
 from cli.main import main
-from cli.predict import _ranks
 from model.artifact import shipped
-from service.answer import ranks
-from service.decimals import rounded
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,10 +135,15 @@ def test_equal_networks_share_a_rank(sampled):
     assert (one, other) in {(1, 3), (2, 1)}
 
 
-@pytest.mark.parametrize("final", [[0.5], [0.1, 0.9, 0.9, 0.3], [0.2, 0.2, 0.2], [0.3000001, 0.3000002, 0.31]])
-def test_ranks_are_those_of_the_service(final):
-    final = np.array(final, dtype=np.float32)
-    assert _ranks(final) == ranks(rounded(final).tolist())
+def test_equals_share_the_better_rank(tmp_path):
+    """As in the service."""
+    conv = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"}]
+    file = tmp_path / "three.json"
+    file.write_text(json.dumps([{"layers": layers} for layers in (conv * 4, conv, conv * 4)]))
+    found = peephole("predict", file, "--task", TASK, "--json")
+    first, other, again = (one["rank"] for one in json.loads(found.stdout)["predictions"])
+    assert first == again
+    assert {first, other} in ({1, 3}, {1, 2})
 
 
 def test_help_names_the_tasks_that_ship(monkeypatch):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from service.decimals import DECIMALS, FEW, lists
+from model.accuracies import DECIMALS
+from service.decimals import FEW, lists
 
 
 def read(values: np.ndarray, width: int) -> list[list[float]]:
