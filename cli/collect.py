@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -63,6 +64,20 @@ def sample(
 Out = Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")]
+
+
+def _device(name: str) -> str:
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch was built without CUDA
+        raise typer.BadParameter(f"{name!r}: {str(error).splitlines()[0]}") from None
+    return name
+
+
+Device = Annotated[
+    str,
+    typer.Option(parser=_device, metavar="NAME", help="Where networks are trained: cpu, cuda, cuda:1."),
+]
 TimeLimit = Annotated[
     float, typer.Option(parser=parse_duration, metavar="90m", help="Stop after this long: 90m, 2h, 45s.")
 ]
@@ -107,6 +122,7 @@ def collect(
         typer.Option("--held-out", help="Count and train only networks of the test split: its noise ceiling."),
     ] = False,
     workers: Workers = None,
+    device: Device = "cpu",
     time_limit: TimeLimit = float("inf"),
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster instead: host:6379, or auto on one.")
@@ -117,9 +133,12 @@ def collect(
     Finished networks are on disk at once (JSON Lines beside the table, folded into it now and then and at the end), so
     that a kill loses at most the networks in flight. Run the same command again to go on.
 
+    With `--device cuda` the processes share one GPU. NVIDIA's multi-process service, `nvidia-cuda-mps-control -d`
+    before it, lets their networks run at the same time instead of in turns.
+
     Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
     """
-    collector = partial(collect_networks, workers=workers) if ray is None else _on_cluster(ray)
+    collector = partial(collect_networks, workers=workers, device=device) if ray is None else _on_cluster(ray)
     jobs = plan(protocol, networks, seeds, only_held_out=only_held_out)
     _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
 
@@ -130,6 +149,7 @@ def train(
     out: Out,
     seeds: Seeds = 1,
     workers: Workers = None,
+    device: Device = "cpu",
     time_limit: TimeLimit = float("inf"),
 ) -> None:
     """Train networks of your own, or those that were selected, and record their learning curves.
@@ -146,7 +166,7 @@ def train(
                 f"{protocol.in_channels}"
             )
     jobs = [Job(architecture_id(one.layers), one.layers, seed) for one in networks for seed in range(seeds)]
-    _measure(partial(collect_networks, workers=workers, time_limit=time_limit), protocol, out, jobs)
+    _measure(partial(collect_networks, workers=workers, device=device, time_limit=time_limit), protocol, out, jobs)
 
 
 def register(app: typer.Typer) -> None:

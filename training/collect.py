@@ -88,13 +88,13 @@ def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> lis
 _images: tuple[datasets.Images, datasets.Images]
 
 
-def _start_worker(protocol: Protocol) -> None:
+def _start_worker(protocol: Protocol, device: str) -> None:
     global _images  # noqa: PLW0603 - each worker process loads the images once
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # sigmoid stacks are several times slower on denormals
     train, validation = datasets.load(protocol)
     _images = tuple(  # type: ignore[assignment]
-        datasets.Images(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+        datasets.Images(part.images.to(device, memory_format=torch.channels_last), part.labels.to(device))
         for part in (train, validation)
     )
 
@@ -112,6 +112,7 @@ def collect(
     jobs: Sequence[Job],
     *,
     workers: int | None = None,
+    device: str = "cpu",
     time_limit: float = float("inf"),
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_row: Callable[[Observation], None] = lambda row: None,
@@ -122,7 +123,8 @@ def collect(
         protocol: the training recipe.
         out: the Parquet table; rows it already has are not measured again.
         jobs: which networks, under which seeds.
-        workers: processes, one thread each; all cores by default.
+        workers: processes, one thread each; all cores by default. They share a GPU: one small network leaves it idle.
+        device: where they train: `cpu`, `cuda`, `cuda:1`.
         time_limit: seconds after which networks in flight are given up.
         on_start: called with the number of runs already measured and the total.
         on_row: called with each new row, after it is on disk.
@@ -141,7 +143,7 @@ def collect(
     queue = iter(missing)
     last_fold = time.monotonic()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(protocol,)) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(protocol, device)) as pool:
         pending: set[Future[Observation | None]] = set()
         try:
             while True:

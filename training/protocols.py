@@ -66,8 +66,24 @@ PROTOCOLS = {
     for protocol in (
         Protocol("mnist", "mnist", 1, 28, 16, 60_000, 10_000, 200, 128, 0.1, (80, 160)),
         Protocol("cifar10", "cifar10", 3, 32, 16, 50_000, 10_000, 180, 128, 0.1, (60, 120)),
-        Protocol("mnist-short", "mnist", 1, 28, 16, 60_000, 10_000, 12, 128, 0.1, (6, 9), clip=1.0),
-        Protocol("cifar10-short", "cifar10", 3, 32, 16, 50_000, 10_000, 24, 128, 0.1, (12, 18), clip=1.0),
+        Protocol(
+            "mnist-short", "mnist", 1, 28, 16, 60_000, 10_000, 12, 128, 0.1, (6, 9), clip=1.0, max_flops=320_000_000
+        ),
+        Protocol(
+            "cifar10-short",
+            "cifar10",
+            3,
+            32,
+            16,
+            50_000,
+            10_000,
+            24,
+            128,
+            0.1,
+            (12, 18),
+            clip=1.0,
+            max_flops=192_000_000,
+        ),
         Protocol("mnist-mini", "mnist", 1, 14, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=20_000_000),
         Protocol(
             "cifar10-mini", "cifar10", 3, 16, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=12_000_000

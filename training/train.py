@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from model.architecture import Layer
 from model.shapes import cost
@@ -18,6 +17,7 @@ from training.cnn import build
 from training.datasets import Images
 from training.observations import Observation
 from training.protocols import Protocol
+from training.steps import EagerStep, Step, fastest
 from training.weight_stats import weight_statistics
 
 CHANCE_SIGMAS = 5.0
@@ -30,9 +30,9 @@ class OutOfTimeError(Exception):
 @dataclass(frozen=True)
 class _Run:
     network: nn.Sequential
-    train: Images
-    validation: Images
-    protocol: Protocol
+    step: Step
+    total: torch.Tensor
+    batch_size: int
     deadline: float
 
 
@@ -51,27 +51,21 @@ def device_name(device: str) -> str:
 def measure_accuracy(network: nn.Module, validation: Images, batch_size: int = 500) -> float:
     """Return the share of validation images classified correctly."""
     network.eval()
-    right = 0
+    right = torch.zeros((), dtype=torch.int64, device=validation.labels.device)
     for images, labels in zip(validation.images.split(batch_size), validation.labels.split(batch_size), strict=True):
-        right += int((network(images).argmax(1) == labels).sum())
-    return right / len(validation.labels)
+        right += (network(images).argmax(1) == labels).sum()
+    return int(right) / len(validation.labels)
 
 
-def _train_epoch(run: _Run, optimizer: torch.optim.SGD, order: torch.Tensor) -> float:
-    """Return the mean training loss of one pass, or NaN as soon as the loss stops being finite."""
+def _train_epoch(run: _Run, order: torch.Tensor) -> float:
+    """Return the mean training loss of one pass over the images in that order."""
     run.network.train()
-    total = torch.zeros((), device=run.train.images.device)
-    for chosen in order.split(run.protocol.batch_size):
+    run.total.zero_()
+    for chosen in order.split(run.batch_size):
         if time.time() > run.deadline:
             raise OutOfTimeError
-        loss = F.cross_entropy(run.network(run.train.images[chosen]), run.train.labels[chosen])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if run.protocol.clip is not None:
-            nn.utils.clip_grad_norm_(run.network.parameters(), run.protocol.clip)
-        optimizer.step()
-        total += loss.detach() * len(chosen)
-    return float(total) / len(order)
+        run.step(chosen)
+    return float(run.total) / len(order)
 
 
 def is_chance(accuracy: float, labels: torch.Tensor) -> bool:
@@ -110,7 +104,8 @@ def train_network(
     optimizer = torch.optim.SGD(
         network.parameters(), protocol.learning_rate, protocol.momentum, weight_decay=protocol.weight_decay
     )
-    run = _Run(network, train, validation, protocol, deadline)
+    step = EagerStep(network, train, optimizer, protocol.clip)
+    run = _Run(network, fastest(step, protocol.batch_size), step.total, protocol.batch_size, deadline)
     accuracy: list[float] = []
     losses: list[float] = []
     statistics: dict[str, dict[str, list[float]]] = {}
@@ -118,7 +113,7 @@ def train_network(
         for group in optimizer.param_groups:
             group["lr"] = protocol.learning_rate_at(epoch)
         order = torch.randperm(len(train.labels), generator=orders).to(train.images.device)
-        loss = _train_epoch(run, optimizer, order)
+        loss = _train_epoch(run, order)
         if loss != loss:  # noqa: PLR0124 - NaN
             break
         losses.append(loss)
