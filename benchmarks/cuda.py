@@ -148,7 +148,7 @@ def paper_predictor() -> PaperPredictor:
 
 
 def measure(artifact: Path, *, gpu: bool, seconds: float) -> dict[str, Any]:
-    """Return the tables of both predictors.
+    """Print and return the tables of both predictors.
 
     Raises:
         NoGpuError: when there should be a GPU and there is none.
@@ -172,22 +172,22 @@ def measure(artifact: Path, *, gpu: bool, seconds: float) -> dict[str, Any]:
                 calls["pytorch eager"] = by_torch(module)
                 calls["pytorch compiled"] = by_torch(torch.compile(module, dynamic=True))
         found[name] = {"strict_refusal": refusal, "rows": table(calls, *inputs[name], seconds)}
+        show(name, found[name])
     return found
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print the tables."""
-    for name, result in found.items():
-        if result["strict_refusal"]:
-            print(f"{name}: some nodes stay on the CPU: {result['strict_refusal']}")
-        for row in result["rows"]:
-            times = "  ".join(f"{runner} {ms:9.3f} ms" for runner, ms in row["ms"].items())
-            worst = max(row["difference"].values())
-            print(f"{name:16} {row['networks']:5} networks  {row['epochs']:6} {times}  difference {worst:.1e}")
+def show(name: str, result: dict[str, Any]) -> None:
+    """Print the table of a predictor."""
+    if result["strict_refusal"]:
+        print(f"{name}: some nodes stay on the CPU: {result['strict_refusal']}")
+    for row in result["rows"]:
+        times = "  ".join(f"{runner} {ms:9.3f} ms" for runner, ms in row["ms"].items())
+        worst = max(row["difference"].values())
+        print(f"{name:16} {row['networks']:5} networks  {row['epochs']:6} {times}  difference {worst:.1e}")
 
 
 def main() -> int:
-    """Measure, print, write; return 1 when the GPU differs from the CPU by more than 1e-4."""
+    """Measure and write; return 1 when the GPU differs from the CPU by more than 1e-4."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--artifact", type=Path, default=ZOO / "metaqnn-cifar10", help="folder of a predictor")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each reading")
@@ -199,7 +199,6 @@ def main() -> int:
     except NoGpuError as error:
         print(f"benchmarks.cuda: {error}", file=sys.stderr)
         return 2
-    show(found)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     if options.out:
         options.out.write_text(json.dumps({"machine": machine.describe(), "gpu": gpu, "predictors": found}, indent=1))

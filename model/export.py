@@ -12,6 +12,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript import opset18
 from torch import nn
 
+from model.networks import running_maximum  # noqa: F401 - registers the operator that is translated below
 from model.networks.lstm import LSTM
 from model.runtime import INPUTS, OUTPUTS
 from model.ulc import LayerCode, pad
