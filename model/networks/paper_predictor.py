@@ -2,7 +2,7 @@
 
 import torch
 
-from model.networks.peephole import Peephole
+from model.networks.peephole import Peephole, fold_batch_norm
 from model.networks.predictor import AccuracyScale, CurvePredictor, Raw
 
 
@@ -19,7 +19,7 @@ class PaperPredictor(CurvePredictor):
 
     def __init__(self, peephole: Peephole, epochs: int, structures: torch.Tensor) -> None:
         super().__init__(AccuracyScale(epochs), epochs)
-        self.peephole = peephole
+        self.peephole = fold_batch_norm(peephole)
         self.register_buffer("structures", structures)
 
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:

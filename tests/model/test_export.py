@@ -1,12 +1,15 @@
 """PyTorch and ONNX say the same, for the paper's predictor and for the shipped one."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import torch
 
 from model.export import OPSET, TOLERANCE, largest_difference, opset, to_onnx
 from model.networks.paper_predictor import PaperPredictor
-from model.networks.peephole import Peephole
+from model.networks.peephole import Peephole, fold_batch_norm
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, encode, pad
 from training.blocks import sample_blocks
@@ -34,19 +37,42 @@ def test_the_papers_predictor_has_the_papers_sizes():
     assert network.layers.kernel.num_embeddings == 6, "kernel width and height share one table, 0 is padding"
 
 
-def test_the_papers_predictor_is_exported_within_tolerance():
+def fitted_peephole():
     torch.manual_seed(0)
     peephole = Peephole(PAPER, EPOCHS)
-    for module in peephole.modules():  # batch norm statistics that are not the identity
+    for module in peephole.modules():  # batch norm that is not the identity
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
-    predictor = PaperPredictor(peephole, EPOCHS, torch.randn(5, 160))
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.normal_(module.bias)
+    return peephole.eval()
+
+
+def test_the_papers_predictor_needs_no_batch_normalisation_once_fitted():
+    peephole = fitted_peephole()
+    codes, lengths = map(torch.from_numpy, pad(networks(PAPER)))
+    epochs = torch.arange(1, EPOCHS + 1)
+    with torch.no_grad():
+        folded = fold_batch_norm(peephole)
+        torch.testing.assert_close(folded(codes, lengths, epochs), peephole(codes, lengths, epochs))
+    assert not any(isinstance(module, torch.nn.BatchNorm1d) for module in folded.modules())
+    assert sum(isinstance(module, torch.nn.BatchNorm1d) for module in peephole.modules()) == 3
+
+
+def test_exporting_alone_knows_every_operator_it_translates():
+    code = "import torch, model.export; torch.ops.peephole.running_maximum.default, torch.ops.peephole.lstm.default"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_papers_predictor_is_exported_within_tolerance():
+    predictor = PaperPredictor(fitted_peephole(), EPOCHS, torch.randn(5, 160))
     model = to_onnx(predictor, PAPER, EPOCHS)
     assert largest_difference(predictor, model, networks(PAPER), EPOCHS) < TOLERANCE
     assert opset(model) == OPSET
     operators = {node.op_type for node in onnx.load_model_from_string(model).graph.node}
     assert "LSTM" in operators
+    assert "BatchNormalization" not in operators
     assert b".py" not in model, "where it was exported is nobody's business"
 
 

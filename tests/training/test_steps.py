@@ -76,5 +76,6 @@ def test_a_network_learns_on_the_gpu_as_on_the_cpu() -> None:
     cpu, gpu = (train_network(job.layers, DIGITS, images(device), seed=0) for device in ("cpu", "cuda"))
     assert gpu.device == torch.cuda.get_device_name()
     assert gpu.accuracy[-1] == pytest.approx(cpu.accuracy[-1], abs=0.1)
-    assert gpu.weight_stats is not None and cpu.weight_stats is not None
+    assert gpu.weight_stats is not None
+    assert cpu.weight_stats is not None
     assert gpu.weight_stats["final"].keys() == cpu.weight_stats["final"].keys()
