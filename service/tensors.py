@@ -172,19 +172,23 @@ def read_infer(body: bytes, header_length: str | None) -> Infer:
     return Infer(text, binary)
 
 
-def write_outputs(
-    head: dict[str, object], tensors: Mapping[str, NDArray[np.generic]], asked: Sequence[OutputText], binary: bool
-) -> tuple[bytes, int | None]:
-    """Return the body of an answer, and the length of its JSON when binary data follows it.
+def check_outputs(asked: Sequence[OutputText], known: Sequence[str]) -> None:
+    """Look at what is asked for, before anything is computed.
 
     Raises:
         Problem: 422 when an output is asked for that does not exist.
     """
+    message = f"the outputs are {', '.join(known)}"
+    unknown = [index for index, one in enumerate(asked) if one.name not in known]
+    if unknown:
+        raise invalid([Fault(f"/outputs/{index}/name", "unknown-output", message) for index in unknown])
+
+
+def write_outputs(
+    head: dict[str, object], tensors: Mapping[str, NDArray[np.generic]], asked: Sequence[OutputText], binary: bool
+) -> tuple[bytes, int | None]:
+    """Return the body of an answer, and the length of its JSON when binary data follows it."""
     wanted = {one.name: bool(one.parameters.get("binary_data", binary)) for one in asked}
-    for index, one in enumerate(asked):
-        if one.name not in tensors:
-            known = ", ".join(tensors)
-            raise invalid([Fault(f"/outputs/{index}/name", "unknown-output", f"the outputs are {known}")])
     outputs: list[dict[str, object]] = []
     blobs: list[bytes] = []
     for name in wanted or tensors:

@@ -19,14 +19,14 @@ from service.population import Population, read_population
 from service.problems import Fault, Problem, invalid
 from service.routes.info import package_version
 from service.service import Service, ServiceDep
-from service.tensors import LENGTH_HEADER, Infer, read_infer, write_outputs
+from service.tensors import LENGTH_HEADER, Infer, check_outputs, read_infer, write_outputs
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 INPUTS = [
     {"name": "architectures", "datatype": "BYTES", "shape": [-1]},
     {"name": "epochs", "datatype": "INT64", "shape": [-1]},
 ]
-OUTPUTS = [
+OUTPUTS: list[dict[str, Any]] = [
     *({"name": name, "datatype": "FP32", "shape": [-1, -1]} for name in ("accuracy", "lower", "upper")),
     {"name": "distance", "datatype": "FP32", "shape": [-1]},
     {"name": "epochs", "datatype": "INT64", "shape": [-1]},
@@ -145,6 +145,7 @@ async def infer(request: Request, service: ServiceDep, name: str, version: str |
 
 def _read(asked: Infer, model: Model, service: Service, deadline: float) -> tuple[Population, tuple[int, ...]]:
     settings = service.settings
+    check_outputs(asked.text.outputs, [output["name"] for output in OUTPUTS])
     texts = [msgspec.Raw(text) for text in asked.strings("architectures") or ()]
     if not texts:
         raise invalid([Fault("/inputs", "missing", "needs a tensor `architectures` with at least one element")])

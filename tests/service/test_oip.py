@@ -79,6 +79,26 @@ def test_errors_reach_the_client(client: triton.InferenceServerClient) -> None:
         client.infer("tiny", tensors(binary=True, epochs=[6]))
 
 
+def test_outputs_that_do_not_exist_are_named_before_anything_is_predicted(live: Live) -> None:
+    """Each with a pointer, and no call of the predictor is spent on the request."""
+
+    def calls() -> float:
+        lines = httpx2.get(live.url + "/metrics").text.splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("predictor_batches_total{"))
+
+    before = calls()
+    text = json.dumps({"layers": [{"type": "tanh"}]})
+    tensor = {"name": "architectures", "datatype": "BYTES", "shape": [1], "data": [text]}
+    body = {"inputs": [tensor], "outputs": [{"name": "accuracy"}, {"name": "loss"}, {"name": "flops"}]}
+    answer = httpx2.post(live.url + "/v2/models/tiny/infer", json=body)
+    faults = problem(answer, 422)["errors"]
+    assert [fault["pointer"] for fault in faults] == ["/outputs/1/name", "/outputs/2/name"]
+    assert "accuracy, lower, upper, distance, epochs" in faults[0]["detail"]
+    assert calls() == before
+    assert httpx2.post(live.url + "/v2/models/tiny/infer", json=body | {"outputs": []}).status_code == 200
+    assert calls() == before + 1
+
+
 TENSOR = {"name": "architectures", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}}
 BINARY = json.dumps({"inputs": [TENSOR]})
 BROKEN: list[tuple[str | bytes, dict[str, str]]] = [
