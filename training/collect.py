@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import torch
@@ -88,8 +89,17 @@ def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> lis
 _images: tuple[datasets.Images, datasets.Images]
 
 
+def _end_with_parent() -> None:
+    """End this worker when the process that collects has died: nobody else would, and it holds much memory."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - a worker has one
+    parent.join()
+    os._exit(1)
+
+
 def _start_worker(protocol: Protocol, device: str) -> None:
     global _images  # noqa: PLW0603 - each worker process loads the images once
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # sigmoid stacks are several times slower on denormals
     train, validation = datasets.load(protocol)

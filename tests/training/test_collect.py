@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -31,6 +32,18 @@ def keys(rows):
     return [(row.architecture, row.seed) for row in rows]
 
 
+def group_is_gone(group, seconds):
+    """Whether no process of a group is left before so many seconds have passed."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_kill_in_the_middle_then_resume(tmp_path):
     out = tmp_path / "digits.parquet"
     journal = Journal(out)
@@ -41,8 +54,12 @@ def test_kill_in_the_middle_then_resume(tmp_path):
             assert process.poll() is None, "the collector ended early"
             assert time.monotonic() < give_up
             time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert group_is_gone(process.pid, seconds=20), "workers live on without anybody to report to"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     with journal.path.open("a") as file:
         file.write('{"id": "half a li')  # what a kill in the middle of a write leaves
