@@ -152,9 +152,10 @@ def fit(
     _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
     if twins := fitted.card.training.get("twins_left_out"):
         typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
-    if part := fitted.card.training.get("process_fitted_to"):
+    if part := fitted.card.training.get("process_scales_fitted_to"):
         typer.echo(
-            f"the Gaussian process was fitted to {part} of {len(fitted.table)} networks, drawn at random", err=True
+            f"the Gaussian process took its scales from {part} of {len(fitted.table)} networks, drawn at random",
+            err=True,
         )
     measured = observations if split is Split.train else "OTHER-NETWORKS"
     typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")

@@ -166,5 +166,5 @@ def _training(
             "max": round(float(final.max()), 4),
         },
         "recipe": asdict(recipe),
-        **({"process_fitted_to": limit} if limit < len(table) else {}),
+        **({"process_scales_fitted_to": limit} if limit < len(table) else {}),
     }

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from model.networks.ensemble import Ensemble, Inputs
 from model.networks.gaussian_process import GaussianProcess
@@ -20,6 +18,7 @@ from model.shapes import Shape
 from training.members import Data, fit_member, member_inputs
 from training.recipe import Recipe
 from training.related import Related
+from training.sparse_process import fit_sparse_process
 from training.table import Table, carry_forward
 
 LEAST_NOISE = (1e-3, 1e-2, 1e-1)  # variances, of targets with variance 1
@@ -39,28 +38,25 @@ def _fit_process(
     targets: NDArray[np.floating],
     slope: NDArray[np.floating],
     part: NDArray[np.intp],
+    points: int,
 ) -> GaussianProcess:
-    """Fit the process to a part; where data without noise make it too steep for single precision, assume more noise.
+    """Fit the process; where data without noise make it too steep for single precision, assume more noise.
 
     `slope` [epochs] is how much an accuracy moves, at most, when the process moves by one.
     """
-    everywhere, features, targets = features, features[part], targets[part]
     for least_noise in LEAST_NOISE:
-        noise = WhiteKernel(0.2, (least_noise, 10.0))
-        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + noise
-        fitted = GaussianProcessRegressor(kernel, random_state=0).fit(features, targets)
-        smooth = fitted.kernel_.k1
-        weights = fitted.alpha_.reshape(len(features), -1)
-        process = GaussianProcess(features, weights, smooth.k1.constant_value, smooth.k2.length_scale)
-        exact = smooth(everywhere, features) @ weights
-        rounded = process(torch.from_numpy(everywhere.astype(np.float32)))[0].numpy()
+        fitted = fit_sparse_process(features, targets, points=points, least_noise=least_noise, part=part)
+        chosen, smooth = features[fitted.chosen], fitted.kernel
+        process = GaussianProcess(chosen, fitted.weights, smooth.k1.constant_value, smooth.k2.length_scale)
+        exact = smooth(features, chosen) @ fitted.weights
+        rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
         if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
             break
     return process
 
 
 def process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
-    """Return which networks the process is fitted to: all, or as many as the recipe allows, drawn at random."""
+    """Return which networks tell the process's scales: all, or as many as the recipe allows, drawn at random."""
     if networks <= recipe.process_networks:
         return np.arange(networks)
     return np.sort(np.random.default_rng(seed).choice(networks, recipe.process_networks, replace=False))
@@ -76,7 +72,7 @@ def fit_ensemble(
     relevance: Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]] = explained,
     on_member: Callable[[], None] = lambda: None,
 ) -> Ensemble:
-    """Fit an ensemble to every network of a table, the process to a part of a large one (`process_part`).
+    """Fit an ensemble to every network of a table, the process's scales to a part of a large one (`process_part`).
 
     Its intervals still need `calibrate`.
 
@@ -99,7 +95,7 @@ def fit_ensemble(
     data = Data(member_inputs(table, image, inputs, table.epochs), others)
     slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter
     part = process_part(len(table), recipe, seed)
-    process = _fit_process(data.own.whole.numpy().astype(np.float64), filled, slope, part)
+    process = _fit_process(data.own.whole.numpy().astype(np.float64), filled, slope, part, recipe.process_points)
     members = []
     for number in range(recipe.members):
         members.append(fit_member(data, recipe, seed + number))

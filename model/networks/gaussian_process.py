@@ -13,8 +13,8 @@ class GaussianProcess(nn.Module):
     """A fitted Gaussian process with a Matérn-3/2 kernel, shared by all epochs of the curve.
 
     Args:
-        points: standardised features of the training networks, float [networks, features].
-        weights: dual coefficients, float [networks, epochs].
+        points: standardised features of inducing points, which are training networks, float [points, features].
+        weights: of the kernel at each, float [points, epochs].
         amplitude: the kernel's variance.
         length_scale: the kernel's length scale.
     """
@@ -34,7 +34,7 @@ class GaussianProcess(nn.Module):
         self.register_buffer("weights", torch.from_numpy(weights.astype(np.float64) * amplitude))
 
     def forward(self, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return predictions [batch, epochs] and how far the nearest training network is [batch].
+        """Return predictions [batch, epochs] and how far the nearest inducing point is [batch].
 
         The latter is the mean square difference of the standardised features.
         """

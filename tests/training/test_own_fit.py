@@ -79,11 +79,11 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
 
 
-def test_the_process_is_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
+def test_the_scales_of_the_process_are_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
     rows = [Observation.model_validate(one) for one in networks([1] * 30)]
     small = replace(TINY, process_networks=12)
     first = fit(rows, tmp_path / "a", recipe=small)
-    assert first.card.training["process_fitted_to"] == 12
+    assert first.card.training["process_scales_fitted_to"] == 12
     check(tmp_path / "a", first)
     assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
     assert process_part(30, TINY, 0).tolist() == list(range(30))
