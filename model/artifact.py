@@ -102,6 +102,9 @@ def read_verified(folder: Path, card_type: type[CardType], card_file: str, model
     Raises:
         ArtifactError: when a file is missing, the card is malformed or the model is not the card's.
     """
+    for file in (folder / card_file, folder / model_file):
+        if file.exists() and not file.is_file():  # reading from a pipe may never end
+            raise ArtifactError(f"{file}: not a regular file")
     try:
         card = card_type.model_validate_json((folder / card_file).read_bytes())
         model = (folder / model_file).read_bytes()

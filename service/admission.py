@@ -21,6 +21,7 @@ def deadline(headers: Mapping[str, str], most_ms: int) -> float:
         Problem: 400 when the header is not a positive integer.
     """
     text = headers.get(HEADER)
+    text = text and text.rstrip()
     if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
         raise Problem("bad-request", f"{HEADER.title()} must be a positive integer, in milliseconds.")
     wanted = most_ms if text is None else int(text)

@@ -28,7 +28,7 @@ class Keys:
         if not self._digests:
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        offered = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        offered = (token if scheme.lower() == "bearer" else headers.get("x-api-key", "")).strip()
         digest = sha256(offered.encode()).digest()
         matches = [
             hmac.compare_digest(digest, known) for known in self._digests

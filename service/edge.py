@@ -35,6 +35,7 @@ def stages(scope: MutableMapping[str, Any]) -> dict[str, float]:
 
 def choose_id(offered: bytes) -> str:
     """Return the id of a request: what the caller offered, or one of our own."""
+    offered = offered.rstrip()
     return offered.decode() if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
 
 

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from model.architecture import ReLU
 from model.artifact import CARD_FILE, ArtifactError, Card, read_artifact, shipped
 from model.continuation import Continuation, read_continuation
 from model.runtime import Predictor, Provider
-from model.ulc import encode
 from model.weights import WeightsPredictor, read_weights_predictor
 from service.problems import MAX_FAULTS, Fault, invalid
+from service.trial import try_continuation, try_predictor, try_weights
 from service.vocabulary import MAX_ENTRIES, Vocabulary
 
 
@@ -70,6 +67,9 @@ class Model:
 def folders(paths: Sequence[Path]) -> list[Path]:
     """Return the artifact folders that the setting names: each itself an artifact, or a folder of artifacts.
 
+    In a folder of artifacts, those whose names begin with a dot are left out: they are about to come, or kept to go
+    back to.
+
     Raises:
         ArtifactError: when one holds no artifact.
         OSError: when one cannot be looked into.
@@ -78,11 +78,25 @@ def folders(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
-        inside = [path] if (path / CARD_FILE).exists() else sorted(card.parent for card in path.glob(f"*/{CARD_FILE}"))
+        inside = [path] if _is_artifact(path) else sorted(filter(_is_artifact, _visible(path)))
         if not inside:
             raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no artifact here; expected {CARD_FILE} or folders with one")
         found += inside
     return found
+
+
+def _visible(path: Path) -> list[Path]:
+    """Return what is in a folder; nothing is in a file."""
+    return [one for one in path.iterdir() if not one.name.startswith(".")] if path.is_dir() else []
+
+
+def _is_artifact(folder: Path) -> bool:
+    """Whether a card is in a folder; unlike `exists`, this raises where that cannot be known."""
+    try:
+        (folder / CARD_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def none_to_serve(*, with_shipped: bool) -> str:
@@ -111,20 +125,20 @@ def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: P
     models = {}
     for folder, artifact in sorted(chosen, key=lambda pair: pair[1].card.task):
         model = Model(Predictor(artifact, threads=threads, provider=provider), folder)
-        _warm_up(model)
+        _try_out(model)
         models[model.card.task] = model
     return models
 
 
-def _warm_up(model: Model) -> None:
-    card = model.card
-    codes = encode([ReLU()], card.layer_code, card.image).codes
+def _try_out(model: Model) -> None:
     try:
-        curves = model.predictor.run(codes[None], np.ones(1, dtype=np.int32), range(1, card.epochs + 1))
-    except Exception as error:  # ONNX Runtime raises a different class for each status
-        raise ArtifactError(f"{model.folder}: the model fails: {str(error).splitlines()[0][:300]}") from error
-    if curves.accuracy.shape != (1, card.epochs):
-        raise ArtifactError(f"{model.folder}: accuracy has shape {curves.accuracy.shape}, not one curve")
+        curves = try_predictor(model.predictor)
+        if model.continuation is not None:
+            try_continuation(model.continuation, model.predictor, curves)
+        if model.weights is not None:
+            try_weights(model.weights)
+    except ArtifactError as error:
+        raise ArtifactError(f"{model.folder}: {error}") from error
 
 
 def choose(models: dict[str, Model], task: str | None) -> Model:

@@ -18,7 +18,8 @@ from service.settings import Settings
 
 FILES = (CARD_FILE, MODEL_FILE, CONTINUATION_CARD_FILE, CONTINUATION_FILE, WEIGHTS_CARD_FILE, WEIGHTS_FILE)
 
-Signature = frozenset[tuple[str, int, int, int]]
+Look = tuple[str, int, int, int, int]
+Signature = frozenset[Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,11 @@ class Reload:
     error: str | None = None
 
 
-def _look(path: Path) -> Iterator[tuple[str, int, int, int]]:
+def _look(path: Path) -> Iterator[Look]:
     """Find a file; nothing where there is none, or where it may not be looked at."""
     with suppress(OSError):
         stat = path.stat()
-        yield str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+        yield str(path), stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino  # ctime: of permissions as well
 
 
 def _inside(root: Path) -> list[Path]:
@@ -74,16 +75,19 @@ class Reloader:
         """Ask for a reload, from the event loop."""
         self._asked.set()
 
-    async def watch(self) -> None:
-        """Reload when asked, and once changed folders have settled."""
-        loaded = await asyncio.to_thread(signature, self.settings)
+    async def look(self) -> Signature:
+        """Return what the artifact folders are like now."""
+        return await asyncio.to_thread(signature, self.settings)
+
+    async def watch(self, loaded: Signature) -> None:
+        """Reload when asked, and once folders that were changed since `loaded` was looked at have settled."""
         settling: Signature | None = None
         while True:
             if await self._was_asked():
-                loaded = await asyncio.to_thread(signature, self.settings)
+                loaded = await self.look()
                 await self._reload("SIGHUP")
                 continue
-            current = await asyncio.to_thread(signature, self.settings)
+            current = await self.look()
             if current == loaded:
                 settling = None
             elif current != settling:

@@ -129,13 +129,14 @@ class Service:
         log.critical("failed", reason=reason)
 
     async def _load(self) -> None:
+        before = await self.reloader.look()  # what changes while they load is noticed afterwards
         try:
             self._take(await self._loaded())
         except Exception as error:  # whatever it was: nobody must wait for ever
             self.fail(str(error))
             return
         log.info("ready", tasks=list(self.models), threads=self.threads, provider=self.provider)
-        await self.reloader.watch()
+        await self.reloader.watch(before)
 
     async def _loaded(self) -> Loaded:
         """Load the predictors.

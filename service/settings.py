@@ -18,7 +18,7 @@ MIB = 1024 * KIB
 class Settings(BaseSettings):
     """Everything that can be set. `HOST` and `PORT` carry no prefix, as hosting platforms expect."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", validation_alias=AliasChoices("host", "HOST"), description="Address to bind.")
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("port", "PORT"), description="Port to bind.")
@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     cache_entries: int = Field(20_000, ge=0, description="Curves remembered.")
 
     api_keys: SecretStr = Field(SecretStr(""), description="Keys that let callers in, separated by commas.")
-    api_keys_file: Path | None = Field(None, description="A file with one key a line, beside PEEPHOLE_API_KEYS.")
+    api_keys_file: Path | None = Field(
+        None, description="A file with one key a line, beside PEEPHOLE_API_KEYS; lines that begin with # are comments."
+    )
     public_without_key: bool = Field(False, description="Allow a public address without any key.")
 
     header_seconds: float = Field(20.0, gt=0, description="Longest time a request's headers may take to arrive.")
@@ -82,19 +84,34 @@ class Settings(BaseSettings):
 
         Raises:
             OSError: when the file cannot be read.
-            ValueError: when it holds no key: whoever names a file does not mean to let everybody in.
+            ValueError: naming the setting, when a key could not come in a header, or when the file holds none: whoever
+                names a file does not mean to let everybody in.
         """
-        listed = self.api_keys.get_secret_value().split(",")
+        keys = _usable(self.api_keys.get_secret_value().split(","), "PEEPHOLE_API_KEYS")
         if self.api_keys_file is not None:
-            in_file = self.api_keys_file.read_text().splitlines()
-            if not any(map(str.strip, in_file)):
-                raise ValueError("the file holds no key")
-            listed += in_file
-        return [key.strip() for key in listed if key.strip()]
+            lines = self.api_keys_file.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+            in_file = _usable([line for line in lines if not line.startswith("#")], "PEEPHOLE_API_KEYS_FILE")
+            if not in_file:
+                raise ValueError("PEEPHOLE_API_KEYS_FILE: the file holds no key")
+            keys += in_file
+        return keys
 
     def limits(self) -> dict[str, int]:
         """Return the limits that every request is held to, as `/info` publishes them."""
         return {name: value for name, value in self.model_dump().items() if name.startswith("max_")}
+
+
+def _usable(listed: Iterable[str], setting: str) -> list[str]:
+    """Return the keys of a list without blanks around them.
+
+    Raises:
+        ValueError: when one has characters that clients send in a header each in their own way, or not at all.
+    """
+    keys = [key.strip() for key in listed if key.strip()]
+    for number, key in enumerate(keys, start=1):
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError(f"{setting}: key {number} has other characters than printable ASCII")
+    return keys
 
 
 def _named(field: str) -> str:

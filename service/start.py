@@ -42,7 +42,7 @@ def main() -> int:
     except OSError as error:
         return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}")
     except ValueError as error:
-        return _refuse(f"setting PEEPHOLE_API_KEYS_FILE: {error}")
+        return _refuse(f"setting {error}")
     if is_public(settings.host) and not has_keys and not settings.public_without_key:
         return _refuse(
             f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "

@@ -1,5 +1,7 @@
 """Keys, public addresses, security headers; what must stay open stays open."""
 
+import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from starlette.testclient import TestClient
 from service.settings import Settings, misspelt
 from service.start import is_public, main
 from tests.service.conftest import Serve
+from tests.service.live import running
 from tests.service.test_errors import problem
 
 BODY = {"architectures": [{"layers": [{"type": "relu"}]}]}
@@ -15,9 +18,9 @@ BODY = {"architectures": [{"layers": [{"type": "relu"}]}]}
 
 @pytest.fixture
 def guarded(serve: Serve, tmp_path: Path) -> TestClient:
-    """A service with two keys from the environment and one from a file."""
+    """A service with two keys from the environment and one from a file, written by an editor that marks UTF-8."""
     file = tmp_path / "keys"
-    file.write_text("from-file\n\n")
+    file.write_text("from-file\n\n# of the search in March\n", encoding="utf-8-sig")
     return serve(api_keys="old-key, new-key", api_keys_file=file)
 
 
@@ -28,10 +31,35 @@ def test_every_key_opens(guarded: TestClient, key: str) -> None:
     assert guarded.post("/predict", json=BODY, headers={"X-API-Key": key}).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "x-request-id", "x-request-timeout-ms"])
+def test_blanks_behind_a_header_are_no_part_of_it(tiny: Path, name: str) -> None:
+    """RFC 9110, 5.5; on the short way of predictions and on the long one."""
+    values = {"x-api-key": "key", "x-request-id": "mine", "x-request-timeout-ms": "5000"}
+    with running(tiny, PEEPHOLE_API_KEYS="key") as live:
+        for path in ("/predict", "/predict?"):
+            head = "".join(f"{key}: {value}{' ' * (key == name)}\r\n" for key, value in values.items())
+            body = json.dumps(BODY)
+            with socket.create_connection(("127.0.0.1", live.port)) as connection:
+                connection.sendall(
+                    f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                    f"Content-Length: {len(body)}\r\n{head}\r\n{body}".encode()
+                )
+                answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+            assert answer.startswith("HTTP/1.1 200"), answer
+            assert "x-request-id: mine\r\n" in answer
+
+
 @pytest.mark.parametrize("path", ["/predict", "/stop", "/v2/models/tiny/infer"])
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"X-API-Key": "wrong"}, {"X-API-Key": ""}, {"Authorization": "Basic old-key"}, {"X-API-Key": "old-ke"}],
+    [
+        {},
+        {"X-API-Key": "wrong"},
+        {"X-API-Key": ""},
+        {"Authorization": "Basic old-key"},
+        {"X-API-Key": "old-ke"},
+        {"X-API-Key": "# of the search in March"},
+    ],
 )
 def test_without_a_key_nothing_is_predicted(guarded: TestClient, path: str, headers: dict[str, str]) -> None:
     """401 with a challenge, before the body is looked at."""
@@ -103,6 +131,9 @@ def test_public_without_key_needs_to_be_said(
         ("PEEPHOLE_PROVIDER", "tpu"),
         ("PEEPHOLE_API_KEYS_FILE", "/no/such"),
         ("PEEPHOLE_API_KEYS_FILE", "/dev/null"),
+        ("PEEPHOLE_API_KEYS", "good, schl\u00fcssel"),
+        ("PEEPHOLE_API_KEYS", "k\udcff"),
+        ("PEEPHOLE_DRAIN_SECONDS", "inf"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -1,0 +1,87 @@
+"""What a predictor must do once before anybody is answered with it: whatever fails here would fail on every request."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.architecture import ReLU
+from model.artifact import CARD_FILE, ArtifactError
+from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, CONTINUATION_OUTPUTS, Continuation
+from model.runtime import OUTPUTS, Curves, Predictor
+from model.ulc import encode
+from model.weight_features import FEATURES, LAYER_STATISTICS
+from model.weights import WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
+
+Array = NDArray[np.floating]
+Result = TypeVar("Result")
+
+
+def try_predictor(predictor: Predictor) -> Curves:
+    """Predict the curve of a network of one layer and return it.
+
+    Raises:
+        ArtifactError: when no curve with its interval comes out.
+    """
+    card = predictor.card
+    codes = encode([ReLU()], card.layer_code, card.image).codes
+    lengths = np.ones(1, dtype=np.int32)
+    curves = _run("the model", lambda: predictor.run(codes[None], lengths, range(1, card.epochs + 1)))
+    _look_at(_outputs(curves, OUTPUTS), networks=1, epochs=card.epochs, single="distance")
+    return curves
+
+
+def try_continuation(continuation: Continuation, predictor: Predictor, curves: Curves) -> None:
+    """Continue a curve of which one epoch was seen, and one that is over.
+
+    Raises:
+        ArtifactError: when it is of other epochs than the predictor, or no curves come out.
+    """
+    epochs = predictor.card.epochs
+    if continuation.card.epochs != epochs:
+        raise ArtifactError(
+            f"{CONTINUATION_CARD_FILE} speaks of {continuation.card.epochs} epochs, {CARD_FILE} of {epochs}"
+        )
+    observed = [[0.5], [0.5] * epochs]
+    prior = np.repeat(curves.accuracy, len(observed), axis=0)
+    continued = _run(CONTINUATION_FILE, lambda: continuation.run(observed, prior=prior, best=0.5))
+    _look_at(_outputs(continued, CONTINUATION_OUTPUTS), networks=len(observed), epochs=epochs, single="below")
+
+
+def try_weights(weights: WeightsPredictor) -> None:
+    """Read an accuracy off a network of one layer.
+
+    Raises:
+        ArtifactError: when none comes out.
+    """
+    layers, summary = [np.zeros((1, len(LAYER_STATISTICS)))], np.zeros((1, len(FEATURES)))
+    accuracies = _run(WEIGHTS_FILE, lambda: weights.accuracies(layers, summary))
+    _must(f"{WEIGHTS_FILE}: {WEIGHTS_OUTPUT}", accuracies, (1,))
+
+
+def _run(what: str, call: Callable[[], Result]) -> Result:
+    try:
+        return call()
+    except Exception as error:  # ONNX Runtime raises a different class for each status
+        raise ArtifactError(f"{what} fails: {str(error).splitlines()[0][:300]}") from error
+
+
+def _outputs(result: object, names: tuple[str, ...]) -> dict[str, Array]:
+    return {name: getattr(result, name) for name in names}
+
+
+def _look_at(found: Mapping[str, Array], *, networks: int, epochs: int, single: str) -> None:
+    """Look at curves, their interval, and a further output that is one number for each network."""
+    for name, values in found.items():
+        _must(name, values, (networks,) if name == single else (networks, epochs))
+    lower, middle, upper = found["lower"], found["accuracy"], found["upper"]
+    if not ((lower >= 0) & (lower <= middle) & (middle <= upper) & (upper <= 1)).all():
+        raise ArtifactError("the curve of a trial is not 0 <= lower <= accuracy <= upper <= 1")
+
+
+def _must(name: str, values: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(values) != shape:
+        raise ArtifactError(f"{name} has shape {list(np.shape(values))}, not {list(shape)}")
+    if not np.isfinite(values).all():
+        raise ArtifactError(f"{name} is not a finite number")
