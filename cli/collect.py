@@ -12,6 +12,7 @@ import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cli.plain import plain_console
 from cli.predict import File, read_architectures
 from model.architecture import Architecture
 from training.collect import Job, plan, population
@@ -93,7 +94,7 @@ def _measure(collector: Callable[..., int], protocol: Protocol, out: Path, jobs:
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, speed_estimate_period=600) as progress:
+    with Progress(*columns, speed_estimate_period=600, console=plain_console()) as progress:
         bar = progress.add_task(protocol.name, total=len(jobs), rate="")
 
         def on_start(done: int, total: int) -> None:

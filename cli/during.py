@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from cli.files import existing
+from cli.plain import plain_console
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact
 from model.continuation import ContinuationCard
@@ -38,7 +38,7 @@ def show(card: ContinuationCard) -> None:
             interval = (f"{f['final_coverage']:.3f}", f"{f['final_width']:.4f}") if "coverage" in f else ("", "")
             seen = str(entry["epochs_seen"])
             table.add_row(share, seen, title, f"{f['tau']:.3f}", f"{f['r2']:.3f}", f"{f['mae']:.4f}", *interval)
-    Console().print(table)
+    plain_console().print(table)
 
 
 def fit_during(
@@ -92,7 +92,7 @@ def fit_weights(
     rows = [row for row in read(existing(data)) if row.task == task]
     others = other_tasks([read(existing(table)) for table in pretrain or ()], task)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=plain_console(stderr=True)) as progress:
         bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
         card = fit_weights_to(artifact, task, rows, related=others, on_member=lambda: progress.advance(bar))
     table = RichTable("what is read", "tau", "R2", "MAE", title=f"{task}: {card.training['networks']} networks")
@@ -102,7 +102,7 @@ def fit_weights(
     ):
         found = card.metrics[name]
         table.add_row(title, f"{found['tau']:.3f}", f"{found['r2']:.3f}", f"{found['mae']:.4f}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def register(app: typer.Typer) -> None:

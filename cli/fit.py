@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from cli.files import existing
+from cli.plain import plain_console
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact, read_networks
 from model.runtime import Predictor
@@ -61,12 +61,13 @@ def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
     return table
 
 
-def _show(title: str, figures: dict[str, Any]) -> None:
+def show_figures(title: str, figures: dict[str, Any]) -> None:
+    """Print figures by name, or a report in words."""
     table = RichTable(title=title, show_header=False)
     for name, value in figures.items():
         shown = "unknown" if value is None else str(value)
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else shown)
-    Console().print(table)
+    plain_console().print(table)
 
 
 def fit(
@@ -119,7 +120,7 @@ def fit(
         raise typer.BadParameter("the paper's LSTM learns from its own task alone", param_hint="--pretrain")
     related = [_load(path, CODES[code.value]).rows for path in pretrain or ()]
     report = data_report(table, CODES[code.value])
-    _show(str(observations), shown(report))
+    show_figures(str(observations), shown(report))
     if table.skipped:
         typer.echo(f"left out:\n{table.skipped}", err=True)
     for warning in report["warnings"]:
@@ -149,7 +150,7 @@ def fit(
             validated = fitted.out_of_fold
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
         progress.update(bar, completed=FOLDS + 3)
-    _show(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
+    show_figures(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
     if twins := fitted.card.training.get("twins_left_out"):
         typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
     if part := fitted.card.training.get("process_scales_fitted_to"):
@@ -211,7 +212,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        _show(f"{predictor.card.task} {predictor.card.version}", figures)
+        show_figures(f"{predictor.card.task} {predictor.card.version}", figures)
     if found.fitted_to is None:
         typer.echo(
             "note: the artifact does not list the networks it was fitted to; of its own table it was fitted to "

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
-from rich.console import Console
 from rich.table import Table
 
 from cli.files import existing
+from cli.plain import plain_console
 from model.accuracies import ranks, rounded
 from model.architecture import Architecture
 from model.artifact import Card, read_artifact, shipped
@@ -141,7 +141,7 @@ def predict(
         interval = f"{record['lower'][-1]:.3f} to {record['upper'][-1]:.3f}"
         remark = "" if record["in_distribution"] else "unlike the networks it learned from"
         table.add_row(str(record["rank"]), record["id"], f"{record['final_accuracy']:.3f}", interval, remark)
-    Console().print(table)
+    plain_console().print(table)
 
 
 def encode(file: File, task: Task = None, artifact: Artifact = None, clamp: Clamp = False) -> None:

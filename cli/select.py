@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cli.plain import plain_console
 from cli.predict import Artifact, Task, load
 from model.architecture import Architecture, Layer
 from model.artifact import Card
@@ -43,7 +43,7 @@ def _show(found: list[Selected], card: Card, sampled: int) -> None:
             ", ".join(map(_brief, one.member.block))
             + ("" if one.familiar else " (unlike the networks it learned from)"),
         )
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _write(found: list[Selected], card: Card, protocol: Protocol, out: Path, width: int, *, full: bool) -> None:
@@ -93,7 +93,7 @@ def select_networks(
     if width is None and full_resolution:
         raise typer.BadParameter("--full-resolution needs --widen", param_hint="--full-resolution")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=plain_console(stderr=True)) as progress:
         bar = progress.add_task("sampling and predicting", total=candidates)
         found = select(
             predictor,

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.files import described
+from cli.fit import show_figures
 from cli.main import main
+from cli.predict import predict
 from model.artifact import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +135,20 @@ def test_equal_networks_share_a_rank(sampled):
     one, other, again = (prediction["rank"] for prediction in json.loads(found.stdout)["predictions"])
     assert one == again
     assert (one, other) in {(1, 3), (2, 1)}
+
+
+@pytest.mark.parametrize("name", ["[/x]", "a[b]c", "a:smile:b"])
+def test_names_are_printed_as_they_stand(name, tmp_path, monkeypatch, capsys):
+    """Nothing in them is a style, in a table's cells or in its title."""
+    monkeypatch.setenv("COLUMNS", "200")
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps([{"id": name, "layers": [{"type": "relu"}]}]))
+    predict(file, task=TASK)
+    assert f" {name} " in capsys.readouterr().out
+    show_figures(f"{name}.jsonl", {"layer types": name})
+    said = capsys.readouterr().out
+    assert f"{name}.jsonl" in said
+    assert f" {name} " in said
 
 
 def test_equals_share_the_better_rank(tmp_path):
