@@ -12,8 +12,8 @@ import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cli.networks import File, read_networks
 from cli.plain import plain_console
-from cli.predict import File, read_architectures
 from model.architecture import Architecture
 from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
@@ -159,14 +159,14 @@ def train(
 
     Example: `peephole select --task mnist-mini --json | peephole train - --protocol mnist-mini --out best.parquet`
     """
-    networks = read_architectures(file)
-    for index, network in enumerate(networks):
+    networks = read_networks(file)
+    for index, network in enumerate(networks.architectures):
         if network.in_channels not in {None, protocol.in_channels}:
-            raise ValueError(
-                f"{file}: /{index}/in_channels: {network.in_channels}, but images of {protocol.name} have "
-                f"{protocol.in_channels}"
-            )
-    jobs = [Job(architecture_id(one.layers), one.layers, seed) for one in networks for seed in range(seeds)]
+            message = f"{network.in_channels}, but images of {protocol.name} have {protocol.in_channels}"
+            raise networks.error("architectures", index, "in_channels", message=message)
+    jobs = [
+        Job(architecture_id(one.layers), one.layers, seed) for one in networks.architectures for seed in range(seeds)
+    ]
     _measure(partial(collect_networks, workers=workers, device=device, time_limit=time_limit), protocol, out, jobs)
 
 
