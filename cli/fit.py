@@ -191,6 +191,7 @@ def evaluate(
         task=card.task,
         resolution=card.resolution,
         in_channels=card.in_channels,
+        epochs=card.epochs,
         skip_bad_rows=skip_bad_rows,
     )
     found = evaluation.evaluate(table.rows, predictor, part.value if part else None, fitted_to=fitted_to)

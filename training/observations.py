@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from model.architecture import Layer
-from training.row_faults import Faults, task_name, tidy_accuracy, tidy_layers
+from training.row_faults import Faults, number, parse, task_name, task_said, tidy_accuracy, tidy_layers
 
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Fraction = Annotated[float, BeforeValidator(number), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class ObservationError(ValueError):
@@ -114,27 +115,26 @@ def to_record(observation: Observation) -> dict[str, Any]:
 
 def _records(path: Path) -> tuple[str, Iterator[tuple[int, Any]]]:
     """Return what rows are called, and each with its number; a row that is not JSON is its error."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if start.startswith(b"PAR1"):
-        return "row", enumerate(pq.read_table(path).to_pylist())
-    if start.lstrip().startswith(b"["):
+    content = path.read_bytes()  # once: a pipe cannot be read again
+    if content.startswith(b"PAR1"):
+        return "row", enumerate(pq.read_table(pa.BufferReader(content)).to_pylist())
+    if content[:64].lstrip().startswith(b"["):
         raise ObservationError(f"{path} is a JSON array; write one object a line, as JSON Lines (jq -c '.[]' does)")
 
     try:
-        lines = path.read_text("utf-8-sig").split("\n")
+        lines = TextIOWrapper(BytesIO(content), "utf-8-sig").read().split("\n")
     except UnicodeDecodeError as error:
         raise ObservationError(f"{path} is neither Parquet nor JSON Lines in UTF-8: {error}") from error
 
-    def parse() -> Iterator[tuple[int, Any]]:
-        for number, line in enumerate(lines, start=1):
+    def parsed() -> Iterator[tuple[int, Any]]:
+        for place, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    yield number, json.loads(line)
-                except json.JSONDecodeError as error:
-                    yield number, error
+                    yield place, parse(line)
+                except ValueError as error:
+                    yield place, error
 
-    return "line", parse()
+    return "line", parsed()
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,6 @@ class Rows:
         return ObservationError(f"{path}: {len(self.faults.rows)} malformed row(s)\n{self.faults}")
 
 
-def _task_said(content: Any) -> str | None:
-    """Return the task that a row names, whatever else is wrong with it."""
-    try:
-        return task_name(content["task"])
-    except (TypeError, KeyError, AttributeError, ValueError):
-        return None
-
-
 def read_rows(path: Path, task: str | None = None) -> Rows:
     """Read a Parquet or JSON Lines table, and find what is wrong with the rows that cannot be used.
 
@@ -177,30 +169,30 @@ def read_rows(path: Path, task: str | None = None) -> Rows:
         ObservationError: when the table is missing, empty or of another kind, or a task's accuracies are percent.
     """
     wanted = task_name(task) if task else None
-    if not path.is_file():
+    if not path.exists():
         raise ObservationError(f"{path} does not exist")
     unit, records = _records(path)
     found = Rows([], [], Faults(unit))
     counts: Counter[str | None] = Counter()
     percent: Counter[str | None] = Counter()
     ignored = 0
-    for number, content in records:
-        said = _task_said(content)
+    for place, content in records:
+        said = task_said(content)
         counts[said] += 1
-        if isinstance(content, json.JSONDecodeError):
-            found.faults.add(number, (), f"not JSON ({content.msg} at column {content.colno})")
+        if isinstance(content, ValueError):
+            found.faults.add(place, (), f"not JSON ({content})")
             continue
         record = content
         if isinstance(content, dict):
             record = {name: value for name, value in content.items() if value is not None}
         try:
             found.good.append(Observation.model_validate(record))
-            found.numbers.append(number)
+            found.numbers.append(place)
         except ValidationError as error:
             if wanted and said and said != wanted:
                 ignored += 1
                 continue
-            found.faults.add_all(number, error, record)
+            found.faults.add_all(place, error, record)
             mistakes = {(one["loc"][:1], one["type"]) for one in error.errors()}
             percent[said] += (("accuracy",), "less_than_equal") in mistakes
     if not counts:

@@ -75,6 +75,30 @@ def check_code(found: Rows, code: LayerCode, image: Shape) -> list[Observation]:
     return kept
 
 
+def check_against(found: Rows, epochs: int | None, **image: int | None) -> Rows:
+    """Return the rows that do not contradict the predictor or the options; the others are added to `found.faults`.
+
+    Args:
+        found: rows of one task.
+        epochs: of the longest curve that can be compared.
+        image: `in_channels` and `resolution` of the images, where they are known.
+    """
+    kept = []
+    for number, row in zip(found.numbers, found.good, strict=True):
+        faults = {
+            name: f"is {said}, but the images' {name} is {known}"
+            for name, known in image.items()
+            if None not in (known, said := getattr(row, name)) and said != known
+        }
+        if epochs is not None and len(row.accuracy) > epochs:
+            faults["accuracy"] = f"has {len(row.accuracy)} epochs, but the predictor knows {epochs}"
+        for name, message in faults.items():
+            found.faults.add(number, (name,), message)
+        if not faults:
+            kept.append((number, row))
+    return Rows([row for _, row in kept], [number for number, _ in kept], found.faults)
+
+
 def load(
     path: Path,
     code: LayerCode,
@@ -82,6 +106,7 @@ def load(
     task: str | None = None,
     resolution: int | None = None,
     in_channels: int | None = None,
+    epochs: int | None = None,
     skip_bad_rows: bool = False,
 ) -> OwnTable:
     """Read a table of anyone's.
@@ -92,10 +117,11 @@ def load(
         task: which rows, when the table holds several tasks; mistakes in those of the others are no matter.
         resolution: of the task's images, where the rows do not say.
         in_channels: of the task's images, where the rows do not say.
+        epochs: of the longest curve that can be compared with a predictor's.
         skip_bad_rows: leave malformed rows out instead of refusing the table.
 
     Raises:
-        ObservationError: naming every row that is malformed or inexpressible.
+        ObservationError: naming every row that is malformed or inexpressible, or contradicts the options.
     """
     found = read_rows(path, task)
     if found.faults and not any(task is None or row.task == task_name(task) for row in found.good):
@@ -106,6 +132,7 @@ def load(
     image = image_of(of_task, resolution, in_channels)
     pairs = [(row, number) for row, number in zip(found.good, found.numbers, strict=True) if row.task == name]
     chosen = Rows([row for row, _ in pairs], [number for _, number in pairs], found.faults)
+    chosen = check_against(chosen, epochs, in_channels=in_channels, resolution=resolution)
     kept = check_code(chosen, code, image)
     if found.faults and not (skip_bad_rows and kept):
         raise ObservationError(f"{found.error(path)}\nmend them, or leave them out with --skip-bad-rows")

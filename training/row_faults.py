@@ -15,13 +15,29 @@ _FRACTIONS = {"channel_ratio", "p"}  # the fields of a layer that are not whole 
 _NEEDED = ("task", "layers", "accuracy")
 
 
+def parse(text: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except ValueError as error:  # Python's limit on the digits of an integer
+        raise ValueError("a number has too many digits") from error
+
+
 def _plain(value: Any) -> Any:
     """Turn numpy arrays and scalars into lists and numbers, JSON text into what it says."""
     if isinstance(value, str):
         try:
-            return json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"is not JSON text ({error.msg} at column {error.colno})") from error
+            return parse(value)
+        except ValueError as error:
+            raise ValueError(f"is not JSON text ({error})") from error
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -60,11 +76,32 @@ def tidy_accuracy(value: Any) -> Any:
     Raises:
         ValueError: for text that is not JSON.
     """
-    value = _plain(value)
+    is_text, value = isinstance(value, str), _plain(value)
+    if is_text and not isinstance(value, list):
+        raise ValueError("is text; give a number, or a list of them")
     curve = list(value) if isinstance(value, list | tuple) else [value]
     while curve and _missing(curve[-1]):
         curve.pop()
     return curve
+
+
+def number(value: Any) -> Any:
+    """Refuse what pydantic would read as a number though nobody wrote one: `true`, `"0.5"`.
+
+    Raises:
+        ValueError: saying what it is.
+    """
+    if isinstance(value, bool | str):
+        raise ValueError(f"is not a number but {'text' if isinstance(value, str) else str(value).lower()}")  # noqa: TRY004 - pydantic reports no other
+    return value
+
+
+def task_said(content: Any) -> str | None:
+    """Return the task that a row names, whatever else is wrong with it."""
+    try:
+        return task_name(content["task"])
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return None
 
 
 def task_name(value: str) -> str:

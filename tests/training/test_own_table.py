@@ -1,6 +1,9 @@
 """Anyone's table: what is meant the same is read the same, each bad row is named, and any curves can be fitted to."""
 
 import json
+import os
+from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ from typer.testing import CliRunner
 from cli.fit import register
 from model.shapes import Shape
 from model.ulc import EXTENDED, PAPER, pad
-from training.observations import Observation, ObservationError, architecture_id, read
+from training.observations import Observation, ObservationError, architecture_id, read, write_parquet
 from training.own_table import load, without_duplicates
 from training.table import tabulate
 
@@ -95,6 +98,10 @@ BAD = [
     (row(accuracy=[]), "line 2: accuracy is empty; give"),
     (row(accuracy=[None, 0.5]), "line 2: accuracy/0 is not a number; only epochs at the end"),
     (row(accuracy=["high"]), "line 2: accuracy/0 is not a number"),
+    (row(accuracy=[0.5, True]), "line 2: accuracy/1 is not a number but true"),
+    (row(accuracy=False), "line 2: accuracy/0 is not a number but false"),
+    (row(accuracy=["0.5"]), "line 2: accuracy/0 is not a number but text"),
+    (row(accuracy="0.5"), "line 2: accuracy is text; give a number, or a list of them"),
     (row(layers=[]), "line 2: layers is empty; list"),
     (row(layers=[{"type": "gelu"}]), "line 2: layers/0 has the unknown type gelu; there are conv, max_pool"),
     (row(layers=[{"kernel_size": 3}]), "line 2: layers/0 has no type; there are conv"),
@@ -107,6 +114,9 @@ BAD = [
     (row(seed="first"), "line 2: seed input should be a valid integer"),
     ("[1]", "line 2: is not an object with the fields task"),
     ("{", "line 2: not JSON"),
+    ("[" * 20_000, "line 2: not JSON (nested too deeply)"),
+    (row(layers="[" * 20_000), "line 2: layers is not JSON text (nested too deeply)"),
+    ('{"seed": ' + "1" * 5001 + "}", "line 2: not JSON (a number has too many digits)"),
 ]
 
 
@@ -207,6 +217,44 @@ def test_layers_outside_the_code_are_named_and_counted(tmp_path):
     assert "--skip-bad-rows" in text
     with pytest.raises(ObservationError, match="line 4: layers/0/kernel_size is a conv of kernel 3x13"):
         load(table, EXTENDED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"in_channels": 3}, "line 2: in_channels is 3, but the images' in_channels is 1"),
+        ({"resolution": 32}, "line 2: resolution is 32, but the images' resolution is 14"),
+        ({"accuracy": [0.1] * 11}, "line 2: accuracy has 11 epochs, but the predictor knows 10"),
+    ],
+)
+def test_rows_that_contradict_what_is_known_are_named(tmp_path, changes, message):
+    known = {"in_channels": 1, "resolution": 14, "epochs": 10}
+    table = jsonl(tmp_path / "t.jsonl", row(in_channels=1, resolution=14), row(**changes), row(accuracy=[0.1] * 10))
+    with pytest.raises(ObservationError, match=r"t\.jsonl: 1 malformed") as caught:
+        load(table, EXTENDED, **known)
+    assert message in str(caught.value)
+    assert len(load(table, EXTENDED, **known, skip_bad_rows=True).rows) == 2
+    other = jsonl(tmp_path / "t.jsonl", row(), row(task="other", **changes))
+    assert len(load(other, EXTENDED, task="mine", **known).rows) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_table_is_read_from_a_pipe(tmp_path, suffix):
+    """A process substitution, or `/dev/stdin`: it can be read once, and is no regular file."""
+    table = jsonl(tmp_path / "t.jsonl", *[row()] * 3)
+    if suffix == "parquet":
+        write_parquet(tmp_path / "t.parquet", read(table))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes((tmp_path / f"t.{suffix}").read_bytes()), daemon=True)
+    writer.start()
+    assert len(read(pipe)) == 3
+    writer.join()
+
+
+def test_an_empty_device_has_no_rows():
+    with pytest.raises(ObservationError, match="/dev/null has no rows"):
+        read(Path("/dev/null"))
 
 
 def test_bad_rows_are_left_out_on_demand_with_a_count(tmp_path):
