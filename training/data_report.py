@@ -51,7 +51,7 @@ def data_report(table: OwnTable, code: LayerCode) -> dict[str, Any]:
     rows, image = table.rows, table.image
     tabulated = tabulate(rows, code, image, clamp=True)
     final = tabulated.final
-    lengths = (~np.isnan(tabulated.curves)).sum(axis=1)
+    lengths = np.array([np.flatnonzero(~np.isnan(curve))[-1] + 1 for curve in tabulated.curves])
     twins, across, clipped = _twins(rows, code, image)
     noise = ceiling(rows)
     types = Counter(

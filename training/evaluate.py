@@ -103,7 +103,7 @@ def evaluate(
     card = predictor.card
     _, rows = task_of(observations, card.task)
     chosen = choose(rows, part, fitted_to, split=card.training.get("split", "all"))
-    table = tabulate(chosen, card.layer_code, card.image, clamp=True)
+    table = tabulate(chosen, card.layer_code, card.image, clamp=True, last=card.epochs)
     if table.epochs > card.epochs:
         raise ObservationError(f"curves have {table.epochs} epochs, the predictor knows {card.epochs}")
     epochs = range(1, table.epochs + 1)
@@ -126,7 +126,7 @@ def evaluate(
         upper=upper,
         metrics=score(table.curves, accuracy),
         coverage=float(inside[measured].mean()),
-        mean_width=float((upper - lower).mean()),
+        mean_width=float((upper - lower)[:, measured.any(axis=0)].mean()),
         unfamiliar=float((distance > card.distance_threshold).mean()),
         noise=ceiling(rows),
     )

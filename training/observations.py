@@ -14,10 +14,19 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from model.architecture import Layer
-from training.row_faults import Faults, number, parse, task_name, task_said, tidy_accuracy, tidy_layers
+from training.row_faults import Faults, note_single, number, parse, task_name, task_said, tidy_accuracy, tidy_layers
 
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 Fraction = Annotated[float, BeforeValidator(number), Field(ge=0, le=1, allow_inf_nan=False)]
@@ -42,6 +51,7 @@ class Observation(BaseModel):
 
     Attributes:
         accuracy: validation accuracy after each epoch, each between 0 and 1.
+        only_last: `accuracy` is one number, of the last epoch; said by writing it without a list.
         train_loss: mean training loss of each epoch.
         seconds: processor seconds (CPU) or wall seconds (GPU) that training took.
         weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.weight_stats`.
@@ -57,6 +67,7 @@ class Observation(BaseModel):
     seed: int = 0
     layers: Annotated[list[Layer], Field(min_length=1)]
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
+    only_last: bool = False
     train_loss: list[float] | None = None
     status: Literal["ok", "untrainable", "diverged"] = "ok"
     params: int | None = None
@@ -71,6 +82,7 @@ class Observation(BaseModel):
     def _from_json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
+    _note_single = model_validator(mode="before")(note_single)
     _tidy_layers = field_validator("layers", mode="before")(tidy_layers)
     _tidy_accuracy = field_validator("accuracy", mode="before")(tidy_accuracy)
     _name_task = field_validator("task", mode="after")(task_name)
@@ -91,6 +103,7 @@ _SCHEMA = pa.schema(
         ("seed", pa.int32()),
         ("layers", pa.string()),
         ("accuracy", pa.list_(pa.float64())),
+        ("only_last", pa.bool_()),
         ("train_loss", pa.list_(pa.float64())),
         ("status", pa.string()),
         ("params", pa.int64()),

@@ -37,11 +37,11 @@ class OwnTable:
 
 def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
     """Drop rows equal in network, seed and curve; number the runs of a network that share a seed; count the dropped."""
-    seen: set[tuple[str, int, tuple[float, ...]]] = set()
+    seen: set[tuple[str, int, bool, tuple[float, ...]]] = set()
     seeds: dict[str, set[int]] = {}
     kept = []
     for row in rows:
-        key = row.architecture, row.seed, tuple(row.accuracy)
+        key = row.architecture, row.seed, row.only_last, tuple(row.accuracy)
         if key in seen:
             continue
         seen.add(key)

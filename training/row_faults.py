@@ -85,6 +85,15 @@ def tidy_accuracy(value: Any) -> Any:
     return curve
 
 
+def note_single(record: Any) -> Any:
+    """Mark a row whose accuracy is one number, not a curve: it is known after the last epoch only."""
+    if not isinstance(record, dict) or record.get("only_last") is not None or "accuracy" not in record:
+        return record
+    value = record["accuracy"]
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return record | {"only_last": not isinstance(value, list | tuple | str)}
+
+
 def number(value: Any) -> Any:
     """Refuse what pydantic would read as a number though nobody wrote one: `true`, `"0.5"`.
 

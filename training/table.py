@@ -68,8 +68,21 @@ def mean_curve(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     return np.where(counts > 0, np.nansum(padded, axis=0) / np.maximum(counts, 1), np.nan)
 
 
-def tabulate(observations: Sequence[Observation], code: LayerCode, image: Shape, *, clamp: bool) -> Table:
+def _curve(row: Observation, epochs: int) -> list[float]:
+    return [np.nan] * (epochs - len(row.accuracy)) + row.accuracy if row.only_last else row.accuracy
+
+
+def tabulate(
+    observations: Sequence[Observation], code: LayerCode, image: Shape, *, clamp: bool, last: int = 1
+) -> Table:
     """Encode observations; several seeds of one network become one row with their mean curve.
+
+    Args:
+        observations: rows of one task.
+        code: that all of them are expressible in.
+        image: shape of the task's images.
+        clamp: see `encode`.
+        last: the epoch of an accuracy that is known after the last one only; at least the longest curve's.
 
     Raises:
         ObservationError: naming the rows whose layers the code cannot express.
@@ -78,6 +91,8 @@ def tabulate(observations: Sequence[Observation], code: LayerCode, image: Shape,
     for row in observations:
         grouped.setdefault(row.architecture, []).append(row)
     epochs = max(len(row.accuracy) for row in observations)
+    if any(row.only_last for row in observations):
+        epochs = max(epochs, last)
     encodings, faults = [], []
     for architecture, rows in grouped.items():
         try:
@@ -88,13 +103,16 @@ def tabulate(observations: Sequence[Observation], code: LayerCode, image: Shape,
         shown = "\n".join(faults[:10])
         raise ObservationError(f"{len(faults)} network(s) that the {code.name} code cannot express\n{shown}")
     codes, lengths = pad(encodings)
-    curves = np.stack([mean_curve([row.accuracy for row in rows], epochs) for rows in grouped.values()])
+    curves = np.stack([mean_curve([_curve(row, epochs) for row in rows], epochs) for rows in grouped.values()])
     return Table(list(grouped), codes, lengths, curves)
 
 
 def carry_forward(curves: Floats) -> Floats:
-    """Fill unmeasured epochs with the last measured value, for methods that need whole curves."""
+    """Fill unmeasured epochs with the last measured value, or the first, for methods that need whole curves."""
     filled = curves.copy()
+    for epoch in range(filled.shape[1] - 2, -1, -1):
+        missing = np.isnan(filled[:, : epoch + 1]).all(axis=1)
+        filled[missing, epoch] = filled[missing, epoch + 1]
     for epoch in range(1, filled.shape[1]):
         missing = np.isnan(filled[:, epoch])
         filled[missing, epoch] = filled[missing, epoch - 1]

@@ -64,14 +64,15 @@ class AccuracyScale(nn.Module):
 class LogitScale(AccuracyScale):
     """Curves are predicted as log-odds, standardised per epoch over the networks it was fitted to.
 
-    Epochs that fewer than `FEWEST` networks reached are standardised as the last one that enough of them did.
+    Epochs that fewer than `FEWEST` networks reached are standardised as the last one that enough of them did, those
+    before any such one as the first.
     """
 
     def __init__(self, curves: Floats) -> None:
         super().__init__(curves.shape[1])
         values = _logit(curves)
         enough = (~np.isnan(values)).sum(axis=0) >= FEWEST
-        values = values[:, np.maximum.accumulate(np.where(enough, np.arange(len(enough)), 0))]
+        values = values[:, np.maximum.accumulate(np.where(enough, np.arange(len(enough)), enough.argmax()))]
         self.mean = torch.from_numpy(np.nanmean(values, axis=0).astype(np.float32))
         spread = np.maximum(np.nanstd(values, axis=0), 1e-3)
         self.std = torch.from_numpy(spread.astype(np.float32))

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from cli.during import register as register_during
 from cli.fit import register
-from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, write_artifact
+from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, shipped, write_artifact
+from model.runtime import Predictor
+from training.evaluate import evaluate
 from training.fit import fit
 from training.fit_peephole import PeepholeRecipe
 from training.observations import Observation, held_out
@@ -70,6 +72,28 @@ def test_by_default_only_new_networks_are_measured(tmp_path, folders):
     assert counts(run(tmp_path, folders["train"], OWN)) == (test, 0, test)
     assert counts(run(tmp_path, folders["train"], OTHER)) == (10, 0, 10)  # whatever their hashes
     assert counts(run(tmp_path, folders["all"], OWN + OTHER)) == (10, 0, 10)
+
+
+def test_a_single_accuracy_is_compared_with_the_last_epoch():
+    """Of the predictor, whatever the longest curve of the table."""
+    folder = next(folder for folder in shipped() if folder.name == "mnist-mini")
+    predictor = Predictor(read_artifact(folder))
+    layers = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"}] * 14
+    rows = [{"task": "mnist-mini", "layers": layers[:count], "in_channels": 1} for count in (20, 22, 24, 26)]
+
+    def measured(accuracies):
+        given = zip(rows, accuracies, strict=True)
+        return [Observation.model_validate(row | {"accuracy": accuracy}) for row, accuracy in given]
+
+    found = evaluate(measured([0.5, 0.6, 0.7, 0.8]), predictor, "all")
+    assert found.predicted.shape == (4, 10)
+    last = found.predicted[:, -1]
+    width = (found.upper - found.lower)[:, -1].mean()
+    assert found.mean_width == pytest.approx(width)
+    assert evaluate(measured(last.tolist()), predictor, "all").metrics.mse == pytest.approx(0, abs=1e-12)
+    first = found.predicted[:, 0].tolist()
+    mixed = evaluate(measured([*last[:2].tolist(), [first[2]], [first[3]]]), predictor, "all")
+    assert mixed.metrics.mse == pytest.approx(0, abs=1e-12)
 
 
 def test_a_table_without_new_networks_is_refused_in_one_line(tmp_path, folders):

@@ -58,6 +58,23 @@ def test_curves_of_any_length_make_a_predictor_and_a_continuation(tmp_path, monk
             assert card.epochs == max(lengths)
 
 
+@pytest.mark.parametrize("code", ["extended", "paper"])
+@pytest.mark.parametrize("curves", [2, 12])
+def test_single_accuracies_are_fitted_as_the_last_epoch(tmp_path, monkeypatch, code, curves):
+    """Among curves; so few of those, too, that no epoch but the last has a spread."""
+    monkeypatch.setattr("training.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
+    single = [one | {"accuracy": one["accuracy"][-1]} for one in networks([3] * 24)[curves:]]
+    rows = [Observation.model_validate(one) for one in networks([3] * curves) + single]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = fit(rows, tmp_path, code_name=code, recipe=TINY)
+        check(tmp_path, fitted)
+        assert np.isnan(fitted.table.curves).sum(axis=0).tolist() == [24 - curves, 24 - curves, 0]
+        validated = fitted.out_of_fold
+        fit_continuation(tmp_path, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
+    json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
+
+
 def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     """The commands from a table with bad rows to figures, with nothing but three fields in a row."""
     monkeypatch.setattr("training.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
