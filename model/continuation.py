@@ -106,7 +106,9 @@ class Continuation:
             "prior": known.astype(np.float32),
             "best": np.broadcast_to(np.asarray(best, dtype=np.float32), (count,)),
         }
-        return Continued(*self._session.run(CONTINUATION_OUTPUTS, feeds))
+        accuracy, lower, upper, below = self._session.run(CONTINUATION_OUTPUTS, feeds)
+        # What was measured leaves a run room above all that others reached, but no accuracy is above 1.
+        return Continued(accuracy, lower, upper, np.where(feeds["best"] >= 1, np.float32(1), below))
 
 
 def read_continuation(folder: Path) -> Continuation | None:

@@ -126,6 +126,16 @@ def test_a_finished_run_is_below_or_not(continuation: Continuation) -> None:
     assert got.below.tolist() == [0.0, 1.0]
 
 
+def test_every_run_ends_at_or_below_an_accuracy_of_1(continuation: Continuation) -> None:
+    """However many were seen to end higher than was predicted of them; the probability never falls as the bar rises."""
+    bars = [0.0, 0.5, 0.9, 0.99, 0.999999, 1 - 1e-12, 1.0]
+    got = continuation.run([[0.3, 0.9, 0.98]] * len(bars), best=bars)
+    assert got.below.dtype == np.float32
+    assert got.below[-1] == 1.0
+    assert np.all(np.diff(got.below) >= 0)
+    assert got.below[4] < 1
+
+
 @pytest.mark.parametrize("curve", [[], [0.1] * 6, [1.1], [-0.1], [float("nan")]])
 def test_impossible_curves_are_refused(continuation: Continuation, curve: list[float]) -> None:
     with pytest.raises(ValueError, match=r"epochs|from 0 to 1"):

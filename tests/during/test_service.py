@@ -80,6 +80,12 @@ def test_stop_weighs_the_curve_against_the_best(client: TestClient) -> None:
     assert probabilities[0] < 0.1 < 0.9 < probabilities[-1]
 
 
+def test_a_best_of_1_cannot_be_beaten(client: TestClient) -> None:
+    for run in ({"observed": [0.9]}, {"observed": [0.9], "layers": LAYERS}, {"observed": [1] * 5}):
+        (verdict,) = client.post("/stop", json={"best": 1, "confidence": 0.999999, **run}).json()["verdicts"]
+        assert (verdict["probability_below"], verdict["stop"]) == (1, True)
+
+
 def test_confidence_decides(client: TestClient) -> None:
     """The verdict is the comparison of the probability with the confidence."""
     for confidence in (0.5, 0.8, 0.95, 0.99):
