@@ -46,6 +46,10 @@ Floats = NDArray[np.floating]
 Statistics = Mapping[str, Sequence[float]]
 
 
+class FeaturesError(ValueError):
+    """Tensors that nothing can be read of; the message, which is meant for whoever sent them, says why."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """What is read of a network.
@@ -65,7 +69,7 @@ class Weights:
         Tensors whose name ends in `weight` or `bias` count.
 
         Raises:
-            ValueError: when there is no `weight` tensor.
+            FeaturesError: when there is no `weight` tensor.
         """
         found = []
         for name in sorted(self.statistics, key=natural_order):
@@ -76,7 +80,7 @@ class Weights:
             kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
             found.append((layer, kind, _described(self.statistics[name], kind, fan_in)))
         if not any(kind == "weight" for _, kind, _ in found):
-            raise ValueError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
+            raise FeaturesError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
         return found
 
 
@@ -84,8 +88,8 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
     """Return mean, variance and `QUANTILES` of each tensor, in that order.
 
     Raises:
-        ValueError: naming tensors that are empty or hold values that are not finite or absurd, where a name looks like
-            one.
+        FeaturesError: naming tensors that are empty or hold values that are not finite or absurd, where a name looks
+            like one.
     """
     found, bad = {}, []
     for name, tensor in tensors.items():
@@ -96,7 +100,7 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
             bad.append(name)
     if bad:
         named = ", ".join(sorted(filter(_NAME.fullmatch, bad))[:5]) or "their names are no identifiers"
-        raise ValueError(
+        raise FeaturesError(
             f"{len(bad)} tensors are empty or hold values that are not finite or over {LARGEST:g}: {named}"
         )
     return found
@@ -112,10 +116,18 @@ def fan_ins(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 
 def natural_order(name: str) -> tuple[bool, list[tuple[int, str]]]:
-    """Sort key: layer2 before layer10, the classifier (`head`, `fc`, `classifier`) last."""
-    parts = re.findall(r"\d+|\D+", name)
+    """Sort key: layer2 before layer10, the classifier (`head`, `fc`, `classifier`) last.
+
+    Numbers compare by their digits, as names may hold more of them than Python turns into an integer.
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
     is_head = not {"head", "fc", "classifier", "output"}.isdisjoint(name.split("."))
-    return is_head, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return is_head, [_number(part) if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
+def _number(digits: str) -> tuple[int, str]:
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _log(value: float) -> float:
@@ -152,7 +164,7 @@ def features(weights: Weights) -> Floats:
     """Return one row of features, float64 [len(FEATURES)], in the order of `FEATURES`.
 
     Raises:
-        ValueError: when there is no `weight` tensor.
+        FeaturesError: when there is no `weight` tensor.
     """
     tables: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
     for _, kind, described in weights.described:
@@ -166,7 +178,7 @@ def layer_statistics(weights: Weights) -> Floats:
     """Return the layers one by one, float64 [layers, len(LAYER_STATISTICS)]; what a layer does not have is 0.
 
     Raises:
-        ValueError: when there is no `weight` tensor.
+        FeaturesError: when there is no `weight` tensor.
     """
     rows: dict[str, Floats] = {}
     for layer, kind, described in weights.described:

@@ -24,6 +24,7 @@ from model.ulc import pad
 from model.weight_features import (
     FEATURES,
     LAYER_STATISTICS,
+    FeaturesError,
     Floats,
     Weights,
     fan_ins,
@@ -134,9 +135,14 @@ class WeightsPredictor:
         """Predict from the statistics of each tensor.
 
         Raises:
-            ValueError: when they are not a network's.
+            FeaturesError: when they are not a network's.
+            WeightsError: when they are too large for the graph.
         """
-        read = self._read([layer_statistics(weights)], features(weights)[None])
+        layers, summary = layer_statistics(weights), features(weights)
+        largest = max(float(np.abs(layers).max()), float(np.abs(summary).max()))
+        if largest > float(np.finfo(np.float32).max):  # of the tensors' values, each by itself may be less
+            raise WeightsError("the values are so large that their statistics are not finite in single precision")
+        read = self._read([layers], summary[None])
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
         middle = float(over_floor(read, self.card.floor)[0])
@@ -153,11 +159,11 @@ def read_tensors(content: bytes) -> dict[str, Floats]:
         tensors = load(content)
     except SafetensorError as error:
         raise WeightsError("not a safetensors file, or a truncated one") from error
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError) as error:
         named = _TYPE.search(str(error))
         raise WeightsError(f"a tensor has a type that is not supported: {named[0] if named else 'unknown'}") from error
-    if not tensors:
-        raise WeightsError("the file holds no tensors")
+    except (ValueError, OverflowError) as error:
+        raise WeightsError("a tensor has too many dimensions, or too large ones") from error
     if len(tensors) > MOST_TENSORS:
         raise WeightsError(f"{len(tensors)} tensors; {MOST_TENSORS} is the most")
     return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
@@ -172,9 +178,7 @@ def read_weights(content: bytes) -> Weights:
     try:
         tensors = read_tensors(content)
         return Weights(tensor_statistics(tensors), fan_ins({name: t.shape for name, t in tensors.items()}))
-    except WeightsError:
-        raise
-    except ValueError as error:
+    except FeaturesError as error:
         raise WeightsError(str(error)) from None
 
 

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from model.accuracies import DECIMALS
+from model.weight_features import FeaturesError
 from model.weights import WeightsError, WeightsPrediction, read_weights
 from service.admission import admitted
 from service.aside import aside
@@ -33,7 +34,7 @@ def _read(content: bytes, model: Model) -> WeightsPrediction:
         return model.weights.predict(read_weights(content))
     except WeightsError as error:
         raise Problem("bad-request", str(error)) from None
-    except ValueError as error:
+    except FeaturesError as error:
         raise invalid([Fault("", "not-weights", str(error))]) from None
 
 

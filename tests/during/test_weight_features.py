@@ -15,6 +15,7 @@ from model.weight_features import (
     fan_ins,
     features,
     layer_statistics,
+    natural_order,
     tensor_statistics,
 )
 from model.weights import read_weights
@@ -54,6 +55,13 @@ def test_features_are_named_and_follow_the_order_of_layers() -> None:
     statistics = {f"layer{i}.weight": [float(i)] * 7 for i in (10, 2, 0)} | {"head.weight": [99.0] * 7}
     row = dict(zip(FEATURES, features(Weights(statistics, dict.fromkeys(statistics, 2))), strict=True))
     assert [row[f"weight.{place}.mean"] for place in ("first_1", "first_2", "first_3", "last_1")] == [0, 2, 10, 99]
+
+
+def test_numbers_in_names_count_however_they_are_written() -> None:
+    """Zeros in front do not; digits of another kind are text, and there is no end to how many there may be."""
+    names = [f"layer{'9' * 5000}.weight", "layer10.weight", "layer009.weight"]
+    assert sorted(names, key=natural_order) == names[::-1]
+    assert natural_order("layer\u00b2.weight") < natural_order("layer\u00b3.weight")
 
 
 def test_layers_stand_in_their_order_with_what_belongs_to_them() -> None:

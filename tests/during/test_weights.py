@@ -1,7 +1,9 @@
 """Accuracy read off weights: features, files, the command and the route, with real networks' statistics."""
 
 import gzip
+import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
@@ -195,13 +197,18 @@ def test_a_file_written_by_torch_is_read(tmp_path: Path, predictor: WeightsPredi
     assert 0 <= got.lower <= got.accuracy <= got.upper <= 1
 
 
+def file_of(header: dict[str, object], data: bytes = b"") -> bytes:
+    """A safetensors file with this header, whatever it says."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
 MALFORMED = {
     "empty": b"",
     "noise": b"\x93" * 500,
     "a header that lies": (2**62).to_bytes(8, "little") + b"{}",
     "truncated": save(network())[:-100],
     "a pickle": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.",
-    "no tensors": save({}),
     "not finite": save({"layer0.weight": np.array([1.0, np.nan], dtype=np.float32)}),
     "absurd": save({"layer0.weight": np.array([1e160, -1e200])}),
     "no elements": save({"layer0.weight": np.zeros((0, 3), dtype=np.float32)}),
@@ -217,10 +224,42 @@ def test_malformed_files_are_refused(client: TestClient, content: bytes) -> None
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_file_without_weights_is_refused(client: TestClient) -> None:
-    answer = client.post("/predict-weights", content=save({"x": np.ones(3, dtype=np.float32)}), headers=BINARY)
+@pytest.mark.parametrize(
+    "content",
+    [save({"x": np.ones(3, dtype=np.float32)}), file_of({}), file_of({"__metadata__": {"format": "pt"}})],
+    ids=["another tensor", "no tensors", "metadata alone"],
+)
+def test_a_file_without_weights_is_refused(client: TestClient, content: bytes) -> None:
+    answer = client.post("/predict-weights", content=content, headers=BINARY)
     assert answer.status_code == 422
     assert "weight" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("shape", [[1] * 70, [0, 2**40, 2**40]], ids=["many dimensions", "large dimensions"])
+def test_a_shape_that_numpy_lacks_is_not_blamed_on_the_type(client: TestClient, shape: list[int]) -> None:
+    data = b"\0" * 4 * (0 not in shape)
+    content = file_of({"a.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, len(data)]}}, data)
+    answer = client.post("/predict-weights", content=content, headers=BINARY)
+    assert answer.status_code == 400
+    assert "dimensions" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("layer", ["1\u00b22", "9" * 5000], ids=["superscript", "many digits"])
+def test_no_number_in_a_name_is_too_strange(client: TestClient, layer: str) -> None:
+    tensors = {f"{layer}.weight": network()["layer0.weight"], "head.weight": network()["head.weight"]}
+    answer = client.post("/predict-weights", content=save(tensors), headers=BINARY)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("values", [1e38 * np.tanh(network()["layer3.weight"]), np.full((1, 5000), 3e30)])
+def test_values_whose_statistics_overflow_are_refused(client: TestClient, values: np.ndarray) -> None:
+    """Each is within the limit; in units of the initial deviation, or beside no deviation at all, they are not."""
+    content = save({"layer0.weight": values.astype(np.float32)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        answer = client.post("/predict-weights", content=content, headers=BINARY)
+    assert answer.status_code == 400
+    assert "so large" in answer.json()["detail"]
 
 
 def test_the_size_is_limited(able: Path) -> None:
