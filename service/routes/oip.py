@@ -131,6 +131,7 @@ async def infer(request: Request, service: ServiceDep, name: str, version: str |
         population, epochs = await aside(reader, deadline, _read, asked, model, service, deadline)
         curves = await predict_population(service, request, model, population, epochs)
         service.metrics.count(model.card, map(len, population.codes), curves.distance)
+        request.scope["state"]["sizes"] = {"bytes_in": len(body), "networks": len(population.codes)}
         text = asked.text
         head: dict[str, object] = {"model_name": name, "model_version": model.card.version}
         if text.id is not None:

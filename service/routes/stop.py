@@ -120,11 +120,13 @@ async def stop(request: Request, service: ServiceDep) -> Response:
     """
     with admitted(request, service):
         body = await read_body(request, service)
-        deadline = request.scope["state"]["deadline"]
+        state = request.scope["state"]
+        state["sizes"], deadline = {"bytes_in": len(body)}, state["deadline"]
         if len(body) <= INLINE_BYTES:
             asked = read_question(body, service, deadline)
         else:
             asked = await aside(service.reader(len(body)), deadline, read_question, body, service, deadline)
+        state["sizes"]["networks"] = len(asked.population.ids)
         try:
             answer = await _answer(request, service, asked)
         except Problem as problem:

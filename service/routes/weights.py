@@ -74,7 +74,9 @@ async def predict_weights(request: Request, service: ServiceDep, task: str | Non
         _check_type(request)
         model = _choose(service, task)
         content = await read_body(request, service, check_type=False, for_queue=False)
-        deadline = request.scope["state"]["deadline"]
+        state = request.scope["state"]
+        state["sizes"], deadline = {"bytes_in": len(content)}, state["deadline"]
         got = await aside(service.readers, deadline, _read, content, model)
+        state["sizes"]["networks"] = 1
     values = {name: round(getattr(got, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
     return JSONResponse({"request_id": request_id(request), "task": model.card.task, **values})

@@ -1,5 +1,6 @@
 """`"observed"` in `POST /predict`, and `POST /stop`."""
 
+import json
 from typing import Any
 
 import pytest
@@ -165,6 +166,26 @@ def test_networks_judged_are_counted(client: TestClient) -> None:
     name = "predictor_input_layers_count "
     counts = [float(text.split(name)[1].split()[0]) for text in (before, client.get("/metrics").text)]
     assert counts[1] == counts[0] + 1
+
+
+def test_the_log_has_the_sizes_of_questions(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a body that is refused as well, once it has arrived."""
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr("service.edge.log.info", lambda _, **line: lines.append(line))
+    tensor = {"name": "architectures", "datatype": "BYTES", "shape": [1], "data": [json.dumps({"layers": LAYERS})]}
+    bodies = [
+        ("/stop", json.dumps({"best": 0.5, "observed": [0.1]})),
+        ("/stop", json.dumps({"best": 2, "observed": [0.1]})),
+        ("/v2/models/tiny/infer", json.dumps({"inputs": [tensor]})),
+    ]
+    for path, body in bodies:
+        client.post(path, content=body, headers={"Content-Type": "application/json"})
+    client.app.state.service.ledger.write_up()  # type: ignore[attr-defined]
+    sizes = [(line["status"], line["bytes_in"], line.get("networks")) for line in lines if "bytes_in" in line]
+    assert sizes == [
+        (status, len(body), networks)
+        for status, networks, (_, body) in zip((200, 422, 200), (1, None, 1), bodies, strict=True)
+    ]
 
 
 def test_the_documented_examples_are_answered(client: TestClient) -> None:

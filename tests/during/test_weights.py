@@ -273,6 +273,18 @@ def test_the_size_is_limited(able: Path) -> None:
         assert client.post("/predict-weights", content=content + b" ", headers=BINARY).status_code == 413
 
 
+def test_the_log_has_the_size_of_a_file(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that is refused as well."""
+    lines: list[dict[str, object]] = []
+    monkeypatch.setattr("service.edge.log.info", lambda _, **line: lines.append(line))
+    content = save(network())
+    for sent in (content, content[:-1]):
+        client.post("/predict-weights", content=sent, headers=BINARY)
+    client.app.state.service.ledger.write_up()  # type: ignore[attr-defined]
+    sizes = [(line["status"], line["bytes_in"], line.get("networks")) for line in lines if "bytes_in" in line]
+    assert sizes == [(200, len(content), 1), (400, len(content) - 1, None)]
+
+
 def test_other_bodies_and_tasks_are_refused(client: TestClient) -> None:
     content = save(network())
     assert client.post("/predict-weights", json={}).status_code == 415
