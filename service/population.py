@@ -80,6 +80,12 @@ class _Reader:
             return None
 
 
+def repeated_ids(ids: Sequence[str | None]) -> list[Fault]:
+    """Return a fault for each id that an earlier architecture of the request has."""
+    detail = "another architecture of the request has this id"
+    return [Fault(faults.pointer("architectures", index, "id"), "duplicate", detail) for index in duplicates(ids)]
+
+
 def read_population(
     texts: Sequence[msgspec.Raw], vocabulary: Vocabulary, *, clamp: bool, max_layers: int, deadline: float = inf
 ) -> Population:
@@ -102,10 +108,7 @@ def read_population(
     else:
         ids = [name for name, _ in read]
         if not reader.found:
-            reader.found += [
-                Fault(f"/architectures/{i}/id", "duplicate", "another architecture of the request has this id")
-                for i in duplicates(ids)
-            ]
+            reader.found += repeated_ids(ids)
     if reader.found:
         raise invalid(reader.found)
     notes = [_notes(reading.clamped) for _, reading in read]

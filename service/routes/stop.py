@@ -19,7 +19,7 @@ from service.continuing import check_observed, continue_curves
 from service.envelope import read_fields, read_list, read_options
 from service.faults import pointer
 from service.models import Model, choose
-from service.population import Population, read_population
+from service.population import Population, read_population, repeated_ids
 from service.predicting import predict_curves
 from service.problems import Fault, Problem, invalid, request_id
 from service.schemas import Accuracy, Codes, Layers, ModelName, Observed
@@ -47,9 +47,11 @@ class StopRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: Annotated[str, Field(max_length=200)] | None = None
+    id: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="Your name for it, unique in the request; `null` in the answer when absent."
+    )
     observed: Observed = Field(description="Accuracy after epochs 1, 2, ...")
-    in_channels: Width | None = None
+    in_channels: Width | None = Field(None, description="Channels of the image; checked against the task's when given.")
     layers: Layers | None = None
     codes: Codes | None = None
 
@@ -75,6 +77,9 @@ class Run(BaseModel):
 
     id: Annotated[str, Field(max_length=200)] | None = None
     observed: Observed
+    in_channels: Width | None = None
+    layers: None = None
+    codes: None = None
 
 
 class Verdict(BaseModel):
@@ -108,6 +113,7 @@ class Question:
 
 
 _NOTHING_SEEN = Fault("/observed", "missing", "required for one run; many runs go into `architectures`")
+_NULL = msgspec.Raw(b"null")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -188,11 +194,11 @@ def _read_runs(texts: list[msgspec.Raw], model: Model, service: Service, deadlin
     shaped = []
     for text in texts:
         try:
-            named = _FIELDS.decode(text).keys() & {"layers", "codes"}
+            fields = _FIELDS.decode(text)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             shaped.append(False)
         else:
-            shaped.append(bool(named))
+            shaped.append(any(bytes(fields.get(name, _NULL)) != b"null" for name in ("layers", "codes")))
     if any(shaped):
         bare = [index for index, has_layers in enumerate(shaped) if not has_layers]
         if bare:
@@ -204,19 +210,26 @@ def _read_runs(texts: list[msgspec.Raw], model: Model, service: Service, deadlin
         if missing:
             raise invalid([Fault(pointer("architectures", i, "observed"), "missing", "required") for i in missing])
         return population
-    runs = [_read_run(text, index) for index, text in enumerate(texts)]
-    return Population([run.id for run in runs], [], [], {index: run.observed for index, run in enumerate(runs)})
+    channels = model.vocabulary.image.channels
+    runs = [_read_run(text, index, channels) for index, text in enumerate(texts)]
+    ids = [run.id for run in runs]
+    if found := repeated_ids(ids):
+        raise invalid(found)
+    return Population(ids, [], [], {index: run.observed for index, run in enumerate(runs)})
 
 
-def _read_run(text: msgspec.Raw, index: int) -> Run:
+def _read_run(text: msgspec.Raw, index: int, channels: int) -> Run:
     try:
-        fields = read_fields(bytes(text))
-        return read_options(Run, fields)
+        run = read_options(Run, read_fields(bytes(text)))
     except Problem as problem:
         if not problem.faults:
             raise
         base = pointer("architectures", index)
         raise invalid([Fault(base + f.pointer, f.code, f.detail) for f in problem.faults]) from None
+    if run.in_channels not in (None, channels):
+        at = pointer("architectures", index, "in_channels")
+        raise invalid([Fault(at, "outside-code", f"the task's images have {channels} channels")])
+    return run
 
 
 async def _answer(request: Request, service: Service, asked: Question) -> bytes:

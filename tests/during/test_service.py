@@ -137,6 +137,27 @@ def test_malformed_questions_are_pointed_at(client: TestClient, body: dict[str, 
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize("nothing", [{"layers": None}, {"codes": None}, {"layers": None, "codes": None, "id": None}])
+def test_null_is_as_good_as_absent(client: TestClient, nothing: dict[str, None]) -> None:
+    bare = {"best": 0.6, "observed": CURVE}
+    for run in (bare, bare | {"in_channels": 3}, bare | {"in_channels": None}):
+        answer = client.post("/stop", json=run | nothing)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["verdicts"] == client.post("/stop", json=bare).json()["verdicts"]
+    with_layers = client.post("/stop", json=bare | nothing | {"layers": LAYERS})
+    assert with_layers.json()["verdicts"] == client.post("/stop", json=bare | {"layers": LAYERS}).json()["verdicts"]
+
+
+@pytest.mark.parametrize("network", [{}, {"layers": LAYERS}], ids=["curve alone", "layers"])
+def test_runs_are_checked_alike_with_layers_and_without(client: TestClient, network: dict[str, Any]) -> None:
+    """Whose name another run has, and who has more channels than the task's images."""
+    run = {"id": "a", "observed": CURVE, **network}
+    for second, field in ((run, "id"), (run | {"id": "b", "in_channels": 4}, "in_channels")):
+        answer = client.post("/stop", json={"best": 0.6, "architectures": [run, second]})
+        assert answer.status_code == 422, answer.text
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/architectures/1/{field}"]
+
+
 @pytest.mark.parametrize(
     "run",
     [
