@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from model.architecture import Layer
 from model.ulc import CodeError, encode
 from model.ulc import Fault as CodeFault
-from service import faults
+from service import faults, unreadable
 from service.codes import check_row
 from service.envelope import CandidateText
 from service.problems import MAX_FAULTS, Fault
@@ -30,7 +30,11 @@ def of_candidate(text: msgspec.Raw, path: Path) -> list[Fault]:
     try:
         Candidate.model_validate_json(bytes(text))
     except ValidationError as error:
-        return [_without_tag(fault, path) for fault in faults.of(error, path)]
+        found = [_without_tag(fault, path) for fault in faults.of(error, path)]
+        if [fault.detail for fault in found] == [unreadable.TOO_MANY_DIGITS]:
+            at = faults.pointer(*path, *unreadable.locate(bytes(text)))
+            return [Fault(at, "too-long", unreadable.TOO_MANY_DIGITS)]
+        return found
     return [Fault(faults.pointer(*path), "invalid", "not an architecture")]
 
 

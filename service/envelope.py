@@ -8,7 +8,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from service import faults
+from service import faults, unreadable
 from service.problems import MAX_FAULTS, Fault, Problem, invalid
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -64,10 +64,14 @@ def malformed(error: Exception, body: bytes | None = None) -> NoReturn:
     """Raise the 400 for a body, or a part of one, that is not JSON."""
     if isinstance(error, RecursionError):
         reason = "nested too deeply"
+    elif isinstance(error, UnicodeDecodeError):
+        reason = "a string is not UTF-8"
     elif not isinstance(error, msgspec.DecodeError):
-        reason = "not valid JSON"
+        reason = unreadable.reason(str(error))
     elif body is not None and not body.strip():
         reason = "the body is empty; send one JSON object"
+    elif unreadable.is_half_a_pair(str(error), body or b""):
+        reason = "a string holds the escape of half a surrogate pair"
     elif str(error) == "Input data was truncated":
         reason = "the JSON ends before it is complete"
     else:
@@ -93,16 +97,20 @@ def read_options(kind: type[Options], fields: dict[str, msgspec.Raw]) -> Options
     """Validate the small fields of a request; unknown fields are refused unread, and no more named than are listed.
 
     Raises:
-        Problem: 422 with a pointer to each fault.
+        Problem: 422 with a pointer to each fault; 400 for what is not JSON.
     """
-    try:
-        values: dict[str, object] = {
-            name: from_json(bytes(raw), allow_inf_nan=False)
-            for name, raw in fields.items()
-            if name in kind.model_fields
-        }
-    except ValueError as error:
-        malformed(error)
+    values: dict[str, object] = {}
+    for name, raw in fields.items():
+        if name not in kind.model_fields:
+            continue
+        text = bytes(raw)
+        try:
+            values[name] = from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            if unreadable.reason(str(error)) != unreadable.TOO_MANY_DIGITS:
+                malformed(error)
+            at = faults.pointer(name, *unreadable.locate(text))
+            raise invalid([Fault(at, "too-long", unreadable.TOO_MANY_DIGITS)]) from None
     values |= dict.fromkeys(islice((name for name in fields if name not in kind.model_fields), MAX_FAULTS + 1))
     try:
         return kind.model_validate(values)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from service import unreadable
 from service.problems import MAX_FAULTS, MAX_TEXT, Fault
 
 _PAIRS = frozenset({"kernel_size", "stride"})
@@ -15,7 +16,6 @@ _SENTENCES = {
     "dict_type": "a layer is an object with a `type`",
     "extra_forbidden": "unknown field",
     "missing": "required",
-    "json_invalid": "not valid JSON",
 }
 _VALUES = {
     "model_type": "must be an object with `layers` or `codes`",
@@ -44,6 +44,8 @@ def _detail(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if error["type"] in _SENTENCES:
         return _SENTENCES[error["type"]]
+    if error["type"] == "json_invalid":
+        return unreadable.reason(str(context.get("error")))
     if error["type"] in {"union_tag_invalid", "literal_error"}:  # pydantic's own message quotes the tag it found
         return f"must be one of {context.get('expected_tags') or context.get('expected')}"
     if _PAIRS & set(error["loc"]):

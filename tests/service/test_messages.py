@@ -70,6 +70,53 @@ def test_a_body_that_ends_too_early_is_told_from_none(client: TestClient, path: 
     assert said in problem(response, 400)["detail"]
 
 
+HUGE = "9" * 5001
+DIGITS = [
+    ("/stop", f'{{"best":{HUGE},"observed":[0.5]}}', "/best"),
+    ("/stop", f'{{"best":0.5,"observed":[0.5,{HUGE}]}}', "/observed/1"),
+    ("/stop", f'{{"best":0.5,"architectures":[{{"observed":[0.5,{HUGE}]}}]}}', "/architectures/0/observed/1"),
+    ("/stop", f'{{"best":0.5,"observed":[{HUGE}],"layers":[{{"type":"relu"}}]}}', "/observed/0"),
+    (
+        "/predict",
+        f'{{"architectures":[{{"layers":[{{"type":"relu"}}],"observed":[{HUGE}]}}]}}',
+        "/architectures/0/observed/0",
+    ),
+    (
+        "/predict",
+        f'{{"architectures":[{{"layers":[{{"type":"relu"}}],"in_channels":{HUGE}}}]}}',
+        "/architectures/0/in_channels",
+    ),
+    ("/predict", f'{{"architectures":[{{"layers":[]}}],"epochs":[1,{HUGE}]}}', "/epochs/1"),
+    ("/predict", f'{{"architectures":[{{"layers":[],"id":{{"a b":{HUGE}}}}}]}}', "/architectures/0/id"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "pointer"), DIGITS, ids=[f"{path} {at}" for path, _, at in DIGITS])
+def test_a_number_of_too_many_digits_is_pointed_at(client: TestClient, path: str, body: str, pointer: str) -> None:
+    """JSON sets no limit to them, so it is not the JSON that is at fault."""
+    document = problem(client.post(path, content=body, headers={"Content-Type": "application/json"}), 422)
+    (fault,) = document["errors"]
+    assert (fault["pointer"], fault["detail"]) == (pointer, "a number has too many digits")
+
+
+TEXTS = [
+    (rb'{"id":"\ud800"}', "half a surrogate pair"),
+    (rb'{"id":"\ud800\n"}', "half a surrogate pair"),
+    (rb'{"id":"\udc00","best":0.5,"observed":[0.5]}', "half a surrogate pair"),
+    (rb'{"id":"\ud800","best":0.5,"observed":[0.5]}', "half a surrogate pair"),
+    (rb'{"id":"\\ud800"', "ends before it is complete"),
+    (rb'{"id":"\ud800\udc', "ends before it is complete"),
+    (b'{"best":0.5,"observed":[0.5],"id":"\xff"}', "a string is not UTF-8"),
+    (b'{"best":0.5,"observed":' + b"[" * 250 + b"]" * 250 + b"}", "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), TEXTS, ids=[reason + str(len(body)) for body, reason in TEXTS])
+def test_the_reason_why_a_body_is_no_json_is_true(client: TestClient, body: bytes, reason: str) -> None:
+    response = client.post("/stop", content=body, headers={"Content-Type": "application/json"})
+    assert reason in problem(response, 400)["detail"]
+
+
 def test_clamping_is_offered_where_it_helps(client: TestClient) -> None:
     """Not for a kernel outside the code, nor to a caller who clamps already."""
     layers = [CONV, WIDE, {"type": "conv", "kernel_size": 12, "out_channels": 1040}]
