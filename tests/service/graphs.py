@@ -45,6 +45,7 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
         "go_on": np.array(True),
         "square": np.eye(256, dtype=np.float32),
         "k_zero": np.float32(0.0),
+        "k_one": np.float32(1.0),
     }
     node = helper.make_node
     nodes = [
@@ -62,8 +63,10 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
         node("Unsqueeze", ["epoch_terms", "axis_zero"], ["row"]),
         node("Add", ["column", "row"], ["logits"]),
         node("Sigmoid", ["logits"], ["accuracy"]),
-        node("Sub", ["accuracy", "k_width"], ["lower"]),
-        node("Add", ["accuracy", "k_width"], ["upper"]),
+        node("Sub", ["accuracy", "k_width"], ["below"]),
+        node("Clip", ["below", "k_zero", "k_one"], ["lower"]),
+        node("Add", ["accuracy", "k_width"], ["above"]),
+        node("Clip", ["above", "k_zero", "k_one"], ["upper"]),
         node("Cast", ["lengths"], ["length_floats"], to=TensorProto.FLOAT),
     ]
     if loops:
