@@ -18,7 +18,8 @@ from model.architecture import Architecture
 from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
 from training.durations import parse_duration
-from training.observations import Journal, Observation, architecture_id
+from training.journal import Journal
+from training.observations import Observation, architecture_id
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)

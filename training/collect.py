@@ -18,7 +18,8 @@ from model.architecture import Layer
 from model.shapes import cost
 from training import datasets
 from training.blocks import sample_block
-from training.observations import Journal, Observation, architecture_id, held_out
+from training.journal import Journal
+from training.observations import Observation, architecture_id, held_out
 from training.protocols import Protocol
 from training.skeleton import assemble
 from training.train import OutOfTimeError, train_network

@@ -17,7 +17,8 @@ import torch
 
 from training import datasets
 from training.collect import SECONDS_BETWEEN_FOLDS, Job, left_to_do
-from training.observations import Journal, Observation
+from training.journal import Journal
+from training.observations import Observation
 from training.protocols import Protocol
 from training.train import OutOfTimeError, train_network
 

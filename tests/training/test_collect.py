@@ -19,7 +19,8 @@ from cli.collect import register
 from model.architecture import Architecture
 from training import datasets
 from training.collect import collect, plan, population
-from training.observations import Journal, held_out, read
+from training.journal import Journal
+from training.observations import held_out, read
 from training.protocols import PROTOCOLS
 from training.train import train_network
 from training.weight_stats import NAMES
