@@ -12,7 +12,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript import opset18
 from torch import nn
 
-from model.networks import running_maximum  # noqa: F401 - registers the operator that is translated below
+from model.networks import operators  # noqa: F401 - registers what is translated below
 from model.networks.lstm import LSTM
 from model.runtime import INPUTS, OUTPUTS
 from model.ulc import LayerCode, pad
@@ -44,6 +44,10 @@ def _translate_running_maximum(values: Any, window: int) -> Any:
     return largest
 
 
+def _translate_sum_of_squares(values: Any, dim: int, keepdim: bool) -> Any:
+    return op.ReduceSumSquare(values, op.Constant(value_ints=[dim]), keepdims=int(keepdim))
+
+
 def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
     """Export a predictor module that returns accuracy, lower, upper and distance (`model.runtime`).
 
@@ -67,6 +71,7 @@ def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
         custom_translation_table={
             torch.ops.peephole.lstm.default: _translate_lstm,
             torch.ops.peephole.running_maximum.default: _translate_running_maximum,
+            torch.ops.peephole.sum_of_squares.default: _translate_sum_of_squares,
         },
         optimize=True,
         verbose=False,

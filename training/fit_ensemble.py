@@ -49,7 +49,7 @@ def _fit_process(
         chosen, smooth = features[fitted.chosen], fitted.kernel
         process = GaussianProcess(chosen, fitted.weights, smooth.k1.constant_value, smooth.k2.length_scale)
         exact = smooth(features, chosen) @ fitted.weights
-        rounded = process(torch.from_numpy(features.astype(np.float32)))[0].numpy()
+        rounded = process(torch.from_numpy(features.astype(np.float32)))[0][0].numpy()
         if (np.abs(rounded - exact) * slope).max() < LARGEST_ROUNDING:
             break
     return process

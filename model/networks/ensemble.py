@@ -12,6 +12,7 @@ from model.networks.gaussian_process import GaussianProcess
 from model.networks.layer_conv import LayerConv
 from model.networks.layer_features import Quantities
 from model.networks.network_features import NetworkFeatures
+from model.networks.operators import sum_of_squares
 from model.networks.predictor import CurvePredictor, LogitScale, Raw
 from model.shapes import Shape
 
@@ -77,7 +78,7 @@ class Inputs(nn.Module):
         outside = torch.clamp(off.abs() - self.reach, 0.0, LARGEST_FEATURE)
         whole = torch.index_select(off, 1, self.chosen) + self.from_mean
         whole = torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch
-        return quantities, whole, (outside * outside).mean(1)
+        return quantities, whole, sum_of_squares(outside, 1, False) / outside.shape[1]
 
 
 class Ensemble(CurvePredictor):
@@ -111,8 +112,8 @@ class Ensemble(CurvePredictor):
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
         quantities, whole, outside = self.inputs(codes)
         process, nearest = self.process(whole)
-        everyone = torch.cat([self.members(quantities, lengths, whole), process.unsqueeze(0)])
+        everyone = torch.cat([self.members(quantities, lengths, whole), process])
         everyone = torch.index_select(everyone, 2, index)
         blended = (everyone * self.shares).sum(0)
-        difference = everyone - blended
-        return Raw(blended, (difference * difference).mean(0), torch.sqrt(nearest + outside))
+        variance = sum_of_squares(everyone - blended, 0, False) / len(everyone)
+        return Raw(blended, variance, torch.sqrt(nearest + outside))

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from model.networks.operators import sum_of_squares
+
 SQRT3 = 3**0.5
 
 
@@ -27,22 +29,23 @@ class GaussianProcess(nn.Module):
         self, points: NDArray[np.floating], weights: NDArray[np.floating], amplitude: float, length_scale: float
     ) -> None:
         super().__init__()
-        stored = torch.from_numpy(points.astype(np.float64))
-        self.register_buffer("points", -2 * stored)
-        self.register_buffer("norms", (stored**2).sum(1))
         self.scale = SQRT3 / length_scale
-        self.register_buffer("weights", torch.from_numpy(weights.astype(np.float64) * amplitude))
+        # rounded as features are, so that a point's own distance is zero
+        scaled = (torch.from_numpy(points.astype(np.float32)) * self.scale).double()
+        self.register_buffer("points", -2 * scaled)
+        self.register_buffer("norms", (scaled**2).sum(1))
+        self.register_buffer("weights", torch.from_numpy(weights.astype(np.float64) * amplitude).unsqueeze(0))
 
     def forward(self, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return predictions [batch, epochs] and how far the nearest inducing point is [batch].
+        """Return predictions [1, batch, epochs] and how far the nearest inducing point is [batch].
 
         The latter is the mean square difference of the standardised features.
         """
         # Distances are small differences of large squares, and so are predictions of large weights: both are summed in
         # double precision.
-        exact = whole.double()
-        squared = (exact * exact).sum(1, keepdim=True) + F.linear(exact, self.points, self.norms)
+        exact = (whole * self.scale).double()
+        squared = sum_of_squares(exact, 1, True) + F.linear(exact, self.points, self.norms)
         squared = torch.relu(squared.float())
-        scaled = torch.sqrt(squared) * -self.scale
-        kernel = (1 - scaled) * torch.exp(scaled)
-        return (kernel.double() @ self.weights).float(), squared.amin(1) / whole.shape[1]
+        distance = torch.sqrt(squared)
+        kernel = (1 + distance) / torch.exp(distance)
+        return (kernel.double() @ self.weights).float(), squared.amin(1) / (whole.shape[1] * self.scale**2)

@@ -15,6 +15,7 @@ WIDTH = 16
 DEPTH = 3
 SPAN = 3
 MLP_WIDTH = 128
+LAST_WIDTH = 32  # ranks better than 128, and a lone network waits for its weights
 DROPOUT = 0.25
 LARGEST_FEATURE = 4.0
 
@@ -40,10 +41,10 @@ class LayerConv(nn.Module):
             nn.Linear(2 * WIDTH + features, MLP_WIDTH),
             nn.ReLU(),
             nn.Dropout(DROPOUT),
-            nn.Linear(MLP_WIDTH, MLP_WIDTH),
+            nn.Linear(MLP_WIDTH, LAST_WIDTH),
             nn.ReLU(),
             nn.Dropout(DROPOUT),
-            nn.Linear(MLP_WIDTH, epochs),
+            nn.Linear(LAST_WIDTH, epochs),
         )
 
     def forward(

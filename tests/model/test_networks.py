@@ -12,7 +12,7 @@ from model.networks.layer_features import COUNTS, LAYER_FEATURES, SUMMED, LayerQ
 from model.networks.layer_flags import ID, SIZES, TABLE_1, from_steps
 from model.networks.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
 from model.networks.network_features import NetworkFeatures
-from model.networks.running_maximum import running_maximum
+from model.networks.operators import running_maximum, sum_of_squares
 from model.shapes import Shape, cost
 from model.ulc import EXTENDED, encode, pad
 from training.blocks import sample_blocks
@@ -78,6 +78,13 @@ def test_a_running_maximum_looks_back_no_further_than_its_window():
     found = running_maximum(values, 3)
     assert found.tolist() == [[[1.0, 3.0, 3.0, 3.0, 2.0, 0.0]]]
     torch.library.opcheck(running_maximum, (values, 3), test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize(("dim", "keepdim", "expected"), [(0, False, [10.0, 20.0]), (1, True, [[5.0], [25.0]])])
+def test_a_sum_of_squares_is_taken_along_a_dimension(dim: int, keepdim: bool, expected: list[object]):
+    values = torch.tensor([[1.0, 2.0], [3.0, -4.0]])
+    assert sum_of_squares(values, dim, keepdim).tolist() == expected
+    torch.library.opcheck(sum_of_squares, (values, dim, keepdim), test_utils=("test_schema", "test_faketensor"))
 
 
 def test_images_too_large_to_be_counted_exactly_are_refused():
