@@ -1,5 +1,5 @@
 # Targets explain themselves: the text after `##` is what bare `make` prints.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet

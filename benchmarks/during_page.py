@@ -4,6 +4,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`, sentences with
 and `<!-- end -->`; the text around them is written by hand.
 """
 
+import argparse
 import json
 import re
 from collections.abc import Callable
@@ -78,6 +79,11 @@ def held_out_networks() -> str:
             for name, rival in rivals.items():
                 title = re.sub(r"^rivals/| \d+%$", "", name)
                 if rival["seen"] == seen and title != LAST:
+                    if missing := set(table.architectures) - rival["predicted"].keys():
+                        raise SystemExit(
+                            f"{name} knows nothing of {len(missing)} networks of {task}: "
+                            f"peephole report --refresh --task {task}"
+                        )
                     predicted = np.array([rival["predicted"][one] for one in table.architectures])
                     lines.append(_line(task, seen, title, final_error(final, predicted)))
     return "\n".join(lines)
@@ -141,6 +147,8 @@ def _table(name: str) -> str:
 
 def main() -> None:
     """Write every table and every sentence with figures anew."""
+    what = __doc__.partition("\n")[0]
+    argparse.ArgumentParser(prog="python -m benchmarks.during_page", description=what).parse_args()
     PAGE.write_text(_BLOCK.sub(lambda found: f"{found[1]}\n{_table(found[2])}\n\n{found[3]}", PAGE.read_text()))
 
 

@@ -1,7 +1,7 @@
 """What stopping hopeless runs saves: searches replayed on measured curves, against the stopping rules of others.
 
-    python -m benchmarks.replay prepare --data TABLE --artifact model/zoo/TASK --out scratch/replay-TASK.npz
-    python -m benchmarks.replay run scratch/replay-TASK.npz --out docs/data/replay-TASK.json
+    python -m benchmarks.replay prepare --data TABLE --artifact model/zoo/TASK --pretrain OTHER --out scratch/TASK.npz
+    python -m benchmarks.replay run scratch/TASK.npz --out docs/data/replay-TASK.json
 
 A search draws `--trials` networks in a random order and trains each until its rule stops it. Every network is judged by
 regressions and by a predictor that were not fitted to it, with residuals of the other folds: they learnt from the rest

@@ -44,7 +44,7 @@ def _on_cluster(address: str) -> Callable[..., int]:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise typer.BadParameter("Ray is not installed; pip install 'peephole-nas[cluster]'") from None
+        raise typer.BadParameter("Ray is not installed; pip install '.[cluster]'") from None
     return partial(module.collect, address=address)
 
 
@@ -63,7 +63,7 @@ def sample(
     typer.echo(json.dumps({"architectures": architectures}))
 
 
-Out = Annotated[Path, typer.Option(help="Parquet table; rows it already has are kept and not measured again.")]
+Out = Annotated[Path, typer.Option(help="Table, NAME.parquet; rows it already has are kept and not measured again.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Train each network under this many seeds.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; all cores by default.")]
 
@@ -140,6 +140,8 @@ def collect(
 
     Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
     """
+    if ray is not None and (workers is not None or device != "cpu"):
+        raise typer.BadParameter("the cluster decides on --workers and --device; leave them out", param_hint="--ray")
     collector = partial(collect_networks, workers=workers, device=device) if ray is None else _on_cluster(ray)
     jobs = plan(protocol, networks, seeds, only_held_out=only_held_out)
     _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)

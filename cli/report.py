@@ -33,11 +33,16 @@ def report(
 
     `--refresh` cross-validates on the public tables in PEEPHOLE_DATA/curves as well, where they are.
     """
+    if not refresh and (force or task is not None):
+        raise typer.BadParameter("--force and --task go with --refresh", param_hint="--refresh")
     tasks = tasks_in(data, own=True)
     places = Places(data, zoo, docs / "data" / "study", docs, readme)
     if refresh:
         warnings.filterwarnings("ignore", module=r"torch|sklearn|pyro")
         public = tasks_in(data_folder() / "curves", own=False)
+        names = [one.name for one in (*tasks, *public)]
+        if task is not None and task not in names:
+            raise typer.BadParameter(f"no table holds {task!r}; there are {', '.join(names)}", param_hint="--task")
         bring_up_to_date(tasks, public, zoo, places.kept, only=task, force=force, on_step=_say)
     write_report(tasks, places, _say)
     typer.echo(f"written to {docs / 'results.md'} and {readme}")

@@ -10,13 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.plain import plain_console
-from cli.predict import Artifact, Task, load
+from cli.predict import Artifact, load
 from model.architecture import Architecture, Layer
-from model.artifact import Card
-from training.protocols import Protocol
+from model.artifact import Card, shipped
+from training.protocols import PROTOCOLS, Protocol
 from training.select import Selected, protocol_of, select
 from training.widen import to_source, widen
 
+_TASKS = ", ".join(folder.name for folder in shipped() if folder.name in PROTOCOLS)
 _SHORT = {"batch_norm": "bn", "max_pool": "max", "avg_pool": "avg"}
 
 
@@ -62,7 +63,9 @@ def _write(found: list[Selected], card: Card, protocol: Protocol, out: Path, wid
 
 
 def select_networks(
-    task: Task = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"Whose networks, and which shipped predictor: one of {_TASKS}.")
+    ] = None,
     artifact: Artifact = None,
     candidates: Annotated[int, typer.Option("--from", min=1, help="How many distinct networks to sample.")] = 10_000,
     top: Annotated[int, typer.Option(min=1, help="How many of the best to show.")] = 5,
@@ -79,7 +82,7 @@ def select_networks(
     full_resolution: Annotated[
         bool, typer.Option("--full-resolution", help="With --widen: for the data set's images as they are.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="With --widen: where to write.")] = Path("selected"),
+    out: Annotated[Path | None, typer.Option(help="With --widen: where to write.", show_default="selected")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a body for POST /predict.")] = False,
 ) -> None:
     """Find good networks: sample many, predict them all, show the best with their 90 % intervals.
@@ -90,8 +93,9 @@ def select_networks(
     """
     predictor = load(task, artifact)
     card, protocol = predictor.card, protocol_of(predictor)
-    if width is None and full_resolution:
-        raise typer.BadParameter("--full-resolution needs --widen", param_hint="--full-resolution")
+    for option, given in (("--full-resolution", full_resolution), ("--out", out is not None)):
+        if width is None and given:
+            raise typer.BadParameter(f"{option} needs --widen", param_hint=option)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=plain_console(stderr=True)) as progress:
         bar = progress.add_task("sampling and predicting", total=candidates)
@@ -112,7 +116,7 @@ def select_networks(
     else:
         _show(found, card, candidates)
     if width is not None:
-        _write(found, card, protocol, out, width, full=full_resolution)
+        _write(found, card, protocol, out or Path("selected"), width, full=full_resolution)
 
 
 def register(app: typer.Typer) -> None:

@@ -123,6 +123,12 @@ def read_continuation(folder: Path) -> Continuation | None:
     return Continuation(card, model)
 
 
+def discard_continuation(folder: Path) -> None:
+    """Remove what continues the curves of an artifact that is about to be replaced."""
+    for name in (CONTINUATION_CARD_FILE, CONTINUATION_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_continuation(folder: Path, card: ContinuationCard, model: bytes) -> None:
     """Write a continuation into an artifact's folder; the card last."""
     (folder / CONTINUATION_FILE).write_bytes(model)

@@ -1,6 +1,7 @@
 """Observations to an artifact: cross-validate, fit to everything, calibrate, export, prove parity, write the card."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from model.artifact import Card, digest, write_artifact
+from model.continuation import discard_continuation
 from model.export import TOLERANCE, largest_difference, opset, to_onnx
 from model.networks.predictor import CurvePredictor
 from model.ulc import CODES
@@ -74,6 +76,7 @@ def fit(
 
     Raises:
         ObservationError: when there is too little to learn from.
+        OSError: when nothing can be written to `out`.
         RuntimeError: when ONNX and PyTorch disagree.
     """
     name, rows = task_of(observations, task)
@@ -90,6 +93,10 @@ def fit(
     settings = recipe or Recipe()
     others = relate_all(related, name, code, image, split)
     everything = tabulate(rows, code, image, clamp=True) if others else table
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass  # what cannot be written shows before anything is fitted
 
     def fit_once(part: Table, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
@@ -143,6 +150,7 @@ def fit(
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
     )
+    discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, model, listed)
     return Fitted(card, validated, table)
 

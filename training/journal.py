@@ -16,9 +16,14 @@ class Journal:
     """Rows of a collection in progress, appended as JSON Lines beside the Parquet table and folded into it.
 
     A kill loses no finished row: an unfinished last line is dropped when the journal is next read.
+
+    Raises:
+        ObservationError: when the table's name does not end in .parquet; another could be the journal's own.
     """
 
     def __init__(self, table: Path) -> None:
+        if table.suffix != ".parquet":
+            raise ObservationError(f"{table}: rows are collected into a Parquet table; its name must end in .parquet")
         self.table = table
         self.path = table.with_suffix(".jsonl")
 

@@ -39,7 +39,9 @@ class StopOptions(BaseModel):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
         0.95, description="Stop a run when the probability that it ends at or below `best` is at least this."
     )
-    out_of_range: Literal["error", "clamp"] = Field("clamp", description="As in /predict.")
+    out_of_range: Literal["error", "clamp"] = Field(
+        "clamp", description="As in /predict, but `clamp` unless said otherwise."
+    )
 
 
 class StopRun(BaseModel):

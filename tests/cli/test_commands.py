@@ -116,6 +116,32 @@ def test_files_that_cannot_be_read_are_named(command, refused, tmp_path):
     assert refused(*command, tmp_path) == f"{tmp_path} is a folder; a file is needed"
 
 
+COLLECT = ("collect", "--protocol", "digits-mini", "--networks", "1", "--out", "unused.parquet")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("select", "--task", "mnist-mini", "--out", "there"), "--out needs --widen"),
+        (("select", "--task", "mnist-mini", "--full-resolution"), "--full-resolution needs --widen"),
+        (("report", "--task", "mnist-mini"), "--force and --task go with --refresh"),
+        (("report", "--force"), "--force and --task go with --refresh"),
+        (("report", "--refresh", "--task", "mnist"), "no table holds 'mnist'"),
+        (
+            (*COLLECT, "--ray", "auto", "--workers", "2"),
+            "the cluster decides on --workers and --device",
+        ),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(command, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["peephole", *command])
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_files_of_another_kind_are_named(refused, tmp_path):
     file = tmp_path / "mine"
     file.write_bytes(b"\xff\xfe{")
@@ -165,9 +191,10 @@ def test_equals_share_the_better_rank(tmp_path):
 
 def test_help_names_the_tasks_that_ship(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
-    for command in ("predict", "encode", "select"):
+    for command in ("predict", "encode"):
         said = peephole(command, "--help").stdout
         assert ", ".join(folder.name for folder in shipped()) in said
+    assert "one of cifar10-mini, mnist-mini." in peephole("select", "--help").stdout, "those that can be sampled"
 
 
 def test_an_unknown_task_lists_the_tasks(sampled):

@@ -20,7 +20,7 @@ from model.architecture import Architecture
 from training import datasets
 from training.collect import collect, plan, population
 from training.journal import Journal
-from training.observations import held_out, read
+from training.observations import ObservationError, held_out, read
 from training.protocols import PROTOCOLS
 from training.train import train_network
 from training.weight_stats import NAMES
@@ -98,6 +98,17 @@ def test_two_collections_do_not_share_a_table(table):
     assert len(read(table)) == 6
     with Journal(table).alone():  # whoever was refused, or finished, leaves the table free
         pass
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.lock", "rows"])
+def test_a_table_of_another_kind_is_refused_and_left_as_it_is(tmp_path, name):
+    """The journal beside a table is a .jsonl file, which goes once it is folded into the table."""
+    out = tmp_path / name
+    out.write_text("measured elsewhere")
+    with pytest.raises(ObservationError, match=r"must end in \.parquet"):
+        collect(PROTOCOL, out, plan(PROTOCOL, 1, 1), workers=1)
+    assert out.read_text() == "measured elsewhere"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_row_says_all_that_later_work_needs(table):

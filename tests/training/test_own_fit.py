@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from cli.fit import register
 from model.artifact import read_artifact
+from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, read_continuation
 from model.runtime import Predictor
 from tests.training.test_own_table import jsonl, networks, row
 from training.during.fit import fit_continuation
+from training.during.prior import out_of_fold
 from training.fit import fit
 from training.fit_ensemble import process_part
 from training.fit_peephole import PeepholeRecipe
@@ -73,6 +75,39 @@ def test_single_accuracies_are_fitted_as_the_last_epoch(tmp_path, monkeypatch, c
         validated = fitted.out_of_fold
         fit_continuation(tmp_path, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
     json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_fitted(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.fit.fit_ensemble", lambda *_, **__: pytest.fail("it was fitted"))
+    out = tmp_path / "mine"
+    out.write_text("a file")
+    with pytest.raises(FileExistsError):
+        fit([Observation.model_validate(one) for one in networks([1] * 24)], out, recipe=TINY)
+    assert out.read_text() == "a file"
+
+
+def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
+    """Curves of one epoch have none, and a service refuses a folder whose files are of two fits."""
+    for name in (CONTINUATION_FILE, CONTINUATION_CARD_FILE):
+        (tmp_path / name).write_text("of an earlier fit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit([Observation.model_validate(one) for one in networks([1] * 24)], tmp_path, recipe=TINY)
+    assert read_continuation(tmp_path) is None
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["card.json", "networks.txt", "predictor.onnx"]
+
+
+def test_predictions_kept_for_one_predictor_are_not_taken_for_another(tmp_path, monkeypatch):
+    """Both are of one recipe and one table; how members are built is in no recipe."""
+    rows = [Observation.model_validate(one) for one in networks([2] * 24)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        card = fit(rows, tmp_path / "mine", recipe=TINY).card
+        first = out_of_fold(rows, card, cache=tmp_path)
+        monkeypatch.setattr("training.during.prior.fit_ensemble", lambda *_, **__: pytest.fail("it was fitted again"))
+        assert np.array_equal(out_of_fold(rows, card, cache=tmp_path).predicted, first.predicted)
+        with pytest.raises(pytest.fail.Exception, match="fitted again"):
+            out_of_fold(rows, card.model_copy(update={"sha256": "0" * 64}), cache=tmp_path)
 
 
 def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def out_of_fold(
         card: of the predictor.
         related: tables of the other tasks that the predictor's members began from.
         seed: fixes folds and initial weights.
-        cache: a folder where predictions are kept and found again, for the same rows and recipe.
+        cache: a folder where predictions are kept and found again, for the same rows and predictor.
         on_fit: told of each fold.
 
     Raises:
@@ -103,7 +103,8 @@ def out_of_fold(
     if cache is None:
         validated = _cross_validate(table, everything, others, card, seed, on_fit)
         return Prior(table, validated.predicted, validated.fold)
-    content = f"{card.code} {_recipe(card)} floor {seed} {table.architectures}".encode() + table.curves.tobytes()
+    # the predictor's digest stands for what the recipe does not say, as how its members are built
+    content = f"{card.sha256} {_recipe(card)} floor {seed} {table.architectures}".encode() + table.curves.tobytes()
     content += b"".join(other.table.curves.tobytes() for other in others)
     file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"
     if not file.exists():
