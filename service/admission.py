@@ -53,12 +53,13 @@ def _check_room(service: Service, size: int, patience: float) -> None:
         raise queue_full(service)
 
 
-def admit(headers: Mapping[str, str], service: Service) -> float:
+def admit(headers: Mapping[str, str], service: Service, *, for_queue: bool = True) -> float:
     """Return the deadline of a request, on the monotonic clock, or refuse it before its body is read.
 
     Args:
         headers: by name in lower case.
         service: which will answer.
+        for_queue: whether it will wait for the inference threads.
 
     Raises:
         Problem: 401 without a key, 503 when nobody can answer, 429 when the queue is full or too slow for the caller's
@@ -68,7 +69,8 @@ def admit(headers: Mapping[str, str], service: Service) -> float:
     if reasons := service.reasons():
         raise Problem("unavailable", "; ".join(reasons), headers=UNAVAILABLE_RETRY, reasons=reasons)
     until = deadline(headers, service.settings.max_deadline_ms)
-    _check_room(service, _announced(headers), until - monotonic())
+    if for_queue:
+        _check_room(service, _announced(headers), until - monotonic())
     return until
 
 
@@ -85,13 +87,13 @@ def leave(state: MutableMapping[str, Any], service: Service) -> None:
 
 
 @contextmanager
-def admitted(request: Request, service: Service) -> Iterator[None]:
+def admitted(request: Request, service: Service, *, for_queue: bool = True) -> Iterator[None]:
     """Admit a request, and count it while it is handled.
 
     Raises:
         Problem: as `admit`.
     """
-    request.scope["state"]["deadline"] = admit(request.headers, service)
+    request.scope["state"]["deadline"] = admit(request.headers, service, for_queue=for_queue)
     enter(service)
     try:
         yield

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping
+from time import monotonic
 from typing import Any
 
 from starlette.requests import Request
@@ -55,21 +56,22 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
 
     Raises:
         Problem: 415 for anything but JSON, 413 for more than the limit, 408 for a body that does not arrive, 429 when
-            the bodies of all requests together are too much.
+            the bodies of all requests together are too much, 504 when the deadline passes before it has arrived.
         ClientGoneError: when the caller hung up meanwhile.
     """
     if check_type and not is_json(request.headers.get("content-type", "")):
         raise Problem("unsupported-media-type", KINDS["unsupported-media-type"].advice)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
-    seconds = service.settings.body_seconds
+    state = request.scope["state"]
+    patience = state["deadline"] - monotonic()
+    seconds = min(service.settings.body_seconds, patience)
     limit = service.settings.max_body_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    state = request.scope["state"]
     try:
         async with asyncio.timeout(seconds):
             more = True
@@ -84,7 +86,11 @@ async def read_body(request: Request, service: Service, *, check_type: bool = Tr
                 hold(state, service, len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise Problem("body-timeout", f"The body did not arrive in {seconds:g} s.", headers=_CLOSE) from None
+        if seconds == patience:
+            slug, what = "deadline-exceeded", "The deadline passed before the body had arrived."
+        else:
+            slug, what = "body-timeout", f"The body did not arrive in {seconds:g} s."
+        raise Problem(slug, what, headers=_CLOSE) from None
     if for_queue:  # only now: bodies that never end would make everybody else's wait look long
         expect(state, service, size)
     return b"".join(chunks)

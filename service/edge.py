@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.ledger import Ledger
 from service.logs import log
 from service.metrics import Metrics
-from service.problems import KINDS, ClientGoneError, Problem
+from service.probes import is_probe
+from service.problems import KINDS, ClientGoneError, Problem, for_path
 from service.tracing import trace_id
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:+/=-]{1,128}")
-_QUIET = {"/livez", "/readyz", "/healthz", "/metrics"}
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -84,7 +84,7 @@ def account(metrics: Metrics, method: str, route: str, status: int, seconds: flo
         metrics.rejected.labels("client_gone").inc()
     elif method == "POST" and problem is not None and _is_of_prediction(problem, route):
         metrics.rejected.labels(KINDS[problem].reason).inc()
-    if route in _QUIET and status < 400:
+    if status < 400 and is_probe(route):
         return
     log.info(
         "request",
@@ -147,7 +147,8 @@ class Edge:
             scope["state"]["gone"] = True
         except (Exception, asyncio.CancelledError) as error:
             if not sent:
-                await explain(error, scope["state"]).response(request_id)(scope, receive, edged_send)
+                problem = for_path(explain(error, scope["state"]), scope["path"])
+                await problem.response(request_id)(scope, receive, edged_send)
             elif isinstance(error, asyncio.CancelledError):
                 raise
             else:

@@ -17,12 +17,12 @@ from service.engine import EngineDownError, PredictionError
 from service.faults import pointer
 from service.jobs import Job, split
 from service.models import Model
-from service.problems import ClientGoneError, Fault, Problem
+from service.problems import RETRY, ClientGoneError, Fault, Problem
 from service.service import Service
 from service.vocabulary import Ints
 
 GLANCE_SECONDS = 0.02
-UNAVAILABLE_RETRY = {"Retry-After": "2", "Connection": "close"}
+UNAVAILABLE_RETRY = {**RETRY, "Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,9 @@ class Fault:
     detail: str
 
 
+RETRY = {"Retry-After": "2"}  # of a service that is not ready
+
+
 class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
     """Raised anywhere while a request is handled; becomes an `application/problem+json` response."""
 
@@ -121,13 +124,18 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
+def for_path(problem: Problem, path: str) -> Problem:
+    """Add `error` for the Open Inference Protocol, which looks for the text there."""
+    if path.startswith("/v2"):
+        problem.extensions["error"] = problem.detail
+    return problem
+
+
 async def on_problem(request: Request, error: Exception) -> Response:
     """Exception handler for `Problem`."""
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class alone
     request.scope["state"]["problem"] = error.slug
-    if request.scope["path"].startswith("/v2"):
-        error.extensions["error"] = error.detail  # where the Open Inference Protocol looks for it
-    return error.response(request_id(request))
+    return for_path(error, request.scope["path"]).response(request_id(request))
 
 
 _STATUSES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}

@@ -9,6 +9,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.backpressure import Backpressure
 from service.lingering import Lingering
 from service.logs import log
 from service.problems import KINDS, MEDIA_TYPE, Problem
@@ -16,12 +17,12 @@ from service.standby import Standby
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
+BLANKS = b" \t"  # that the parser leaves behind a header's value
 LOOKS = 4  # at what is still to be written, in the time a caller may take nothing of it
 
 
-def refusal(problem: Problem) -> bytes:
+def refusal(problem: Problem, request_id: str) -> bytes:
     """Return a problem as a whole HTTP response that closes its connection."""
-    request_id = secrets.token_hex(8)
     body = problem.body(request_id)
     headers = {
         "content-type": MEDIA_TYPE,
@@ -35,7 +36,7 @@ def refusal(problem: Problem) -> bytes:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Closes connections whose headers are endless or never end, or whose answers nobody reads.
+    """Closes connections whose headers are endless or never end, or whose answers nobody reads; parses few ahead.
 
     Malformed HTTP is answered with a problem document, after the answers to the requests before it. Offers to speak
     another protocol are ignored.
@@ -45,6 +46,7 @@ class GuardedProtocol(HttpToolsProtocol):
     body_seconds = 30.0
     write_seconds = 30.0
     transport: Lingering  # type: ignore[assignment]
+    flow: Backpressure
     _is_in_message = False
     _is_in_head = True  # or between two requests
     _has_advanced = False  # by more than header fields
@@ -61,12 +63,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clocks: for the first request's headers, and for what the caller takes."""
         super().connection_made(cast("asyncio.Transport", Lingering(transport, self._is_more_coming)))
+        self.flow = Backpressure(cast("asyncio.Transport", self.transport), lambda: len(self.pipeline))
         self._start_clock(self.header_seconds, self._on_late_headers)
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
         self._stop_clock()
+        self.flow.clear()
         self.transport.end()
         if self._running is not None and self._is_answering():  # uvicorn tells the last one alone
             self._break_off(self._running)
@@ -81,12 +85,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_faulty or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self._has_advanced = False
-        self._parse(data)
-        self._header_bytes = 0 if self._has_advanced else self._header_bytes + len(data)
-        if self._header_bytes > MAX_HEADER_BYTES and not self._is_faulty:
-            self._give_up("headers-too-large")
-        elif not self._is_in_message and not self._is_answering():
+        self.flow.add(data)
+        self._parse_on()
+        if not self._is_faulty and not self._is_in_message and not self._is_answering():
             self._keep_alive()
 
     def on_message_begin(self) -> None:
@@ -100,7 +101,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers, which come behind a body, are for nobody."""
         if self._is_in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(BLANKS))
 
     def on_headers_complete(self) -> None:
         """Stop counting: the application takes over."""
@@ -138,6 +139,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, say what was wrong with the last, or wait for the rest of a refused body."""
         super().on_response_complete()
+        if not self.transport.is_closing():
+            self._parse_on()
+            self.flow.resume_reading()
         if self._is_answering() or self.transport.is_closing():
             return
         if self._is_faulty:
@@ -165,20 +169,27 @@ class GuardedProtocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _parse(self, data: bytes) -> None:
-        """Parse what arrived, requests that offer another protocol as if they did not."""
-        parts = [memoryview(data)]
+    def _parse_on(self) -> None:
+        """Parse what arrived, as far as it may be by now."""
+        while not self._is_faulty and (part := self.flow.next()) is not None:
+            self._has_advanced = False
+            self._parse(part)
+            self._header_bytes = 0 if self._has_advanced else self._header_bytes + len(part)
+            if self._header_bytes > MAX_HEADER_BYTES and not self._is_faulty:
+                self._give_up("headers-too-large")
+
+    def _parse(self, part: memoryview) -> None:
+        """Parse a piece, a request that offers another protocol as if it did not."""
         try:
-            while parts:
-                part = parts.pop()
-                try:
-                    self.parser.feed_data(part)
-                except httptools.HttpParserUpgrade as upgrade:
-                    if self.parser.get_method() == b"CONNECT":
-                        raise httptools.HttpParserInvalidMethodError from None
-                    parts += part[upgrade.args[0] :], memoryview(self._without_offer())
-                    self.parser = httptools.HttpRequestParser(self)
-                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                self._give_up(self._fault)
+                return
+            self.flow.put_back(part[upgrade.args[0] :])
+            self.flow.put_back(self._without_offer())
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         except httptools.HttpParserError:
             self._give_up(self._fault)
 
@@ -224,6 +235,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _give_up(self, slug: str) -> None:
         """Read no further; say why once all requests before this one are answered."""
         self._is_faulty, self._fault = True, slug
+        self.flow.clear()
         self._stop_clock()
         mine = self.cycle if self._is_in_message and not self._is_in_head else None
         if mine is not None and self.pipeline and self.pipeline[0][0] is mine:
@@ -258,5 +270,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _refuse(self, slug: str) -> None:
-        self.transport.write(refusal(Problem(slug, KINDS[slug].advice)))
+        request_id = secrets.token_hex(8)
+        log.info("connection_refused", request_id=request_id, problem=slug)
+        self.transport.write(refusal(Problem(slug, KINDS[slug].advice), request_id))
         self.transport.linger()

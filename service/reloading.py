@@ -1,6 +1,7 @@
 """Take up changed artifacts while serving: all of them or none, and never without saying so."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,15 +40,25 @@ def _look(path: Path) -> Iterator[Look]:
 
 
 def _inside(root: Path) -> list[Path]:
-    """Return a folder and what is in it, as far as it may be looked at."""
-    found = [root]
-    with suppress(OSError):
-        found += root.iterdir()
-    return found
+    """Return a folder and what is in it, as far as it may be looked at.
+
+    Raises:
+        OSError: when the process has no descriptor left to look with.
+    """
+    try:
+        return [root, *root.iterdir()]
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return [root]
 
 
 def signature(settings: Settings) -> Signature:
-    """Return what tells one state of the artifact folders from another; never raises, whatever state they are in."""
+    """Return what tells one state of the artifact folders from another, whatever state they are in.
+
+    Raises:
+        OSError: as `_inside`.
+    """
     roots = [*settings.models, *([ZOO] if settings.shipped else [])]
     return frozenset(
         found for root in roots for folder in _inside(root) for name in FILES for found in _look(folder / name)
@@ -75,11 +86,15 @@ class Reloader:
         """Ask for a reload, from the event loop."""
         self._asked.set()
 
-    async def look(self) -> Signature:
-        """Return what the artifact folders are like now."""
-        return await asyncio.to_thread(signature, self.settings)
+    async def look(self) -> Signature | None:
+        """Return what the artifact folders are like now; `None` when the process is too short of means to say."""
+        try:
+            return await asyncio.to_thread(signature, self.settings)
+        except (OSError, RuntimeError) as error:  # no descriptor left, or no thread
+            log.warning("artifacts_not_looked_at", error=str(error))
+            return None
 
-    async def watch(self, loaded: Signature) -> None:
+    async def watch(self, loaded: Signature | None) -> None:
         """Reload when asked, and once folders that were changed since `loaded` was looked at have settled."""
         settling: Signature | None = None
         while True:
@@ -88,7 +103,7 @@ class Reloader:
                 await self._reload("SIGHUP")
                 continue
             current = await self.look()
-            if current == loaded:
+            if current is None or current == loaded:
                 settling = None
             elif current != settling:
                 settling = current  # a copy may be under way: wait until nothing changes any more

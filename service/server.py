@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import gc
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -26,12 +27,14 @@ from service.standby import Standby, connections_at
 from service.watchdog import Watchdog
 
 FAILED = 70  # EX_SOFTWARE
+INTERRUPTED = 128 + signal.SIGINT
 LEAST_DRAIN_SECONDS = 0.5
 REST_OF_BODY_SECONDS = 5.0  # for those who were refused in the middle of a request
 LATECOMER_SECONDS = 0.1  # who connected just before the listener closed is refused with 503, not with a reset
 FAILURE_SECONDS = 2.0  # for those who wait to hear that they will not be answered
 REST_SECONDS = 1  # after the wait, for answers on their way; then whoever still waits gets a 503
 JOIN_SECONDS = 0.3
+UNSENT_SECONDS = 2.0  # for traces that are still to be sent
 BACKSTOP_SECONDS = 3.0  # after that an orderly exit is not to be had: a thread is stuck outside of Python
 FROZEN_SECONDS = 20.0  # of the event loop
 HELD_SECONDS = 600.0  # by native code that lets no other thread go on; a pause of the process counts, alas
@@ -98,11 +101,12 @@ class Server(uvicorn.Server):
         An inference thread that is in native code, stuck or at work for nobody any more, makes an orderly exit
         impossible: the process then ends at once.
         """
-        self.run()
+        try:
+            self.run()
+        except KeyboardInterrupt:  # raised by uvicorn once everything is shut down
+            self.exit_code = self.exit_code or INTERRUPTED
         if self.exit_code or not self.service.engine.ended(JOIN_SECONDS):
-            self.service.ledger.write_up()
-            flush()
-            os._exit(self.exit_code)
+            self._end()
         return 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -154,7 +158,11 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let uvicorn end what is left; then hang up on callers who do not read their answers."""
+        """Let uvicorn end what is left; then hang up on callers who do not read their answers.
+
+        Threads at work for nobody, and traces that their collector does not take, do not keep the process for long.
+        """
+        self._end_within(REST_SECONDS + UNSENT_SECONDS)
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if connection.transport.get_write_buffer_size():
@@ -182,7 +190,7 @@ class Server(uvicorn.Server):
         try:
             reason = "a prediction on the event loop is stalled"
             log.critical("failed", reason=reason)
-            self._stand_by(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY)))
+            self._stand_by(refusal(Problem("unavailable", reason, headers=UNAVAILABLE_RETRY), secrets.token_hex(8)))
         except Exception:  # whatever it was: the log says so, and the process still ends
             log.exception("standby_failed")
         finally:
@@ -204,9 +212,21 @@ class Server(uvicorn.Server):
 
     def _finish_within(self, most_seconds: float) -> None:
         self._finishing = asyncio.get_running_loop().create_task(self._finish(most_seconds))
-        timer = threading.Timer(most_seconds + BACKSTOP_SECONDS, os._exit, (self.exit_code,))
+        self._end_within(most_seconds + BACKSTOP_SECONDS)
+
+    def _end_within(self, most_seconds: float) -> None:
+        """End the process after so many seconds at the latest, from a thread of its own."""
+        timer = threading.Timer(most_seconds, self._end)
         timer.daemon = True
         timer.start()
+
+    def _end(self) -> None:
+        """End the process at once, but for the log."""
+        try:
+            self.service.ledger.write_up()
+            flush()
+        finally:
+            os._exit(self.exit_code)
 
     async def _finish(self, most_seconds: float) -> None:
         """Wait for the requests in flight; new ones are refused with 503 meanwhile, on connections that then close."""

@@ -77,6 +77,7 @@ class Service:
         self.turns = Turns(lambda: self.engine.backlog.cost > 0)
         self.readers = ThreadPoolExecutor(2, "reader")
         self.large_reader = ThreadPoolExecutor(1, "large-reader")
+        self.weights_reader = ThreadPoolExecutor(1, "weights-reader")  # slow, and nothing but their own callers' matter
         self.writers = ThreadPoolExecutor(2, "writer")
         self.provider: Provider = "cpu"
         self.fallback: str | None = None
@@ -117,7 +118,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         self.engine.close()
-        for threads in (self.readers, self.large_reader, self.writers):
+        for threads in (self.readers, self.large_reader, self.weights_reader, self.writers):
             threads.shutdown(wait=False, cancel_futures=True)
         self.ledger.write_up()
         log.info("stopped")

@@ -6,13 +6,12 @@ from typing import Any
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
+from service.probes import is_probe
 from service.settings import Settings
-
-_QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
 
 def _is_probe(scope: MutableMapping[str, Any]) -> bool:
-    return scope.get("path") in _QUIET
+    return is_probe(scope.get("path", ""))
 
 
 def tracing(settings: Settings) -> TelemetryConfig:

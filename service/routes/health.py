@@ -3,11 +3,10 @@
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from service.problems import Problem
+from service.problems import RETRY, Problem
 from service.service import ServiceDep
 
 router = APIRouter(tags=["health"])
-RETRY_SECONDS = 2
 
 
 @router.get("/livez", summary="Is the process alive")
@@ -15,7 +14,7 @@ RETRY_SECONDS = 2
 async def livez(service: ServiceDep) -> JSONResponse:
     """Answer 200 while the process can answer or will; 503 when only a restart helps."""
     if service.failure is not None:
-        raise Problem("unavailable", service.failure)
+        raise Problem("unavailable", service.failure, headers=RETRY)
     return JSONResponse({"status": "alive"})
 
 
@@ -24,5 +23,5 @@ async def readyz(service: ServiceDep) -> JSONResponse:
     """Answer 200 when predictions are answered, 503 with the reasons while they are not."""
     reasons = service.reasons()
     if reasons:
-        raise Problem("unavailable", "; ".join(reasons), headers={"Retry-After": str(RETRY_SECONDS)}, reasons=reasons)
+        raise Problem("unavailable", "; ".join(reasons), headers=RETRY, reasons=reasons)
     return JSONResponse({"status": "ready"})

@@ -16,7 +16,7 @@ from service.continuing import check_observed, predict_population
 from service.envelope import malformed
 from service.models import Model
 from service.population import Population, read_population
-from service.problems import Fault, Problem, invalid
+from service.problems import RETRY, Fault, Problem, invalid
 from service.routes.info import package_version
 from service.service import Service, ServiceDep
 from service.tensors import LENGTH_HEADER, Infer, check_outputs, read_infer, write_outputs
@@ -64,9 +64,16 @@ class InferRequest(BaseModel):
 
 def _find(service: Service, name: str, version: str | None) -> Model:
     model = service.models.get(name)
+    if not service.models:
+        _check_ready(service)
     if model is None or version not in (None, model.card.version):
         raise Problem("not-found", f"The models are: {', '.join(service.models)}; their metadata has the version.")
     return model
+
+
+def _check_ready(service: Service) -> None:
+    if reasons := service.reasons():
+        raise Problem("unavailable", "; ".join(reasons), headers=RETRY)
 
 
 @router.get("", summary="Server metadata")
@@ -79,15 +86,14 @@ async def server() -> dict[str, Any]:
 async def live(service: ServiceDep) -> dict[str, bool]:
     """Answer as /livez."""
     if service.failure is not None:
-        raise Problem("unavailable", service.failure)
+        raise Problem("unavailable", service.failure, headers=RETRY)
     return {"live": True}
 
 
 @router.get("/health/ready", summary="Will a prediction be answered")
 async def ready(service: ServiceDep) -> dict[str, bool]:
     """Answer as /readyz."""
-    if reasons := service.reasons():
-        raise Problem("unavailable", "; ".join(reasons))
+    _check_ready(service)
     return {"ready": True}
 
 
@@ -110,8 +116,7 @@ async def metadata(service: ServiceDep, name: str, version: str | None = None) -
 async def model_ready(service: ServiceDep, name: str, version: str | None = None) -> JSONResponse:
     """Answer 200 when the task is loaded and predictions are answered."""
     _find(service, name, version)
-    if reasons := service.reasons():
-        raise Problem("unavailable", "; ".join(reasons))
+    _check_ready(service)
     return JSONResponse({"name": name, "ready": True})
 
 

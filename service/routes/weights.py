@@ -70,13 +70,13 @@ async def predict_weights(request: Request, service: ServiceDep, task: str | Non
     Tensors are named as in PyTorch, `layer3.weight`, `layer3.bias`, in the order of the layers; the body is limited as
     every body is (see /info).
     """
-    with admitted(request, service):
+    with admitted(request, service, for_queue=False):
         _check_type(request)
         model = _choose(service, task)
         content = await read_body(request, service, check_type=False, for_queue=False)
         state = request.scope["state"]
         state["sizes"], deadline = {"bytes_in": len(content)}, state["deadline"]
-        got = await aside(service.readers, deadline, _read, content, model)
+        got = await aside(service.weights_reader, deadline, _read, content, model)
         state["sizes"]["networks"] = 1
     values = {name: round(getattr(got, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
     return JSONResponse({"request_id": request_id(request), "task": model.card.task, **values})

@@ -24,7 +24,15 @@ from typer.testing import CliRunner
 from cli import weights as command
 from model.artifact import shipped as artifacts
 from model.networks.floor import Floor
-from model.weights import WEIGHTS_FILE, WeightsError, WeightsPredictor, over_floor, read_weights, read_weights_predictor
+from model.weights import (
+    MOST_TENSORS,
+    WEIGHTS_FILE,
+    WeightsError,
+    WeightsPredictor,
+    over_floor,
+    read_weights,
+    read_weights_predictor,
+)
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
@@ -222,6 +230,28 @@ def test_malformed_files_are_refused(client: TestClient, content: bytes) -> None
     answer = client.post("/predict-weights", content=content, headers=BINARY)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_too_many_tensors_are_refused_before_they_are_parsed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing lets no other thread of the process go on meanwhile."""
+    monkeypatch.setattr("model.weights.load", lambda _: pytest.fail("it was parsed"))
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    content = file_of({f"layer{number}.weight": empty for number in range(MOST_TENSORS + 1)})
+    answer = client.post("/predict-weights", content=content, headers=BINARY)
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == f"{MOST_TENSORS + 1} tensors; {MOST_TENSORS} is the most"
+
+
+def test_weights_wait_for_no_queue_and_read_in_nobodys_place(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.admission._check_room", lambda *_: pytest.fail("of the queue"))
+    service = client.app.state.service  # type: ignore[attr-defined]
+    for threads in (service.readers, service.large_reader):
+        monkeypatch.setattr(threads, "submit", lambda *_: pytest.fail("others read there"))
+    assert client.post("/predict-weights", content=save(network()), headers=BINARY).status_code == 200
 
 
 @pytest.mark.parametrize(

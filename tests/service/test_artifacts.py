@@ -1,5 +1,7 @@
 """Artifacts: refused with one clear line when they cannot be trusted, taken up while serving when they can."""
 
+import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -14,7 +16,8 @@ from onnx import numpy_helper
 
 from model.artifact import MODEL_FILE
 from service import loading
-from service.reloading import FILES, signature
+from service.metrics import Metrics
+from service.reloading import FILES, Reloader, signature
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
@@ -234,6 +237,22 @@ def test_a_folder_that_cannot_be_read_for_a_while_is_a_failed_reload(tmp_path: P
 
 def fails_unforeseen(*_: object) -> None:
     raise IndexError("list index out of range")
+
+
+def test_who_has_no_descriptor_to_look_with_has_seen_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(models=[tmp_path], shipped=False)
+
+    async def look() -> object:
+        return await Reloader(settings, Metrics(), pytest.fail, pytest.fail).look()
+
+    seen = asyncio.run(look())
+    assert seen == signature(settings)
+
+    def iterdir(_: Path) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert asyncio.run(look()) is None
 
 
 def test_an_unforeseen_error_is_a_failed_reload_too(

@@ -3,6 +3,7 @@
 import json
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from tests.service.live import Live, running
 from tests.service.test_chaos import RELU, TRIGGER
-from tests.service.test_raw import BODY, HEAD, MIB, connect, flood
+from tests.service.test_raw import BODY, HEAD, MIB, connect, everything, flood
 
 CHANGING = {"date", "x-request-id", "server-timing", "connection"}
 
@@ -234,6 +235,33 @@ def test_an_endless_pipeline_is_not_kept(tiny: Path) -> None:
         caller.settimeout(1)
         flood(caller, request(MANY) * 100, 200 * MIB)
         assert live.rss_kib() - before < 48 * 1024
+
+
+@pytest.mark.parametrize("tiny_request", [b"GET /x HTTP/1.1\r\n\r\n", b"PUT /x HTTP/1.1\r\nContent-Length: 1\r\n\r\n "])
+def test_packets_full_of_tiny_requests_are_parsed_few_at_a_time(tiny: Path, tiny_request: bytes) -> None:
+    """What is known of each takes a hundred times its size; whoever sends them holds up nobody else."""
+    with running(tiny) as live, connect(live) as caller:
+        before = live.rss_kib()
+        reader = threading.Thread(target=everything, args=(caller,), daemon=True)
+        reader.start()
+        sent, began = 0, time.monotonic()
+        while time.monotonic() - began < 3:
+            sent += caller.send(tiny_request * 10_000)
+            asked = time.monotonic()
+            assert httpx2.get(live.url + "/livez").status_code == 200
+            assert time.monotonic() - asked < 2
+        caller.shutdown(socket.SHUT_RDWR)
+        reader.join(timeout=20)
+        assert sent > MIB
+        assert live.rss_kib() - before < 48 * 1024
+
+
+def test_each_request_of_a_packet_is_answered(tiny: Path) -> None:
+    """Those that wait unparsed, with bodies and without, are parsed in their turn."""
+    get, post = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", request(MANY)
+    with running(tiny) as live, connect(live) as caller:
+        caller.sendall((get * 200 + post) * 5 + get.replace(b"Host", b"Connection: close\r\nHost"))
+        assert everything(caller).count(b"HTTP/1.1 200 OK") == 201 * 5 + 1
 
 
 def test_callers_who_hang_up_before_their_body_is_complete_are_counted(tiny: Path) -> None:

@@ -56,6 +56,26 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}["architectures"] == "BYTES"
 
 
+@pytest.mark.parametrize("path", ["/v2/health/ready", "/v2/models/tiny", "/v2/models/tiny/ready", "/readyz"])
+def test_while_predictors_load_the_answer_is_503(serve: Any, path: str) -> None:
+    client = serve()
+    client.app.state.service.models = {}
+    answer = client.get(path)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "2"
+    assert answer.json()["detail"] == "the predictors are loading"
+
+
+def test_probes_are_not_logged(client: triton.InferenceServerClient, live: Live) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("tiny", "1")
+    assert client.get_server_metadata()["name"] == "peephole"
+    live.wait_printed('"route":"/v2"')
+    good = [line for line in live.output().splitlines() if '"status":200' in line]
+    assert not [line for line in good if "/ready" in line or "/health" in line]
+
+
 @pytest.mark.parametrize("binary", [True, False])
 def test_infer_gives_the_curves_of_predict(client: triton.InferenceServerClient, live: Live, binary: bool) -> None:
     """In binary and in JSON, the tensors hold what /predict says."""

@@ -91,6 +91,33 @@ def test_a_half_body_is_cut_off(live: Live) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_that_comes_after_the_deadline_is_not_waited_for(live: Live) -> None:
+    with connect(live) as half:
+        began = time.monotonic()
+        half.sendall(HEAD + b"X-Request-Timeout-Ms: 200\r\nContent-Length: 100\r\n\r\n{")
+        assert everything(half).startswith(b"HTTP/1.1 504 ")
+        assert time.monotonic() - began < 0.9, "as long as any body may take"
+
+
+@pytest.mark.parametrize("header", [b"Content-Encoding: identity \t", b"Content-Encoding:", b"Expect: 100-continue \t"])
+def test_blanks_behind_a_header_are_no_part_of_it(live: Live, header: bytes) -> None:
+    with connect(live) as caller:
+        caller.sendall(HEAD + header + b"\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        if b"Expect" in header:
+            assert caller.recv(100).startswith(b"HTTP/1.1 100 ")
+        caller.sendall(BODY)
+        assert caller.recv(12) == b"HTTP/1.1 200"
+
+
+def test_the_log_knows_of_connections_that_were_refused(live: Live) -> None:
+    with connect(live) as caller:
+        caller.sendall(b"BAD\r\n\r\n")
+        answer = json.loads(everything(caller).partition(b"\r\n\r\n")[2])
+    live.wait_printed(answer["request_id"])
+    (line,) = [line for line in live.output().splitlines() if answer["request_id"] in line]
+    assert (json.loads(line)["event"], json.loads(line)["problem"]) == ("connection_refused", "malformed-http")
+
+
 def test_a_caller_that_vanishes_in_the_middle_harms_nobody(live: Live) -> None:
     """Connections closed after half a body, or before the answer."""
     for cut in (10, len(HEAD), len(REQUEST) - 5, len(REQUEST)):

@@ -16,6 +16,7 @@ import pytest
 from tests.service import graphs
 from tests.service.live import Live, running
 
+JSON = {"Content-Type": "application/json"}
 BODY = json.dumps({"architectures": [{"layers": [{"type": "relu"}]}]}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
@@ -99,6 +100,27 @@ def test_a_caller_who_does_not_read_does_not_keep_the_process(tmp_path: Path) ->
         live.signal(signal.SIGTERM)
         code, output = live.wait(20)
     assert code == 0, output
+
+
+def test_traces_that_nobody_takes_do_not_keep_the_process(tiny: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with running(tiny, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as live:
+            for _ in range(5):
+                assert httpx2.post(live.url + "/predict", content=BODY, headers=JSON).status_code == 200
+            began = time.monotonic()
+            live.signal(signal.SIGTERM)
+            code, _ = live.wait()
+    assert code == 0
+    assert time.monotonic() - began < 8, "the exporter's own patience is 10 seconds"
+
+
+def test_ctrl_c_ends_without_a_traceback(tiny: Path) -> None:
+    with running(tiny) as live:
+        live.signal(signal.SIGINT)
+        code, output = live.wait()
+    assert code == 128 + signal.SIGINT
+    assert "Traceback" not in output
 
 
 def test_large_requests_hear_that_the_service_stops(tiny: Path) -> None:
