@@ -30,17 +30,20 @@ class Backpressure(FlowControl):
         """Take what is to be parsed before anything else."""
         self._parts.append(memoryview(data))
 
-    def next(self) -> memoryview | None:
-        """Return what may be parsed now; `None` when there is nothing, or too much waits already."""
+    def next(self, announced: int) -> memoryview | None:
+        """Return what may be parsed now; `None` when there is nothing, or too much waits already.
+
+        `announced` bytes belong to the body of the request that is being parsed: they are no requests, and may be many.
+        """
         if not self._parts:
             return None
         if self._waiting() >= MOST_WAITING:
             self.pause_reading()
             return None
-        part = self._parts.pop()
-        if len(part) > SLICE_BYTES:
-            self._parts.append(part[SLICE_BYTES:])
-        return part[:SLICE_BYTES]
+        part, size = self._parts.pop(), max(SLICE_BYTES, announced)
+        if len(part) > size:
+            self._parts.append(part[size:])
+        return part[:size]
 
     def clear(self) -> None:
         """Forget what is kept."""

@@ -51,6 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_head = True  # or between two requests
     _has_advanced = False  # by more than header fields
     _header_bytes = 0
+    _announced_bytes = 0  # of a body, and still to come
     _unread_bytes = 0
     _fault = "malformed-http"
     _is_faulty = False  # what arrives is not read any more
@@ -113,6 +114,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._is_upgrading():
             super().on_headers_complete()  # which may find fault with the target
             self._is_in_head = False
+            length = next((value for name, value in self.headers if name == b"content-length"), b"")
+            self._announced_bytes = int(length) if length.isdigit() else 0
 
     def on_chunk_header(self) -> None:
         """Notice a piece of a chunked body, or its end."""
@@ -121,6 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on; hang up on a caller who sends for ever what was refused already."""
         self._has_advanced = True
+        self._announced_bytes -= len(body)
         if self.cycle.response_complete:
             self._unread_bytes += len(body)
             if self._unread_bytes > MAX_UNREAD_BYTES:
@@ -133,6 +137,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._is_in_message = False
         self._is_in_head = True
+        self._announced_bytes = 0
         self._stop_clock()
         super().on_message_complete()
 
@@ -171,7 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _parse_on(self) -> None:
         """Parse what arrived, as far as it may be by now."""
-        while not self._is_faulty and (part := self.flow.next()) is not None:
+        while not self._is_faulty and (part := self.flow.next(self._announced_bytes)) is not None:
             self._has_advanced = False
             self._parse(part)
             self._header_bytes = 0 if self._has_advanced else self._header_bytes + len(part)
