@@ -152,10 +152,11 @@ class WeightsPredictor:
 def _count_tensors(content: bytes) -> None:
     """Refuse a file of too many tensors before it is parsed, which lets no other thread go on.
 
-    It begins with the size of its header, eight bytes, and its header, in which each tensor has its offsets.
+    It begins with the size of its header, eight bytes, and its header, a JSON object in which each tensor is one and
+    so are the metadata; a brace, unlike a name, has one spelling.
     """
-    size = int.from_bytes(content[:8], "little")
-    found = content.count(b'"data_offsets"', 8, 8 + size)
+    end = 8 + int.from_bytes(content[:8], "little")
+    found = content.count(b"{", 8, end) - 1 - (content.find(b'"__metadata__"', 8, end) >= 0)
     if found > MOST_TENSORS:
         raise WeightsError(f"{found} tensors; {MOST_TENSORS} is the most")
 
@@ -176,6 +177,8 @@ def read_tensors(content: bytes) -> dict[str, Floats]:
         raise WeightsError(f"a tensor has a type that is not supported: {named[0] if named else 'unknown'}") from error
     except (ValueError, OverflowError) as error:
         raise WeightsError("a tensor has too many dimensions, or too large ones") from error
+    if len(tensors) > MOST_TENSORS:
+        raise WeightsError(f"{len(tensors)} tensors; {MOST_TENSORS} is the most")
     return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
 
 

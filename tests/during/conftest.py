@@ -1,5 +1,6 @@
-"""Fixtures: a slice of published learning curves, and a service that continues curves."""
+"""Fixtures: slices of measured tables, a service that continues curves, and what reads weights."""
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,18 @@ from starlette.testclient import TestClient
 
 from model.artifact import read_artifact
 from model.continuation import Continuation, read_continuation
+from model.weights import WeightsPredictor, read_weights_predictor
 from service.app import create_app
 from service.settings import Settings
 from tests.service import graphs
 from training.during.fit import fit_continuation
+from training.during.fit_weights import fit_weights
+from training.during.weights_members import WeightsRecipe
+from training.observations import Observation
 
 SLICE = Path(__file__).parent / "data" / "metaqnn-cifar10.npz"
+WEIGHTS_SLICE = SLICE.with_name("mnist-mini.jsonl.gz")
+QUICK = WeightsRecipe(members=2, passes=30, pretraining_passes=10)
 
 
 @dataclass(frozen=True)
@@ -59,3 +66,23 @@ def client(folder: Path) -> Iterator[TestClient]:
         while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
             sleep(0.01)
         yield client
+
+
+@pytest.fixture(scope="session")
+def rows() -> list[Observation]:
+    """60 networks of mnist-mini that were really trained, with the statistics of their weights."""
+    return [Observation.model_validate_json(line) for line in gzip.decompress(WEIGHTS_SLICE.read_bytes()).splitlines()]
+
+
+@pytest.fixture(scope="session")
+def able(tmp_path_factory: pytest.TempPathFactory, rows: list[Observation]) -> Path:
+    folder = graphs.artifact(tmp_path_factory.mktemp("able"))
+    fit_weights(folder, "tiny", rows, recipe=QUICK)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(able: Path) -> WeightsPredictor:
+    loaded = read_weights_predictor(able)
+    assert loaded is not None
+    return loaded

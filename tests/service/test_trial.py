@@ -22,7 +22,7 @@ from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running
-from tests.service.test_artifacts import BODY, replace, until
+from tests.service.test_reloading import BODY, replace, until
 
 
 def changed(output: str, operation: str, constant: float | list[int]) -> bytes:
