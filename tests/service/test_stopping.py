@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -115,6 +115,15 @@ def test_traces_that_nobody_takes_do_not_keep_the_process(tiny: Path) -> None:
     assert time.monotonic() - began < 8, "the exporter's own patience is 10 seconds"
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Heed SIGINT as in a terminal: what a shell starts in the background ignores it, and so do all its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_ctrl_c_ends_without_a_traceback(tiny: Path) -> None:
     with running(tiny) as live:
         live.signal(signal.SIGINT)
