@@ -52,6 +52,7 @@ class _Worker(Thread):
     def __init__(self, engine: "Engine", index: int) -> None:
         super().__init__(name=f"inference-{index}", daemon=True)
         self.engine = engine
+        self.lane = index
         self.beat = monotonic()
         self.finished = False
 
@@ -71,7 +72,7 @@ class _Worker(Thread):
                 return
             if batch:
                 self.beat = monotonic()
-                self.engine.execute(batch, self.beat if is_idle else since)
+                self.engine.execute(batch, self.beat if is_idle else since, self.lane)
 
 
 class Engine:
@@ -162,7 +163,7 @@ class Engine:
             raise PredictionError(failed)
         return result
 
-    def execute(self, batch: Sequence[Chunk], since: float) -> None:
+    def execute(self, batch: Sequence[Chunk], since: float, lane: int) -> None:
         """Run a batch on an inference thread and pass its results to the event loop; it was ready `since` then."""
         assert self._loop is not None  # noqa: S101 - `start` set it
         began = monotonic()
@@ -170,7 +171,7 @@ class Engine:
             chunk.job.started = chunk.job.started or began
         rows = [(chunk.job, row) for chunk in batch for row in chunk.rows]
         first = batch[0].job
-        result, failed = self._predict(first.model, [owner.codes[row] for owner, row in rows], first.epochs)
+        result, failed = self._predict(first.model, [owner.codes[row] for owner, row in rows], first.epochs, lane)
         ended = monotonic()
         for index, (owner, row) in enumerate(rows):
             owner.result[row] = result[index]
@@ -182,17 +183,19 @@ class Engine:
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
             self._loop.call_soon_threadsafe(self._deliver, batch, poisonous, ended - began, ended - since)
 
-    def _predict(self, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...]) -> tuple[Floats, list[int]]:
+    def _predict(
+        self, model: Model, codes: Sequence[Ints], epochs: tuple[int, ...], lane: int = 0
+    ) -> tuple[Floats, list[int]]:
         """Return the networks' results and the indices of those that failed; a failing batch is halved to find them."""
         try:
-            result = columns(model.predictor.run(*pad(codes), epochs))
+            result = columns(model.predictor.run(*pad(codes), epochs, lane=lane))
         except Exception as error:  # ONNX Runtime raises a different class for each status
             if len(codes) == 1:
                 log.warning("network_failed", task=model.card.task, error=type(error).__name__)
                 return np.full((1, 3 * len(epochs) + 1), np.nan, dtype=np.float32), [0]
             middle = len(codes) // 2
-            left, left_failed = self._predict(model, codes[:middle], epochs)
-            right, right_failed = self._predict(model, codes[middle:], epochs)
+            left, left_failed = self._predict(model, codes[:middle], epochs, lane)
+            right, right_failed = self._predict(model, codes[middle:], epochs, lane)
             return np.concatenate([left, right]), left_failed + [middle + index for index in right_failed]
         finite = np.isfinite(result)
         return result, [] if finite.all() else np.flatnonzero(~finite.all(axis=1)).tolist()

@@ -42,7 +42,7 @@ def check(settings: Settings) -> None:
         raise ArtifactError(models.none_to_serve(with_shipped=settings.shipped))
 
 
-def load(settings: Settings, threads: int) -> Loaded:
+def load(settings: Settings, threads: int, lanes: int) -> Loaded:
     """Load every predictor; `auto` takes the GPU when ONNX Runtime has it and every predictor works there.
 
     An ONNX Runtime that was built for the CPU alone is a choice; one that cannot use its GPU is a fallback.
@@ -51,21 +51,23 @@ def load(settings: Settings, threads: int) -> Loaded:
         ArtifactError: one line that says where and why; with `cuda` also when there is no working GPU.
     """
     if needs_no_gpu(settings):
-        return Loaded(_on("cpu", settings, threads), "cpu")
+        return Loaded(_on("cpu", settings, threads, lanes), "cpu")
     try:
-        return Loaded(_on("cuda", settings, threads), "cuda")
+        return Loaded(_on("cuda", settings, threads, lanes), "cuda")
     except ArtifactError as error:
         if settings.provider == "cuda":
             raise ArtifactError(f"PEEPHOLE_PROVIDER=cuda: {error}") from error
-        return Loaded(_on("cpu", settings, threads), "cpu", str(error))
+        return Loaded(_on("cpu", settings, threads, lanes), "cpu", str(error))
 
 
-def _on(provider: Provider, settings: Settings, threads: int) -> dict[str, Model]:
+def _on(provider: Provider, settings: Settings, threads: int, lanes: int) -> dict[str, Model]:
     if provider == "cuda":
         if CUDA not in onnxruntime.get_available_providers():
             raise ArtifactError(_NO_CUDA)
         onnxruntime.preload_dlls()
-    loaded = models.load(settings.models, with_shipped=settings.shipped, threads=threads, provider=provider)
+    loaded = models.load(
+        settings.models, with_shipped=settings.shipped, threads=threads, provider=provider, lanes=lanes
+    )
     if provider == "cuda" and any(model.predictor.provider != CUDA for model in loaded.values()):
         raise ArtifactError("ONNX Runtime could not start its CUDA provider; see the driver and CUDA versions")
     return loaded

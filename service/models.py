@@ -105,7 +105,9 @@ def none_to_serve(*, with_shipped: bool) -> str:
     return f"no predictor to serve: {why} and PEEPHOLE_MODELS names none"
 
 
-def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: Provider) -> dict[str, Model]:
+def load(
+    paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: Provider, lanes: int
+) -> dict[str, Model]:
     """Load every predictor, each run once so that a broken one is noticed now; own artifacts win over shipped ones.
 
     Raises:
@@ -124,7 +126,7 @@ def load(paths: Sequence[Path], *, with_shipped: bool, threads: int, provider: P
         raise ArtifactError(none_to_serve(with_shipped=with_shipped))
     models = {}
     for folder, artifact in sorted(chosen, key=lambda pair: pair[1].card.task):
-        model = Model(Predictor(artifact, threads=threads, provider=provider), folder)
+        model = Model(Predictor(artifact, threads=threads, provider=provider, lanes=lanes), folder)
         _try_out(model)
         models[model.card.task] = model
     return models

@@ -146,7 +146,7 @@ class Service:
             ArtifactError: one line that says why not, whatever went wrong.
         """
         try:
-            return await asyncio.to_thread(load, self.settings, self.threads // self.workers)
+            return await asyncio.to_thread(load, self.settings, self.threads // self.workers, self.workers)
         except ArtifactError:
             raise
         except OSError as error:

@@ -35,6 +35,16 @@ def test_the_answer_does_not_depend_on_the_batch(predictor, encodings):
         np.testing.assert_allclose(together.upper[row], alone.upper[0], atol=1e-5)
 
 
+def test_every_lane_gives_the_same_answer(predictor, encodings):
+    batch, epochs = pad(encodings), range(1, predictor.card.epochs + 1)
+    folder = next(folder for folder in shipped() if folder.name == predictor.card.task)
+    with_lanes = Predictor(read_artifact(folder), lanes=2)
+    for lane in (0, 1):
+        np.testing.assert_array_equal(
+            with_lanes.run(*batch, epochs, lane=lane).accuracy, predictor.run(*batch, epochs).accuracy
+        )
+
+
 def test_asking_for_some_epochs_gives_the_same_values_as_the_whole_curve(predictor, encodings):
     batch = pad(encodings)
     last = predictor.card.epochs

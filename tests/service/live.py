@@ -18,10 +18,10 @@ SABOTAGE = """
 import sys, time
 import model.runtime
 plain = model.runtime.Predictor.run
-def run(self, codes, lengths, epochs):
+def run(self, codes, lengths, epochs, lane=0):
     trigger = (codes[:, :, 1] == 9).any()
     {action}
-    return plain(self, codes, lengths, epochs)
+    return plain(self, codes, lengths, epochs, lane=lane)
 model.runtime.Predictor.run = run
 {before}
 from service.start import main

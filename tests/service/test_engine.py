@@ -40,8 +40,17 @@ class FakePredictor:
         self.gate = threading.Event()
         self.gate.set()
         self.largest = 0
+        self.busy: set[int] = set()
 
-    def run(self, codes: np.ndarray, lengths: np.ndarray, epochs: tuple[int, ...]) -> Curves:
+    def run(self, codes: np.ndarray, lengths: np.ndarray, epochs: tuple[int, ...], *, lane: int) -> Curves:
+        assert lane not in self.busy, "threads that predict at the same time have a lane each"
+        self.busy.add(lane)
+        try:
+            return self._run(codes, lengths, epochs)
+        finally:
+            self.busy.remove(lane)
+
+    def _run(self, codes: np.ndarray, lengths: np.ndarray, epochs: tuple[int, ...]) -> Curves:
         assert codes.shape[:2] == (len(lengths), lengths.max()), "no more padding than the batch needs"
         self.largest = max(self.largest, codes.shape[0] * codes.shape[1])
         assert self.gate.wait(20)

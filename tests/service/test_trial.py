@@ -38,7 +38,7 @@ def changed(output: str, operation: str, constant: float | list[int]) -> bytes:
 
 
 def loaded(*paths: Path) -> dict[str, Model]:
-    return load(paths, with_shipped=False, threads=1, provider="cpu")
+    return load(paths, with_shipped=False, threads=1, provider="cpu", lanes=1)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_what_changes_while_predictors_load_is_noticed(
     plain = service.load
     changes: list[Callable[[], None]] = [lambda: replace(folder, version="2")]
 
-    def load_slowly(settings: Settings, threads: int) -> Loaded:
-        found = plain(settings, threads)
+    def load_slowly(settings: Settings, threads: int, lanes: int) -> Loaded:
+        found = plain(settings, threads, lanes)
         while changes:
             changes.pop()()
         return found
