@@ -5,7 +5,7 @@ each shape of the feature map: reading a network is one dictionary look-up a lay
 parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two alone decide what is valid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
@@ -27,6 +27,7 @@ LAYER_TYPES = frozenset(get_args(LayerType))
 ROW: TypeAdapter[list[int]] = TypeAdapter(list[int])
 MAX_ENTRIES = 100_000
 MAX_TEXT_BYTES = 4096  # of a layer or a row; longer ones are refused
+END = -1  # stands in place of a row behind a network's last; no code is negative
 REMEMBERED_BYTES = 256  # longer ones are read again each time, so that no caller can fill the memory with blanks
 
 
@@ -63,6 +64,11 @@ def _spellings(text: bytes) -> tuple[bytes, bytes]:
     return _spelling(text), _spelling(text, b", ")
 
 
+def _row_spellings(text: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what a row may be among the parts of a list of rows; the first one has the list's bracket before it."""
+    return *_spellings(text), _spelling(text, b"[")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A network: the rows of its code one after the other, int32, and what was clamped."""
@@ -82,7 +88,8 @@ class Vocabulary:
         self._states: dict[tuple[Shape, bool], _State] = {}
         self._row_bytes = len(code.columns) * np.dtype(np.int32).itemsize
         self._rows: dict[bytes, bytes] = {}
-        self._code_texts: dict[bytes, bytes] = {b"": b""}  # nothing is left of a list behind its last element
+        end = np.full(len(code.columns), END, dtype=np.int32).tobytes()
+        self._code_texts = {b"": end}  # nothing is left of a list behind its last row
         self._start = self._state(image, True)
 
     def read_layers(self, layers: Sequence[msgspec.Raw]) -> Reading:
@@ -123,18 +130,23 @@ class Vocabulary:
     def codes_of(self, texts: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of lists of rows, each text valid JSON.
 
-        All are read in one go: each list begins with two brackets, and nothing is left of it behind its last row.
+        All are read in one go: nothing is left of a list behind its last row, nor of all lists behind the last one.
 
         Raises:
             KeyError: when a row was not met before.
         """
-        parts = b"".join(texts).replace(b"[[", b",[").split(b"]")
-        rows = b"".join(map(self._code_texts.__getitem__, parts))
-        return self._cut(rows, [text.count(b"]") - 1 for text in texts])
+        parts = b"".join(texts).split(b"]")
+        every = self._joined(map(self._code_texts.__getitem__, parts))
+        ends = np.flatnonzero(every[:, 0] == END).tolist()
+        return [every[start:end] for start, end in zip([0, *(end + 1 for end in ends)], ends[:-1], strict=False)]
 
     def codes(self, networks: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of networks, each given as its rows."""
-        return self._cut(b"".join(networks), [len(rows) // self._row_bytes for rows in networks])
+        every = self._joined(networks)
+        if len(networks) == 1:
+            return [every]
+        ends = list(accumulate(len(rows) // self._row_bytes for rows in networks))
+        return [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _rows_of(self, text: bytes) -> bytes:
         if not (text.startswith(b"[{") and text.endswith(b"}]")):
@@ -148,12 +160,8 @@ class Vocabulary:
             raise KeyError
         return b"".join(rows)
 
-    def _cut(self, rows: bytes, layers: Sequence[int]) -> list[Ints]:
-        every = np.frombuffer(rows, dtype=np.int32).reshape(-1, len(self.code.columns))
-        if len(layers) == 1:
-            return [every]
-        ends = list(accumulate(layers))
-        return [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    def _joined(self, rows: Iterable[bytes]) -> Ints:
+        return np.frombuffer(b"".join(rows), dtype=np.int32).reshape(-1, len(self.code.columns))
 
     def _layer(self, state: _State, text: bytes) -> tuple[bytes, Fault | None, _State]:
         """Return the row of a layer at a place, what was clamped, and the next place."""
@@ -202,7 +210,7 @@ class Vocabulary:
         with self._lock:
             found = self._shared(np.array(row, dtype=np.int32))
             if self._remembers(text):
-                self._code_texts |= dict.fromkeys(_spellings(text), found)
+                self._code_texts |= dict.fromkeys(_row_spellings(text), found)
             return found
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
