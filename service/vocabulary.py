@@ -64,11 +64,6 @@ def _spellings(text: bytes) -> tuple[bytes, bytes]:
     return _spelling(text), _spelling(text, b", ")
 
 
-def _row_spellings(text: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return what a row may be among the parts of a list of rows; the first one has the list's bracket before it."""
-    return *_spellings(text), _spelling(text, b"[")
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A network: the rows of its code one after the other, int32, and what was clamped."""
@@ -115,9 +110,8 @@ class Vocabulary:
         Raises:
             UnknownTextError: when a row is outside the code's table.
         """
-        known = self._code_texts
-        texts = map(bytes, codes)
-        return Reading(b"".join([known.get(_spelling(text)) or self._learn_row(text) for text in texts]))
+        texts = enumerate(map(bytes, codes))
+        return Reading(b"".join([self._row(text, is_first=place == 0) for place, text in texts]))
 
     def layers_of(self, texts: Sequence[bytes]) -> list[Ints]:
         """Return the codes [layers, columns] of lists of layer objects, each text valid JSON.
@@ -198,7 +192,12 @@ class Vocabulary:
         self.entries += 1
         return len(text) <= REMEMBERED_BYTES and self.entries <= MAX_ENTRIES
 
-    def _learn_row(self, text: bytes) -> bytes:
+    def _row(self, text: bytes, *, is_first: bool) -> bytes:
+        """Return a row; the first of a list has the list's bracket before it."""
+        spellings = (_spelling(text, b"["),) if is_first else _spellings(text)
+        return self._code_texts.get(spellings[0]) or self._learn_row(text, spellings)
+
+    def _learn_row(self, text: bytes, spellings: Sequence[bytes]) -> bytes:
         if len(text) > MAX_TEXT_BYTES:
             raise UnknownTextError
         try:
@@ -210,7 +209,7 @@ class Vocabulary:
         with self._lock:
             found = self._shared(np.array(row, dtype=np.int32))
             if self._remembers(text):
-                self._code_texts |= dict.fromkeys(_row_spellings(text), found)
+                self._code_texts |= dict.fromkeys(spellings, found)
             return found
 
     def _state(self, shape: Shape, is_stem: bool) -> _State:
