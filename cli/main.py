@@ -20,17 +20,38 @@ app = typer.Typer(
     "A network is a JSON list of layers; `peephole sample` prints some, `peephole predict` predicts them, "
     "`peephole serve` answers over HTTP.",
 )
-_COMMANDS = ("cli.predict", "cli.collect", "cli.select", "cli.fit", "cli.report", "cli.during", "cli.weights")
+COMMANDS = {  # by the module that registers them
+    "cli.predict": ("predict", "encode", "serve"),
+    "cli.collect": ("sample", "collect", "train"),
+    "cli.select": ("select",),
+    "cli.fit": ("fit", "evaluate"),
+    "cli.report": ("report",),
+    "cli.during": ("fit-during", "fit-weights"),
+    "cli.weights": ("predict-weights",),
+}
 
 
 def _register() -> None:
-    for module in _COMMANDS:
+    for module, commands in COMMANDS.items():
         try:
             importlib.import_module(module).register(app)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] in {"cli", "model", "service", "training"}:
                 raise
-            # The offline commands are absent where only the serving packages are installed.
+            for command in commands:
+                _stand_in(command, error.name)
+
+
+def _stand_in(command: str, missing: str) -> None:
+    """Register what says how to install a command, whatever it is asked."""
+    extra = "cpu" if command in COMMANDS["cli.predict"] + COMMANDS["cli.weights"] else "training"
+    how = f"install the `{extra}` extra: pip install '.[{extra}]' in the repository"
+
+    def absent() -> None:
+        raise RuntimeError(f"{command} needs {missing}; {how}")
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    app.command(command, help=f"Not installed; {how}.", context_settings=settings)(absent)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The command line does what its help says, and bad input ends in one clear line."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from cli.files import described
 from cli.fit import show_figures
-from cli.main import main
+from cli.main import COMMANDS, main
 from cli.predict import predict
 from model.artifact import shipped
 
@@ -29,6 +31,30 @@ def peephole(*arguments, stdin=None):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
+
+
+def test_every_command_is_known_by_the_module_that_registers_it():
+    for module, commands in COMMANDS.items():
+        app = typer.Typer()
+        importlib.import_module(module).register(app)
+        assert tuple(one.name or one.callback.__name__ for one in app.registered_commands) == commands
+
+
+@pytest.mark.parametrize("arguments", [["collect", "--protocol", "mnist-mini", "-n", "3"], ["fit"]])
+def test_commands_without_their_packages_say_how_to_install_them(arguments, tmp_path):
+    """Where `import torch` fails, as if only what serves were installed."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    how = "install the `training` extra: pip install '.[training]' in the repository"
+    assert done.stderr == f"peephole: {arguments[0]} needs torch; {how}\n"
 
 
 @pytest.fixture(scope="module")
