@@ -54,7 +54,7 @@ class Predictor:
             artifact: what `read_artifact` returned.
             threads: cores one call may use.
             provider: where to run. With `cuda` ONNX Runtime still keeps the arithmetic of shapes on the CPU, for speed.
-            lanes: sessions with buffers of their own, each some 2 MiB and a hundredth of a second to load.
+            lanes: sessions with buffers of their own, each 2 MiB at first and 20 once large batches went through it.
 
         Raises:
             ArtifactError: when ONNX Runtime cannot load it there or its inputs and outputs are not a predictor's.
