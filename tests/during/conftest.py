@@ -4,7 +4,6 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from starlette.testclient import TestClient
 from model.artifact import read_artifact
 from model.continuation import Continuation, read_continuation
 from model.weights import WeightsPredictor, read_weights_predictor
-from service.app import create_app
-from service.settings import Settings
 from tests.service import graphs
+from tests.service.in_process import serving
 from training.during.fit import fit_continuation
 from training.during.fit_weights import fit_weights
 from training.during.weights_members import WeightsRecipe
@@ -62,9 +60,7 @@ def continuation(folder: Path) -> Continuation:
 
 @pytest.fixture
 def client(folder: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(models=(folder,), shipped=False, threads=1))) as client:
-        while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
-            sleep(0.01)
+    with serving(models=(folder,)) as client:
         yield client
 
 

@@ -4,7 +4,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
 
 import numpy as np
 import pytest
@@ -20,18 +19,15 @@ from model.weights import (
     WeightsPredictor,
     read_weights,
 )
-from service.app import create_app
-from service.settings import Settings
 from tests.during.test_weights import network
+from tests.service.in_process import serving
 
 BINARY = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
 def client(able: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(models=(able,), shipped=False, threads=1))) as client:
-        while client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
-            sleep(0.01)
+    with serving(models=(able,)) as client:
         yield client
 
 
@@ -146,10 +142,7 @@ def test_values_whose_statistics_overflow_are_refused(client: TestClient, values
 def test_the_size_is_limited(able: Path) -> None:
     """One byte over the limit is refused, the limit itself is read."""
     content = save(network())
-    settings = Settings(models=(able,), shipped=False, threads=1, max_body_bytes=len(content))
-    with TestClient(create_app(settings)) as client:
-        while client.get("/readyz").status_code != 200:
-            sleep(0.01)
+    with serving(models=(able,), max_body_bytes=len(content)) as client:
         assert client.post("/predict-weights", content=content, headers=BINARY).status_code == 200
         assert client.post("/predict-weights", content=content + b" ", headers=BINARY).status_code == 413
 

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
 from tests.service import graphs
+from tests.service.in_process import serving
 
 Serve = Callable[..., TestClient]
 
@@ -40,12 +38,8 @@ def serve(tiny: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(*, wait: bool = True, **settings: Any) -> TestClient:
-            values: dict[str, Any] = {"models": (tiny,), "shipped": False, "threads": 1}
-            app = create_app(Settings(**values | settings))
-            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            while wait and client.get("/readyz").status_code != 200 and client.get("/livez").status_code == 200:
-                sleep(0.01)
-            return client
+            values: dict[str, Any] = {"models": (tiny,)} | settings
+            return stack.enter_context(serving(wait=wait, raise_server_exceptions=False, **values))
 
         yield start
 
