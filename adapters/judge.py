@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import TypeAdapter
 
-from model.architecture import Layer
 from model.artifact import ZOO, ArtifactError, read_artifact
 from model.continuation import read_continuation
+from model.encoding.layer_code import encode
+from model.network.schema import Layer
 from model.runtime import Predictor
-from model.ulc import encode
 
 Layers = Sequence[dict[str, Any]]
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

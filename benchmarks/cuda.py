@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks import machine
 from model.artifact import ZOO, read_artifact
-from model.export import to_onnx
-from model.networks.paper_predictor import PaperPredictor
-from model.networks.peephole import Peephole
-from model.shapes import Shape
-from model.ulc import PAPER, LayerCode, encode, pad
+from model.encoding.layer_code import PAPER, LayerCode, encode, pad
+from model.network.shapes import Shape
+from model.predictors.export import to_onnx
+from model.predictors.paper_predictor import PaperPredictor
+from model.predictors.peephole import Peephole
 from training.blocks import sample_block
 from training.skeleton import assemble
 

@@ -22,7 +22,7 @@ from sklearn.model_selection import KFold
 from benchmarks.curves import fingerprint
 from model.artifact import read_artifact
 from model.continuation import read_continuation
-from model.networks.network_features import NetworkFeatures
+from model.predictors.network_features import NetworkFeatures
 from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.load import Outcome, closed_loop, open_loop, post
 from benchmarks.workload import Form, Workload
+from model.encoding.layer_code import pad
 from model.runtime import Predictor
-from model.ulc import pad
 
 BATCHES = (1, 32, 1000)
 CONNECTIONS = 16

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
-from model.architecture import Layer
 from model.artifact import ZOO, read_artifact
+from model.encoding.layer_code import encode, pad
+from model.network.schema import Layer
 from model.runtime import Predictor
-from model.ulc import encode, pad
 from training.blocks import sample_block
 from training.protocols import PROTOCOLS, Protocol
 from training.skeleton import assemble

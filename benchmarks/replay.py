@@ -37,7 +37,7 @@ def prepare(
 ) -> None:
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
     from model.artifact import read_artifact
-    from model.networks.milestones import milestones
+    from model.predictors.milestones import milestones
     from training.during.kernels import add_kernels
     from training.during.prior import out_of_fold
     from training.during.ridges import cross_fit, final_quantiles, logit

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Card
-from model.ulc import CodeError, encode, pad
+from model.encoding.layer_code import CodeError, encode, pad
 from training.blocks import sample_block
 from training.skeleton import assemble
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.networks import File, read_networks
 from cli.plain import plain_console
-from model.architecture import Architecture
+from model.network.schema import Architecture
 from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
 from training.durations import parse_duration

@@ -15,8 +15,8 @@ from cli.files import existing
 from cli.plain import plain_console
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact, read_networks
+from model.encoding.layer_code import CODES, LayerCode
 from model.runtime import Predictor
-from model.ulc import CODES, LayerCode
 from training import evaluate as evaluation
 from training import fit as fitting
 from training.calibrate import FOLDS

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from cli.files import existing
-from model.architecture import Architecture
+from model.network.schema import Architecture
 
 File = Annotated[
     Path, typer.Argument(help="JSON: an architecture, a list of them, or a request body; `-` reads standard input.")

@@ -12,10 +12,10 @@ from rich.table import Table
 from cli.networks import File, Networks, read_networks
 from cli.plain import plain_console
 from model.accuracies import ranks, rounded
-from model.architecture import Architecture
 from model.artifact import Card, read_artifact, shipped
+from model.encoding.layer_code import CodeError, encode_architecture, pad
+from model.network.schema import Architecture
 from model.runtime import Curves, Predictor
-from model.ulc import CodeError, encode_architecture, pad
 
 _SHIPPED = ", ".join(folder.name for folder in shipped())
 Task = Annotated[str | None, typer.Option(metavar="NAME", help=f"Which shipped predictor, one of {_SHIPPED}.")]

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from cli.plain import plain_console
 from cli.predict import Artifact, load
-from model.architecture import Architecture, Layer
 from model.artifact import Card, shipped
+from model.network.schema import Architecture, Layer
 from training.protocols import PROTOCOLS, Protocol
 from training.select import Selected, protocol_of, select
 from training.widen import to_source, widen

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model.shapes import Shape
-from model.ulc import CODES, LayerCode
+from .encoding.layer_code import CODES, LayerCode
+from .network.shapes import Shape
 
 MODEL_FILE = "predictor.onnx"
 CARD_FILE = "card.json"
@@ -43,7 +43,7 @@ class Card(HasDigest):
     Attributes:
         task: the data set and training recipe whose curves it predicts.
         version: changes with every refit.
-        code: name of the layer code it reads (`model.ulc`).
+        code: name of the layer code it reads (`model.encoding.layer_code`).
         epochs: number of epochs of a curve; epoch 1 is the accuracy after the first pass.
         in_channels: channels of the task's images.
         resolution: height and width of the task's images in pixels.

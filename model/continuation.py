@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from model.artifact import HasDigest, read_verified
-from model.small_graph import open_graph
+from .artifact import HasDigest, read_verified
+from .small_graph import open_graph
 
 CONTINUATION_FILE = "continuation.onnx"
 CONTINUATION_CARD_FILE = "continuation.json"

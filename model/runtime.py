@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from model.artifact import Artifact, ArtifactError
+from .artifact import Artifact, ArtifactError
 
 Provider = Literal["cpu", "cuda"]
 Floats = NDArray[np.float32]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import onnxruntime as ort
 
-from model.artifact import ArtifactError
+from .artifact import ArtifactError
 
 
 def open_graph(model: bytes, name: str, inputs: Sequence[str]) -> ort.InferenceSession:

@@ -18,10 +18,10 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from model.artifact import ArtifactError, HasDigest, read_verified
-from model.small_graph import open_graph
-from model.ulc import pad
-from model.weight_features import (
+from .artifact import ArtifactError, HasDigest, read_verified
+from .encoding.layer_code import pad
+from .small_graph import open_graph
+from .weight_features import (
     FEATURES,
     LAYER_STATISTICS,
     FeaturesError,
@@ -54,7 +54,7 @@ class WeightsCard(HasDigest):
         task: whose networks it was fitted to.
         features: number of summary features it reads (`model.weight_features`).
         layer_statistics: number of statistics of a layer that it reads.
-        floor: level and threshold of the accuracy of networks that learn nothing (`model.networks.floor`), where many
+        floor: level and threshold of the accuracy of networks that learn nothing (`model.predictors.floor`), where many
             of those that it was fitted to do.
         margin: half width of the interval, in log-odds.
         interval_level: nominal coverage of the interval.
@@ -90,7 +90,7 @@ def within_reach(predicted: Floats) -> Floats:
 
 
 def over_floor(accuracies: Floats, floor: tuple[float, float] | None) -> Floats:
-    """Do to accuracies what `model.networks.floor.Floor` does, without torch."""
+    """Do to accuracies what `model.predictors.floor.Floor` does, without torch."""
     if floor is None:
         return accuracies
     level, threshold = floor

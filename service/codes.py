@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from model.shapes import Shape
-from model.ulc import DROPOUT_UNITS, MAX_STRIDE, MAX_WIDTH, TABLE_1_COLUMNS, LayerCode
+from model.encoding.layer_code import DROPOUT_UNITS, MAX_STRIDE, MAX_WIDTH, TABLE_1_COLUMNS, LayerCode
+from model.network.shapes import Shape
 
 _WIDENING = {"conv", "linear"}
 _STRIDING = {"conv", "max_pool", "avg_pool"}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from pydantic import ValidationError
 
-from model.architecture import Layer
-from model.ulc import CodeError, encode
-from model.ulc import Fault as CodeFault
+from model.encoding.layer_code import CodeError, encode
+from model.encoding.layer_code import Fault as CodeFault
+from model.network.schema import Layer
 from service import faults, unreadable
 from service.codes import check_row
 from service.envelope import CandidateText

@@ -16,8 +16,8 @@ from time import monotonic
 
 import numpy as np
 
+from model.encoding.layer_code import pad
 from model.runtime import Floats
-from model.ulc import pad
 from service.backlog import Backlog, ClosedError
 from service.jobs import Chunk, Job, columns
 from service.ledger import Ledger

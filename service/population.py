@@ -7,7 +7,7 @@ from time import monotonic
 
 import msgspec
 
-from model.ulc import Fault as CodeFault
+from model.encoding.layer_code import Fault as CodeFault
 from service import diagnosis, faults
 from service.aside import too_late
 from service.envelope import CandidateText, duplicates, read_candidate

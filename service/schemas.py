@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from model.architecture import Layer, Width
+from model.network.schema import Layer, Width
 
 Accuracy = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.architecture import ReLU
 from model.artifact import CARD_FILE, ArtifactError
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, CONTINUATION_OUTPUTS, Continuation
+from model.encoding.layer_code import encode
+from model.network.schema import ReLU
 from model.runtime import OUTPUTS, Curves, Predictor
-from model.ulc import encode
 from model.weight_features import FEATURES, LAYER_STATISTICS
 from model.weights import WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
 

@@ -2,7 +2,7 @@
 
 The candidates of a search are made of few distinct layers. A vocabulary remembers what each layer's JSON text meant at
 each shape of the feature map: reading a network is one dictionary look-up a layer, and only text never seen before is
-parsed, validated (`model.architecture`) and encoded (`model.ulc`). Those two alone decide what is valid.
+parsed, validated (`model.network.schema`) and encoded (`model.encoding`). Those two alone decide what is valid.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from model.architecture import Conv, Layer, LayerType
-from model.shapes import Shape, after
-from model.ulc import CodeError, Fault, LayerCode, encode
+from model.encoding.layer_code import CodeError, Fault, LayerCode, encode
+from model.network.schema import Conv, Layer, LayerType
+from model.network.shapes import Shape, after
 from service.codes import check_row
 
 Ints = NDArray[np.int32]

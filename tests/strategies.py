@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from model.architecture import (
+from model.network.schema import (
     AvgPool,
     BatchNorm,
     Conv,

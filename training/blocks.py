@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.architecture import AvgPool, BatchNorm, Conv, Layer, MaxPool, ReLU, Sigmoid, Tanh
-from model.ulc import PAPER, PAPER_BINS
+from model.encoding.layer_code import PAPER, PAPER_BINS
+from model.network.schema import AvgPool, BatchNorm, Conv, Layer, MaxPool, ReLU, Sigmoid, Tanh
 
 STATES = ("conv", "max_pool", "avg_pool", "relu", "sigmoid", "tanh")
 TRANSITIONS = {

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from model.networks.predictor import CurvePredictor, Raw
+from model.predictors.predictor import CurvePredictor, Raw
 from training.floors import cross_floor, fit_floor, missed
 from training.metrics import Floats, Metrics, score
 from training.table import Table

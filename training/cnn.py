@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.architecture import (
+from model.network.schema import (
     AvgPool,
     BatchNorm,
     Conv,
@@ -20,7 +20,7 @@ from model.architecture import (
     Sigmoid,
     Tanh,
 )
-from model.shapes import Shape, strides, trace
+from model.network.shapes import Shape, strides, trace
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from threading import Thread
 import numpy as np
 import torch
 
-from model.architecture import Layer
-from model.shapes import cost
+from model.network.schema import Layer
+from model.network.shapes import cost
 from training import datasets
 from training.blocks import sample_block
 from training.journal import Journal

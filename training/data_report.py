@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from model.shapes import Shape
-from model.ulc import LayerCode, encode
+from model.encoding.layer_code import LayerCode, encode
+from model.network.shapes import Shape
 from training.metrics import Ceiling, ceiling
 from training.observations import Observation, held_out
 from training.own_table import OwnTable

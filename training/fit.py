@@ -12,9 +12,9 @@ import numpy as np
 
 from model.artifact import Card, digest, write_artifact
 from model.continuation import discard_continuation
-from model.export import TOLERANCE, largest_difference, opset, to_onnx
-from model.networks.predictor import CurvePredictor
-from model.ulc import CODES
+from model.encoding.layer_code import CODES
+from model.predictors.export import TOLERANCE, largest_difference, opset, to_onnx
+from model.predictors.predictor import CurvePredictor
 from training.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
 from training.fit_ensemble import fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from model.networks.ensemble import Ensemble, Inputs
-from model.networks.gaussian_process import GaussianProcess
-from model.networks.network_features import NetworkFeatures
-from model.networks.predictor import LogitScale
-from model.shapes import Shape
+from model.network.shapes import Shape
+from model.predictors.ensemble import Ensemble, Inputs
+from model.predictors.gaussian_process import GaussianProcess
+from model.predictors.network_features import NetworkFeatures
+from model.predictors.predictor import LogitScale
 from training.members import Data, fit_member, member_inputs
 from training.recipe import Recipe
 from training.related import Related

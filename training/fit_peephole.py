@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from model.networks.paper_predictor import PaperPredictor
-from model.networks.peephole import Peephole
-from model.ulc import LayerCode
+from model.encoding.layer_code import LayerCode
+from model.predictors.paper_predictor import PaperPredictor
+from model.predictors.peephole import Peephole
 from training.table import Table
 
 

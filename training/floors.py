@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.networks.floor import Floor
+from model.predictors.floor import Floor
 
 Floats = NDArray[np.floating]
 SHARE = 0.05

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.ensemble import Inputs
-from model.networks.layer_conv import LayerConv
-from model.networks.network_features import NetworkFeatures
-from model.networks.predictor import LogitScale
-from model.shapes import Shape
+from model.network.shapes import Shape
+from model.predictors.ensemble import Inputs
+from model.predictors.layer_conv import LayerConv
+from model.predictors.network_features import NetworkFeatures
+from model.predictors.predictor import LogitScale
 from training.metrics import tau
 from training.recipe import Recipe
 from training.table import Table, carry_forward

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from model.architecture import Layer
+from model.network.schema import Layer
 from training.row_faults import Faults, note_single, number, parse, task_name, task_said, tidy_accuracy, tidy_layers
 
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.architecture import Layer
-from model.shapes import Shape
-from model.ulc import CodeError, Fault, LayerCode, encode
+from model.encoding.layer_code import CodeError, Fault, LayerCode, encode
+from model.network.schema import Layer
+from model.network.shapes import Shape
 from training.observations import Observation, ObservationError, Rows, read_rows
 from training.row_faults import task_name
 from training.tasks import image_of, task_of

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from model.shapes import Shape
+from model.network.shapes import Shape
 
 
 @dataclass(frozen=True)

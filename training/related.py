@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.shapes import Shape
-from model.ulc import CodeError, LayerCode, encode
+from model.encoding.layer_code import CodeError, LayerCode, encode
+from model.network.shapes import Shape
 from training.observations import Observation
 from training.split import training_split
 from training.table import Table, tabulate

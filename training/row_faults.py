@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from model.architecture import LayerType
+from model.network.schema import LayerType
 
 _FRACTIONS = {"channel_ratio", "p"}  # the fields of a layer that are not whole numbers
 _NEEDED = ("task", "layers", "accuracy")

@@ -6,9 +6,9 @@ from itertools import islice
 
 import numpy as np
 
+from model.encoding.layer_code import encode, pad
+from model.network.shapes import cost
 from model.runtime import Predictor
-from model.shapes import cost
-from model.ulc import encode, pad
 from training.collect import Member, members
 from training.protocols import PROTOCOLS, Protocol
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from model.architecture import BatchNorm, Conv, Layer, MaxPool, ReLU
-from model.shapes import Shape, trace
+from model.network.schema import BatchNorm, Conv, Layer, MaxPool, ReLU
+from model.network.shapes import Shape, trace
 
 STAGES = 3
 BLOCKS_PER_STAGE = 2

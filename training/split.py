@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from model.shapes import Shape
-from model.ulc import LayerCode
+from model.encoding.layer_code import LayerCode
+from model.network.shapes import Shape
 from training.observations import Observation, held_out
 from training.table import tabulate
 

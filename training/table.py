@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.shapes import Shape
-from model.ulc import CodeError, LayerCode, encode, pad
+from model.encoding.layer_code import CodeError, LayerCode, encode, pad
+from model.network.shapes import Shape
 from training.observations import Observation, ObservationError
 
 Floats = NDArray[np.float64]

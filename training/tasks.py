@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from model.shapes import Shape
+from model.network.shapes import Shape
 from training.observations import Observation, ObservationError
 from training.row_faults import task_name
 

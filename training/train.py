@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.architecture import Layer
-from model.shapes import cost
+from model.network.schema import Layer
+from model.network.shapes import cost
 from training.cnn import build
 from training.datasets import Images
 from training.observations import Observation

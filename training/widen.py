@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from model.architecture import Architecture, Layer
-from model.shapes import Shape
+from model.network.schema import Architecture, Layer
+from model.network.shapes import Shape
 from training.cnn import AvgPoolSame, build
 from training.observations import architecture_id
 from training.protocols import PROTOCOLS, Protocol

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.architecture import Architecture
 from model.artifact import read_artifact
+from model.encoding.layer_code import encode_architecture, pad
+from model.network.schema import Architecture
 from model.runtime import Curves, Predictor
-from model.ulc import encode_architecture, pad
 
 PORT = int(os.environ.get("PEEPHOLE_BENCH_PORT", "8000"))
 CORES = int(os.environ.get("PEEPHOLE_BENCH_CORES", "1"))

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from benchmarks.rivals.predicting import CORES, CurvePredictor, document
-from model.architecture import Architecture, Layer
+from model.network.schema import Architecture, Layer
 
 
 class Network(BaseModel):

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
 from model.accuracies import rounded
-from model.architecture import Width
 from model.continuation import Continued
+from model.network.schema import Width
 from service.admission import admitted
 from service.aside import INLINE_BYTES, SHORT, aside
 from service.body import read_body

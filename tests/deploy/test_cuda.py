@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_refusal
 from model.artifact import Artifact, read_artifact, shipped
-from model.ulc import pad
+from model.encoding.layer_code import pad
 from service.loading import load
 from service.settings import Settings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.continuation import CONTINUATION_CARD_FILE, Continuation, ContinuationCard
-from model.networks.milestones import MOST, Milestones, milestones
+from model.predictors.milestones import MOST, Milestones, milestones
 from tests.during.conftest import Curves
 from training.during.figures import figures
 from training.during.fit import fit_module, largest_difference, to_onnx

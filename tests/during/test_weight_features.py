@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.architecture import BatchNorm, Conv, ReLU
+from model.network.schema import BatchNorm, Conv, ReLU
 from model.weight_features import (
     FEATURES,
     LAYER_STATISTICS,

@@ -14,7 +14,7 @@ from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
 from model.artifact import shipped as artifacts
-from model.networks.floor import Floor
+from model.predictors.floor import Floor
 from model.weights import (
     WEIGHTS_FILE,
     WeightsError,

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from model.architecture import Architecture, Conv, MaxPool
+from model.network.schema import Architecture, Conv, MaxPool
 
 
 def test_the_documented_example_is_read():

@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import torch
 
-from model.export import OPSET, TOLERANCE, largest_difference, opset, to_onnx
-from model.networks.paper_predictor import PaperPredictor
-from model.networks.peephole import Peephole, fold_batch_norm
-from model.shapes import Shape
-from model.ulc import EXTENDED, PAPER, encode, pad
+from model.encoding.layer_code import EXTENDED, PAPER, encode, pad
+from model.network.shapes import Shape
+from model.predictors.export import OPSET, TOLERANCE, largest_difference, opset, to_onnx
+from model.predictors.paper_predictor import PaperPredictor
+from model.predictors.peephole import Peephole, fold_batch_norm
 from training.blocks import sample_blocks
 from training.fit_ensemble import fit_ensemble
 from training.recipe import Recipe
@@ -62,7 +62,7 @@ def test_the_papers_predictor_needs_no_batch_normalisation_once_fitted():
 
 def test_exporting_alone_knows_every_operator_it_translates():
     names = ("running_maximum", "sum_of_squares", "lstm")
-    code = f"import torch, model.export; [getattr(torch.ops.peephole, name).default for name in {names}]"
+    code = f"import torch, model.predictors.export; [getattr(torch.ops.peephole, name).default for name in {names}]"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from model.architecture import Architecture
-from model.networks.feature_list import FEATURES, SIGNAL
-from model.networks.fused_members import FusedMembers
-from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import COUNTS, LAYER_FEATURES, SUMMED, LayerQuantities
-from model.networks.layer_flags import ID, SIZES, TABLE_1, from_steps
-from model.networks.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
-from model.networks.network_features import NetworkFeatures
-from model.networks.operators import running_maximum, sum_of_squares
-from model.shapes import Shape, cost
-from model.ulc import EXTENDED, encode, pad
+from model.encoding.layer_code import EXTENDED, encode, pad
+from model.network.schema import Architecture
+from model.network.shapes import Shape, cost
+from model.predictors.feature_list import FEATURES, SIGNAL
+from model.predictors.fused_members import FusedMembers
+from model.predictors.layer_conv import LayerConv
+from model.predictors.layer_features import COUNTS, LAYER_FEATURES, SUMMED, LayerQuantities
+from model.predictors.layer_flags import ID, SIZES, TABLE_1, from_steps
+from model.predictors.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
+from model.predictors.network_features import NetworkFeatures
+from model.predictors.operators import running_maximum, sum_of_squares
 from training.blocks import sample_blocks
 from training.skeleton import assemble
 

@@ -5,10 +5,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from model.architecture import Conv, ReLU
 from model.artifact import read_artifact, shipped
+from model.encoding.layer_code import encode, pad
+from model.network.schema import Conv, ReLU
 from model.runtime import Predictor
-from model.ulc import encode, pad
 from training.blocks import sample_blocks
 from training.skeleton import assemble
 

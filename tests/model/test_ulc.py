@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.architecture import AvgPool, BatchNorm, Conv, Dropout, Linear, MaxPool, ReLU, Sigmoid, Tanh
-from model.shapes import Shape, trace
-from model.ulc import EXTENDED, PAPER, PAPER_BINS, CodeError, encode, pad
+from model.encoding.layer_code import EXTENDED, PAPER, PAPER_BINS, CodeError, encode, pad
+from model.network.schema import AvgPool, BatchNorm, Conv, Dropout, Linear, MaxPool, ReLU, Sigmoid, Tanh
+from model.network.shapes import Shape, trace
 from tests.strategies import extended_layers, table_1_layers
 
 IMAGE = Shape(3, 32, 32)

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from model.artifact import Card, digest, write_artifact
-from model.ulc import CODES
+from model.encoding.layer_code import CODES
 
 EPOCHS = 5
 POISON_KERNEL = 11

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from model.architecture import Architecture
 from model.artifact import read_artifact
-from model.ulc import encode_architecture
+from model.encoding.layer_code import encode_architecture
+from model.network.schema import Architecture
 from service.examples import predict_examples
 from tests.service import graphs
 from tests.service.conftest import Serve

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.architecture import BatchNorm, Conv, MaxPool
-from model.shapes import Shape, cost, trace
+from model.network.schema import BatchNorm, Conv, MaxPool
+from model.network.shapes import Shape, cost, trace
 from training.blocks import STATES, TRANSITIONS, sample_block
 from training.collect import population
 from training.protocols import PROTOCOLS

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from model.architecture import AvgPool, Conv, MaxPool
-from model.shapes import Shape, cost, trace
+from model.network.schema import AvgPool, Conv, MaxPool
+from model.network.shapes import Shape, cost, trace
 from tests.strategies import extended_layers
 from training.cnn import build
 

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli.collect import register
-from model.architecture import Architecture
+from model.network.schema import Architecture
 from training import datasets
 from training.collect import collect, plan, population
 from training.journal import Journal

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from model.shapes import Shape
-from model.ulc import EXTENDED, PAPER
+from model.encoding.layer_code import EXTENDED, PAPER
+from model.network.shapes import Shape
 from training.data_report import data_report, shown
 from training.observations import Observation, held_out
 from training.own_table import OwnTable

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.networks.floor import Floor
+from model.predictors.floor import Floor
 from training.floors import apply_floor, cross_floor, fit_floor, missed
 from training.metrics import tau
 

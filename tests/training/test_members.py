@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from cli.during import register as register_during
 from cli.fit import register
 from model.artifact import read_artifact, read_networks
-from model.shapes import Shape
-from model.ulc import EXTENDED
+from model.encoding.layer_code import EXTENDED
+from model.network.shapes import Shape
 from training.calibrate import predict_table
 from training.fit import fit
 from training.fit_ensemble import fit_ensemble

@@ -14,8 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from cli.fit import register
-from model.shapes import Shape
-from model.ulc import EXTENDED, PAPER, pad
+from model.encoding.layer_code import EXTENDED, PAPER, pad
+from model.network.shapes import Shape
 from training.observations import Observation, ObservationError, architecture_id, read, write_parquet
 from training.own_table import load, without_duplicates
 from training.table import tabulate

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.architecture import Conv, ReLU
-from model.shapes import Shape
-from model.ulc import PAPER, encode, pad
+from model.encoding.layer_code import PAPER, encode, pad
+from model.network.schema import Conv, ReLU
+from model.network.shapes import Shape
 from training.baselines.one_feature import PARAMETERS, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
 from training.baselines.process import FeatureProcess

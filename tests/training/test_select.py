@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from typer.testing import CliRunner
 
 from cli.select import register
-from model.architecture import Architecture, Conv
 from model.artifact import read_artifact, shipped
+from model.encoding.layer_code import encode, pad
+from model.network.schema import Architecture, Conv
+from model.network.shapes import Shape
 from model.runtime import Predictor
-from model.shapes import Shape
-from model.ulc import encode, pad
 from tests.strategies import extended_layers
 from training.cnn import build
 from training.collect import members, population

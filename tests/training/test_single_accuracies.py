@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.shapes import Shape
-from model.ulc import EXTENDED
+from model.encoding.layer_code import EXTENDED
+from model.network.shapes import Shape
 from tests.training.test_own_table import LAYERS, jsonl, row
 from training.data_report import data_report
 from training.observations import read, write_parquet

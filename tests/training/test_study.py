@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.artifact import ZOO
-from model.shapes import cost
+from model.network.shapes import cost
 from training.baselines import peephole_lstm
 from training.baselines.one_feature import FLOPS, PARAMETERS
 from training.fit_peephole import PeepholeRecipe, fit_peephole

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from model.networks.predictor import LogitScale
-from model.shapes import Shape
-from model.ulc import EXTENDED, pad
+from model.encoding.layer_code import EXTENDED, pad
+from model.network.shapes import Shape
+from model.predictors.predictor import LogitScale
 from training.calibrate import cross_validate
 from training.fit import fit
 from training.fit_ensemble import fit_ensemble

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.networks.paper_predictor import PaperPredictor
-from model.ulc import LayerCode
+from model.encoding.layer_code import LayerCode
+from model.predictors.paper_predictor import PaperPredictor
 from training.baselines import Floats
 from training.calibrate import predict_table
 from training.fit_peephole import PeepholeRecipe, fit_peephole

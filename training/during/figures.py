@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from model.networks.milestones import milestones
+from model.predictors.milestones import milestones
 from training.during.ridges import FEWEST, CrossFitted, margins, sigmoid
 from training.metrics import tau
 

@@ -16,10 +16,10 @@ from model.continuation import (
     ContinuationCard,
     write_continuation,
 )
-from model.export import OPSET, TOLERANCE, serialised
-from model.networks.curve_continuation import ContinuationModule, CurveContinuation
-from model.networks.floor import Floor
-from model.networks.milestones import Milestones, milestones
+from model.predictors.curve_continuation import ContinuationModule, CurveContinuation
+from model.predictors.export import OPSET, TOLERANCE, serialised
+from model.predictors.floor import Floor
+from model.predictors.milestones import Milestones, milestones
 from training.calibrate import LEVEL
 from training.during.figures import figures
 from training.during.kernels import Kernels, add_kernels

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from model.artifact import digest
-from model.export import OPSET, TOLERANCE, serialised
-from model.networks.weights_reader import WeightsReader
+from model.predictors.export import OPSET, TOLERANCE, serialised
+from model.predictors.weights_reader import WeightsReader
 from model.weight_features import FEATURES, LAYER_STATISTICS
 from model.weights import (
     WEIGHTS_INPUTS,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Card
-from model.networks.predictor import CurvePredictor
+from model.predictors.predictor import CurvePredictor
 from training.calibrate import OutOfFold, cross_validate
 from training.fit_ensemble import fit_ensemble
 from training.fit_peephole import PeepholeRecipe, fit_peephole

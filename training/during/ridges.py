@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from model.networks.predictor import LARGEST, SMALLEST
+from model.predictors.predictor import LARGEST, SMALLEST
 from training.calibrate import LEVEL, conformal_margins
 from training.floors import cross_floor, missed
 

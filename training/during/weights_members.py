@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.weights_reader import Standardised, WeightsMember, WeightsReader
+from model.predictors.weights_reader import Standardised, WeightsMember, WeightsReader
 from model.weights import pad_layers
 from training.during.weights_table import WeightsTable
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.shapes import Shape
+from model.network.shapes import Shape
 from model.weight_features import Weights, fan_ins, features, layer_statistics
 from training.cnn import build
 from training.observations import Observation, ObservationError

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.networks.feature_list import SIGNAL
-from model.networks.predictor import CurvePredictor
+from model.predictors.feature_list import SIGNAL
+from model.predictors.predictor import CurvePredictor
 from training.calibrate import cross_validate
 from training.fit_ensemble import explained, fit_ensemble
 from training.recipe import Recipe

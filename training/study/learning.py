@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from model.artifact import Card
-from model.networks.floor import Floor
+from model.predictors.floor import Floor
 from training.calibrate import predict_table
 from training.fit_ensemble import fit_ensemble
 from training.floors import apply_floor

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from model.networks.network_features import NetworkFeatures
-from model.shapes import Shape
-from model.ulc import EXTENDED, PAPER, LayerCode
+from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
+from model.network.shapes import Shape
+from model.predictors.network_features import NetworkFeatures
 from training.calibrate import FOLDS
 from training.observations import Observation, ObservationError, held_out, read
 from training.table import Floats, Table, carry_forward, tabulate

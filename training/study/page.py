@@ -24,7 +24,7 @@ RIVALS = """## The rivals (the paper's Tables 3 and 4)
 
 Each method on the same split. The shipped predictor alone is pretrained on another task's networks, none of which it
 is asked for, and has a floor: "What each step is worth" shows it without either. Hand features are the shipped
-predictor's own (`model/networks/network_features.py`). The plain LSTM has the paper's code, sizes and loss, and
+predictor's own (`model/predictors/network_features.py`). The plain LSTM has the paper's code, sizes and loss, and
 learns from the last epoch alone, as in the paper's equation 2, or from whole curves; of MetaQNN's networks, which
 Table 1 cannot express, it reads the extended code's first four columns. LC-Net's posterior is approximated by
 variational inference (Pyro). Trees, and the LSTM on whole curves, are means over several random seeds on a test

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from model.artifact import Card
-from model.ulc import EXTENDED
+from model.encoding.layer_code import EXTENDED
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
 from training.related import Related, begin_from, relate_all

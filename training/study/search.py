@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model.architecture import Layer
+from model.encoding.layer_code import encode, pad
+from model.network.schema import Layer
+from model.network.shapes import cost
 from model.runtime import Predictor
-from model.shapes import cost
-from model.ulc import encode, pad
 from training.observations import Observation, read
 from training.study.markdown import table
 from training.study.shipped import Measured

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from model.networks.paper_predictor import PaperPredictor
+from model.predictors.paper_predictor import PaperPredictor
 from training.study.networks import Networks
 from training.table import Floats
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.layer_features import SUMMED, Quantities
-from model.networks.layer_flags import COUNTED, MASKS
-from model.shapes import Shape
+from ..network.shapes import Shape
+from .layer_features import SUMMED, Quantities
+from .layer_flags import COUNTED, MASKS
 
 # Shares of the image's positions that a feature map may have left: full, about a quarter, a sixteenth, less.
 STAGES = ((0.5, 2.0), (0.1, 0.5), (0.02, 0.1), (0.0, 0.02))

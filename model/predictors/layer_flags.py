@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.ulc import EXTENDED
+from ..encoding.layer_code import EXTENDED
 
 BEFORE = "before: "  # of a column: of the layer before
 ID = {name: row.id for name, row in EXTENDED.rows.items()}

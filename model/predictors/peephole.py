@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from model.networks.lstm import LSTM
-from model.ulc import LayerCode
+from ..encoding.layer_code import LayerCode
+from .lstm import LSTM
 
 LAYER_EMBEDDING = 40
 EPOCH_EMBEDDING = 40

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.weight_features import FEATURES, LAYER_STATISTICS
+from ..weight_features import FEATURES, LAYER_STATISTICS
 
 WIDTH = 48
 DEPTH = 3

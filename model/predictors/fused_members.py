@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from model.networks.layer_conv import LARGEST_FEATURE, SPAN, WIDTH, LayerConv
-from model.networks.layer_features import SPARE, Quantities, from_rows
-from model.networks.layer_flags import FIRST_READ, KINDS, TABLE_1, from_steps
-from model.ulc import EXTENDED
+from ..encoding.layer_code import EXTENDED
+from .layer_conv import LARGEST_FEATURE, SPAN, WIDTH, LayerConv
+from .layer_features import SPARE, Quantities, from_rows
+from .layer_flags import FIRST_READ, KINDS, TABLE_1, from_steps
 
 NOTHING = -1e4  # what a rectifier makes nothing of, whatever it is added to
 

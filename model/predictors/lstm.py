@@ -1,7 +1,7 @@
 """An LSTM over sequences of different lengths that exports to the one ONNX operator made for it.
 
 PyTorch's packed sequences do not export; ONNX's LSTM takes the lengths as an input. While exporting, the module calls
-an operator of its own, which `model.export` translates.
+an operator of its own, which `model.predictors.export` translates.
 """
 
 import torch

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.networks.floor import Floor
+from .floor import Floor
 
 SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
 FEWEST = 5  # networks that give an epoch a mean and a spread

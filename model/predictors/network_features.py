@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.feature_list import VALUES, factors, picked
-from model.networks.layer_features import COUNTS, LayerQuantities, Quantities
-from model.networks.layer_masks import LayerMasks
-from model.networks.signal_propagation import signal_runs
-from model.shapes import Shape
+from ..network.shapes import Shape
+from .feature_list import VALUES, factors, picked
+from .layer_features import COUNTS, LayerQuantities, Quantities
+from .layer_masks import LayerMasks
+from .signal_propagation import signal_runs
 
 ABOVE = 20.0  # what no logarithm of a width reaches
 

@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.networks.fused_members import FusedMembers
-from model.networks.gaussian_process import GaussianProcess
-from model.networks.layer_conv import LayerConv
-from model.networks.layer_features import Quantities
-from model.networks.network_features import NetworkFeatures
-from model.networks.operators import sum_of_squares
-from model.networks.predictor import CurvePredictor, LogitScale, Raw
-from model.shapes import Shape
+from ..network.shapes import Shape
+from .fused_members import FusedMembers
+from .gaussian_process import GaussianProcess
+from .layer_conv import LayerConv
+from .layer_features import Quantities
+from .network_features import NetworkFeatures
+from .operators import sum_of_squares
+from .predictor import CurvePredictor, LogitScale, Raw
 
 LARGEST_FEATURE = 8.0
 RANGE_TOLERANCE = 1e-3  # standard deviations; rounding is not a distance

@@ -2,8 +2,8 @@
 
 import torch
 
-from model.networks.peephole import Peephole, fold_batch_norm
-from model.networks.predictor import AccuracyScale, CurvePredictor, Raw
+from .peephole import Peephole, fold_batch_norm
+from .predictor import AccuracyScale, CurvePredictor, Raw
 
 
 class PaperPredictor(CurvePredictor):

@@ -6,9 +6,9 @@ feature; they are there because they stand in a block with others, which is chea
 
 from collections.abc import Sequence
 
-from model.networks.layer_features import COUNTS, LOG_SCALE, PLAIN
-from model.networks.layer_flags import COUNTED, ID, KERNELS, RUNS, SIZES, SQUASHING
-from model.networks.layer_masks import AREAS, FIRST_CONVS, FIRST_POOLS, LAST_CONVS, STAGE_NAMES
+from .layer_features import COUNTS, LOG_SCALE, PLAIN
+from .layer_flags import COUNTED, ID, KERNELS, RUNS, SIZES, SQUASHING
+from .layer_masks import AREAS, FIRST_CONVS, FIRST_POOLS, LAST_CONVS, STAGE_NAMES
 
 Sum = tuple[str, str]  # over the layers of a mask, of a value
 FOLLOWERS = ("conv", "batch_norm", "relu", "sigmoid", "tanh")

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.layer_flags import BEFORE, COUNTED, FIRST_READ, MORE_STEPS, RUNS, STEPS, Flags, Form, LayerFlags
-from model.shapes import Shape
-from model.ulc import DROPOUT_UNITS, EXTENDED
+from ..encoding.layer_code import DROPOUT_UNITS, EXTENDED
+from ..network.shapes import Shape
+from .layer_flags import BEFORE, COUNTED, FIRST_READ, MORE_STEPS, RUNS, STEPS, Flags, Form, LayerFlags
 
 LAYER_FEATURES = 16
 LOG_SCALE = 0.1  # brings logarithms of counts that span magnitudes to about 0 to 2

@@ -6,9 +6,9 @@ It reads a network as a text of layers and writes the whole curve at once.
 import torch
 from torch import nn
 
-from model.networks.layer_features import LAYER_FEATURES
-from model.networks.peephole import LayerEmbedding
-from model.ulc import EXTENDED
+from ..encoding.layer_code import EXTENDED
+from .layer_features import LAYER_FEATURES
+from .peephole import LayerEmbedding
 
 EMBEDDING = 32
 WIDTH = 16
@@ -25,7 +25,7 @@ class LayerConv(nn.Module):
 
     Pooling over layers replaces the paper's last state, whose read-out can collapse on long networks. All epochs of the
     curve are outputs of the last layer, so that a whole curve costs no more than its final value. Several members are
-    computed as one (`model.networks.fused_members`) once they are fitted.
+    computed as one (`model.predictors.fused_members`) once they are fitted.
 
     Args:
         epochs: number of epochs of a curve.

@@ -7,9 +7,9 @@ tanh saturates, convolutions alone amplify it, and batch normalisation brings it
 
 import torch
 
-from model.networks.layer_features import Quantities
-from model.networks.layer_flags import RUNS
-from model.networks.operators import running_maximum
+from .layer_features import Quantities
+from .layer_flags import RUNS
+from .operators import running_maximum
 
 WINDOW = 32  # layers that a reset is remembered for; further behind it, a run counts from the network's first layer
 # Change of the signal's log standard deviation at one layer: half of log 2 and, for the saturating two, a round guess.

@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.architecture import Architecture, AvgPool, Conv, Dropout, Layer, MaxPool
-from model.shapes import Shape, strides, trace
+from ..network.schema import Architecture, AvgPool, Conv, Dropout, Layer, MaxPool
+from ..network.shapes import Shape, strides, trace
 
 Number = TypeVar("Number", bound=np.generic)
 PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)

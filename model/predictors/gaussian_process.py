@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from model.networks.operators import sum_of_squares
+from .operators import sum_of_squares
 
 SQRT3 = 3**0.5
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.networks.curve_continuation import ContinuationModule, CurveContinuation
+from .curve_continuation import ContinuationModule, CurveContinuation
 
 MOST = 32
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.continuation import Continued
-from model.networks.floor import Floor
-from model.networks.predictor import LARGEST, SMALLEST
+from ..continuation import Continued
+from .floor import Floor
+from .predictor import LARGEST, SMALLEST
 
 Floats = NDArray[np.floating]
 GAMMA = 0.01

@@ -12,10 +12,10 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript import opset18
 from torch import nn
 
-from model.networks import operators  # noqa: F401 - registers what is translated below
-from model.networks.lstm import LSTM
-from model.runtime import INPUTS, OUTPUTS
-from model.ulc import LayerCode, pad
+from ..encoding.layer_code import LayerCode, pad
+from ..runtime import INPUTS, OUTPUTS
+from . import operators  # noqa: F401 - registers what is translated below
+from .lstm import LSTM
 
 OPSET = 18  # below 22, whose LSTM the CUDA execution provider has no kernel for
 TOLERANCE = 1e-5

@@ -1,7 +1,7 @@
 """The layer list: the one JSON form of a network, on the wire, in observations and in files.
 
 A layer is an object with a `type`; `kernel_size` and `stride` follow PyTorch: an integer, or `[height, width]`.
-Which types, kernels and ratios a predictor knows is not decided here but by its layer code (`model.ulc`).
+Which types, kernels and ratios a predictor knows is not decided here but by its layer code (`model.encoding`).
 """
 
 from typing import Annotated, Literal, Self

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from model.architecture import AvgPool, BatchNorm, Conv, GlobalAvgPool, Layer, Linear, MaxPool
+from .schema import AvgPool, BatchNorm, Conv, GlobalAvgPool, Layer, Linear, MaxPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What predictors read: layer codes and the cache of encoded layers."""

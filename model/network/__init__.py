@@ -1,0 +1,1 @@
+"""The network form: its JSON schema, shapes, costs and faults."""
