@@ -13,14 +13,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.schema import Architecture, AvgPool, Conv, Dropout, Layer, MaxPool
-from ..network.shapes import Shape, strides, trace
+from ..network.schema import Architecture, Layer, pair, stride_of
+from ..network.shapes import Shape, trace
 
 Number = TypeVar("Number", bound=np.generic)
 PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 WIDE_BINS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, *PAPER_BINS, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
 DROPOUT_UNITS = 10_000
 MAX_STRIDE = 8
+SPATIAL = frozenset({"conv", "max_pool", "avg_pool", "global_avg_pool"})
 MAX_WIDTH = 1_000_000
 TABLE_1_COLUMNS = ("type", "kernel_width", "kernel_height", "channel_ratio")
 
@@ -98,7 +99,7 @@ CODES = {code.name: code for code in (PAPER, EXTENDED)}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LayerFault:
     """What is wrong with one field of one layer."""
 
     layer: int
@@ -112,7 +113,7 @@ class Fault:
 class CodeError(ValueError):
     """A layer list that the code cannot express."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[LayerFault]) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = list(faults)
 
@@ -122,11 +123,17 @@ class Encoding:
     """The codes of a network, int32 [layers, columns], and what had to be clamped to get there."""
 
     codes: NDArray[np.int32]
-    clamped: list[Fault]
+    clamped: list[LayerFault]
 
 
 def encode(
-    layers: Sequence[Layer], code: LayerCode, image: Shape, *, clamp: bool = False, is_stem: bool = True
+    layers: Sequence[Layer],
+    code: LayerCode,
+    image: Shape,
+    *,
+    clamp: bool = False,
+    is_stem: bool = True,
+    is_flat: bool = False,
 ) -> Encoding:
     """Encode a layer list.
 
@@ -134,47 +141,52 @@ def encode(
         layers: the network, from the image up to its classifier.
         code: the code table.
         image: channels, height and width of the input.
-        clamp: take the outermost bin for a channel ratio outside the table instead of refusing it.
+        clamp: take the outermost bin for a channel ratio outside the table instead of rejecting it.
         is_stem: whether the first convolution is the network's; false to encode the rest of a network.
+        is_flat: whether a linear layer comes before; true to encode the rest of a network.
 
     Raises:
-        CodeError: with every fault, when a layer is outside the table. The stem is exempt from the ratio's range.
+        CodeError: with every fault, when a layer is outside the table or a spatial layer follows a linear one. The
+            stem is exempt from the ratio's range.
     """
     rows: list[tuple[int, ...]] = []
-    faults: list[Fault] = []
-    clamped: list[Fault] = []
+    faults: list[LayerFault] = []
+    clamped: list[LayerFault] = []
     for index, (layer, before, shape) in enumerate(trace(layers, image)):
+        kind = layer["type"]
+        if is_flat and kind in SPATIAL:
+            faults.append(LayerFault(index, "type", f"{kind} cannot follow linear, whose output is flat"))
+        is_flat = is_flat or kind == "linear"
+        width_field = "channel_ratio" if layer.get("channel_ratio") is not None else "out_channels"
         if shape.channels > MAX_WIDTH:
-            name = "channel_ratio" if isinstance(layer, Conv) and layer.channel_ratio is not None else "type"
-            faults.append(Fault(index, name, f"makes the network wider than {MAX_WIDTH} channels"))
+            field = width_field if kind == "conv" else "type"
+            faults.append(LayerFault(index, field, f"makes the network wider than {MAX_WIDTH} channels"))
             break
-        row = code.rows.get(layer.type)
+        row = code.rows.get(kind)
         if row is None:
             known = ", ".join(code.rows)
-            faults.append(Fault(index, "type", f"the {code.name} code does not know {layer.type}; it knows {known}"))
+            faults.append(LayerFault(index, "type", f"the {code.name} code does not know {kind}; it knows {known}"))
             continue
         kernel_height, kernel_width = 1, 1
         stride, dropout, ratio = 1, 0, code.unit_bin
-        match layer:
-            case Conv() | MaxPool() | AvgPool():
-                kernel_height, kernel_width = layer.kernel_size
-                stride = max(strides(layer))
-                assert row.kernels is not None  # noqa: S101 - convolutions and pools have a range in every table
-                if kernel_height not in row.kernels or kernel_width not in row.kernels:
-                    allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
-                    faults.append(Fault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
-                if stride > MAX_STRIDE:
-                    faults.append(Fault(index, "stride", f"must be at most {MAX_STRIDE}"))
-            case Dropout():
-                dropout = round(layer.p * DROPOUT_UNITS)
+        if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+            kernel_height, kernel_width = pair(layer["kernel_size"])
+            stride = max(stride_of(layer))
+            assert row.kernels is not None  # noqa: S101 - convolutions and pools have a range in every table
+            if kernel_height not in row.kernels or kernel_width not in row.kernels:
+                allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
+                faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
+            if stride > MAX_STRIDE:
+                faults.append(LayerFault(index, "stride", f"must be at most {MAX_STRIDE}"))
+        elif layer["type"] == "dropout":
+            dropout = round(layer.get("p", 0.5) * DROPOUT_UNITS)
         if shape.channels != before.channels:
             exact = shape.channels / before.channels
             ratio = 1 + bisect(code.edges, exact)
-            if isinstance(layer, Conv) and not is_stem and not code.bins[0] <= exact <= code.bins[-1]:
-                name = "channel_ratio" if layer.channel_ratio is not None else "out_channels"
+            if kind == "conv" and not is_stem and not code.bins[0] <= exact <= code.bins[-1]:
                 message = f"channel ratio {exact:.4g} is outside {code.bins[0]:.4g} to {code.bins[-1]:.4g}"
-                (clamped if clamp else faults).append(Fault(index, name, message))
-        is_stem = is_stem and not isinstance(layer, Conv)
+                (clamped if clamp else faults).append(LayerFault(index, width_field, message))
+        is_stem = is_stem and kind != "conv"
         table_1 = (row.id, kernel_width, kernel_height, ratio)
         absolute = (stride, dropout, shape.channels, shape.height, shape.width)
         rows.append(table_1 + absolute if code.is_absolute else table_1)
@@ -185,9 +197,9 @@ def encode(
 
 def encode_architecture(architecture: Architecture, code: LayerCode, image: Shape, *, clamp: bool = False) -> Encoding:
     """Encode an architecture after checking that it starts from the task's image; see `encode`."""
-    if architecture.in_channels not in (None, image.channels):
-        raise CodeError([Fault(0, "in_channels", f"the task's images have {image.channels} channels")])
-    return encode(architecture.layers, code, image, clamp=clamp)
+    if architecture.get("in_channels") not in (None, image.channels):
+        raise CodeError([LayerFault(0, "in_channels", f"the task's images have {image.channels} channels")])
+    return encode(architecture["layers"], code, image, clamp=clamp)
 
 
 def pad(encodings: Sequence[NDArray[Number]]) -> tuple[NDArray[Number], NDArray[np.int32]]:

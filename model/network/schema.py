@@ -1,137 +1,175 @@
-"""The layer list: the one JSON form of a network, on the wire, in observations and in files.
+"""The layer list: the one JSON form of a network, for requests, tables, files and the command line.
 
-A layer is an object with a `type`; `kernel_size` and `stride` follow PyTorch: an integer, or `[height, width]`.
-Which types, kernels and ratios a predictor knows is not decided here but by its layer code (`model.encoding`).
+A layer is an object with a `type`. `kernel_size` and `stride` follow PyTorch: an integer, or `[height, width]`.
+Validation returns plain dictionaries that hold the given fields only; `pair` and `stride_of` read what was left out.
+Which kernels and channel ratios a predictor reads is decided by its layer code (`model.encoding`).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, NotRequired, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+MAX_ID = 200  # characters
 
 Size = Annotated[int, Field(ge=1, le=1024)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
-LayerType = Literal[
-    "conv",
-    "max_pool",
-    "avg_pool",
-    "relu",
-    "sigmoid",
-    "tanh",
-    "batch_norm",
-    "dropout",
-    "linear",
-    "global_avg_pool",
-]
-
-
-def _as_pair(value: object) -> object:
-    """Read `3` as `[3, 3]`, and JSON's list as the tuple that a frozen layer holds."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value, value)
-    return tuple(value) if isinstance(value, list) else value
-
-
 Pair = Annotated[
-    tuple[Size, Size],
-    BeforeValidator(_as_pair, json_schema_input_type=Size | tuple[Size, Size]),
+    Size | Annotated[tuple[Size, Size], Field(strict=False)],
     Field(description="An integer, or [height, width].", examples=[3, [3, 5]]),
 ]
+Name = Annotated[str, Field(max_length=MAX_ID)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+_strict = with_config(ConfigDict(extra="forbid", strict=True))
 
 
-class _Layer(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+@_strict
+class Conv(TypedDict):
+    """A convolution with "same" padding: its output is the input's size divided by the stride, rounded up.
 
+    Its width is given by exactly one of `out_channels` and `channel_ratio`, the filters per input channel.
+    """
 
-class Conv(_Layer):
-    """A convolution with "same" padding: its output is the input's size divided by the stride, rounded up."""
-
-    type: Literal["conv"] = "conv"
+    type: Literal["conv"]
     kernel_size: Pair
-    stride: Pair = (1, 1)
-    out_channels: Width | None = Field(None, description="Number of filters.")
-    channel_ratio: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None = Field(
-        None, description="Filters per input channel; an alternative to `out_channels`."
-    )
-
-    @model_validator(mode="after")
-    def _one_width(self) -> Self:
-        if (self.out_channels is None) == (self.channel_ratio is None):
-            raise ValueError("give exactly one of out_channels and channel_ratio")
-        return self
+    out_channels: NotRequired[Width | None]
+    channel_ratio: NotRequired[Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None]
+    stride: NotRequired[Pair | None]
 
 
-class _Pool(_Layer):
+@_strict
+class MaxPool(TypedDict):
+    """Max pooling with "same" padding; `stride` defaults to the kernel size, as in PyTorch."""
+
+    type: Literal["max_pool"]
     kernel_size: Pair
-    stride: Pair | None = Field(None, description="Defaults to the kernel size, as in PyTorch.")
+    stride: NotRequired[Pair | None]
 
 
-class MaxPool(_Pool):
-    """Max pooling with "same" padding."""
+@_strict
+class AvgPool(TypedDict):
+    """Average pooling with "same" padding; `stride` defaults to the kernel size, as in PyTorch."""
 
-    type: Literal["max_pool"] = "max_pool"
-
-
-class AvgPool(_Pool):
-    """Average pooling with "same" padding."""
-
-    type: Literal["avg_pool"] = "avg_pool"
+    type: Literal["avg_pool"]
+    kernel_size: Pair
+    stride: NotRequired[Pair | None]
 
 
-class ReLU(_Layer):
+@_strict
+class ReLU(TypedDict):
     """Rectified linear unit."""
 
-    type: Literal["relu"] = "relu"
+    type: Literal["relu"]
 
 
-class Sigmoid(_Layer):
+@_strict
+class Sigmoid(TypedDict):
     """Logistic activation."""
 
-    type: Literal["sigmoid"] = "sigmoid"
+    type: Literal["sigmoid"]
 
 
-class Tanh(_Layer):
+@_strict
+class Tanh(TypedDict):
     """Hyperbolic tangent activation."""
 
-    type: Literal["tanh"] = "tanh"
+    type: Literal["tanh"]
 
 
-class BatchNorm(_Layer):
+@_strict
+class BatchNorm(TypedDict):
     """Batch normalisation over the channels."""
 
-    type: Literal["batch_norm"] = "batch_norm"
+    type: Literal["batch_norm"]
 
 
-class Dropout(_Layer):
-    """Dropout with probability `p`."""
+@_strict
+class Dropout(TypedDict):
+    """Dropout with probability `p`, 0.5 when absent."""
 
-    type: Literal["dropout"] = "dropout"
-    p: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
+    type: Literal["dropout"]
+    p: NotRequired[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]]
 
 
-class Linear(_Layer):
-    """A hidden fully connected layer; it flattens what comes before it. The classifier itself is not listed."""
+@_strict
+class Linear(TypedDict):
+    """A hidden fully connected layer; it flattens its input. The classifier itself is not listed."""
 
-    type: Literal["linear"] = "linear"
+    type: Literal["linear"]
     out_features: Width
 
 
-class GlobalAvgPool(_Layer):
+@_strict
+class GlobalAvgPool(TypedDict):
     """The mean of each channel over all positions."""
 
-    type: Literal["global_avg_pool"] = "global_avg_pool"
+    type: Literal["global_avg_pool"]
+
+
+def _has_one_width(layer: Conv) -> Conv:
+    if (layer.get("out_channels") is None) == (layer.get("channel_ratio") is None):
+        raise PydanticCustomError("one_width", "give exactly one of out_channels and channel_ratio")
+    return layer
 
 
 Layer = Annotated[
-    Conv | MaxPool | AvgPool | ReLU | Sigmoid | Tanh | BatchNorm | Dropout | Linear | GlobalAvgPool,
+    Annotated[Conv, AfterValidator(_has_one_width)]
+    | MaxPool
+    | AvgPool
+    | ReLU
+    | Sigmoid
+    | Tanh
+    | BatchNorm
+    | Dropout
+    | Linear
+    | GlobalAvgPool,
     Field(discriminator="type"),
 ]
+Layers = Annotated[list[Layer], Field(min_length=1, fail_fast=True)]
+LAYER_CLASSES: tuple[Any, ...] = (
+    Conv,
+    MaxPool,
+    AvgPool,
+    ReLU,
+    Sigmoid,
+    Tanh,
+    BatchNorm,
+    Dropout,
+    Linear,
+    GlobalAvgPool,
+)
+FIELDS = {
+    str(get_args(one.__annotations__["type"])[0]): tuple(name for name in one.__annotations__ if name != "type")
+    for one in LAYER_CLASSES
+}  # of each layer type
 
 
-class Architecture(BaseModel):
-    """A sequential network from the image up to, but not including, its classifier."""
+@_strict
+class Architecture(TypedDict):
+    """A sequential network from the image up to, but not including, its classifier.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    `id` is the client's name for it. `in_channels` is checked against the task's images when given.
+    """
 
-    id: Annotated[str, Field(max_length=200)] | None = None
-    in_channels: Width | None = Field(None, description="Channels of the image; checked against the task's when given.")
-    layers: Annotated[list[Layer], Field(min_length=1)]
+    layers: Annotated[Layers, Field(description="From the image up to, but not including, the classifier.")]
+    id: NotRequired[Name | None]
+    in_channels: NotRequired[Width | None]
+
+
+LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(Layers)
+ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """Read a size: `3` means `(3, 3)`."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def stride_of(layer: Conv | MaxPool | AvgPool) -> tuple[int, int]:
+    """Return the vertical and horizontal stride; absent, it is 1 for a convolution and the kernel size for a pool."""
+    stride = layer.get("stride")
+    if stride is not None:
+        return pair(stride)
+    return (1, 1) if layer["type"] == "conv" else pair(layer["kernel_size"])

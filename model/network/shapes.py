@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from .schema import AvgPool, BatchNorm, Conv, GlobalAvgPool, Layer, Linear, MaxPool
+from .schema import Conv, Layer, pair, stride_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,33 +17,26 @@ class Shape:
 
 
 def out_channels(layer: Conv, in_channels: int) -> int:
-    """Filters of a convolution: as given, or its ratio of the running width, at least one."""
-    if layer.out_channels is not None:
-        return layer.out_channels
-    assert layer.channel_ratio is not None  # noqa: S101 - the schema guarantees one of the two
-    return max(1, round(layer.channel_ratio * in_channels))
-
-
-def strides(layer: Conv | MaxPool | AvgPool) -> tuple[int, int]:
-    """Vertical and horizontal stride; a pooling layer's defaults to its kernel size."""
-    return layer.stride if layer.stride is not None else layer.kernel_size
+    """Filters of a convolution: as given, or its ratio of the input's channels, at least one."""
+    given = layer.get("out_channels")
+    if given is not None:
+        return given
+    ratio = layer.get("channel_ratio")
+    assert ratio is not None  # noqa: S101 - the schema guarantees one of the two
+    return max(1, round(ratio * in_channels))
 
 
 def after(layer: Layer, shape: Shape) -> Shape:
     """Return the shape that `layer` makes of `shape`."""
-    match layer:
-        case Conv():
-            down, across = strides(layer)
-            return Shape(out_channels(layer, shape.channels), ceil(shape.height / down), ceil(shape.width / across))
-        case MaxPool() | AvgPool():
-            down, across = strides(layer)
-            return Shape(shape.channels, ceil(shape.height / down), ceil(shape.width / across))
-        case Linear():
-            return Shape(layer.out_features, 1, 1)
-        case GlobalAvgPool():
-            return Shape(shape.channels, 1, 1)
-        case _:
-            return shape
+    if layer["type"] == "linear":
+        return Shape(layer["out_features"], 1, 1)
+    if layer["type"] == "global_avg_pool":
+        return Shape(shape.channels, 1, 1)
+    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+        down, across = stride_of(layer)
+        channels = out_channels(layer, shape.channels) if layer["type"] == "conv" else shape.channels
+        return Shape(channels, ceil(shape.height / down), ceil(shape.width / across))
+    return shape
 
 
 def trace(layers: Sequence[Layer], image: Shape) -> Iterator[tuple[Layer, Shape, Shape]]:
@@ -63,16 +56,16 @@ def cost(layers: Sequence[Layer], image: Shape) -> tuple[int, int]:
     params = flops = 0
     for layer, before, shape in trace(layers, image):
         positions = shape.height * shape.width
-        match layer:
-            case Conv():
-                weights = layer.kernel_size[0] * layer.kernel_size[1] * before.channels * shape.channels
-                params += weights + shape.channels
-                flops += 2 * weights * positions
-            case Linear():
-                weights = before.channels * before.height * before.width * shape.channels
-                params += weights + shape.channels
-                flops += 2 * weights
-            case BatchNorm():
-                params += 2 * shape.channels
-                flops += 2 * shape.channels * positions
+        if layer["type"] == "conv":
+            height, width = pair(layer["kernel_size"])
+            weights = height * width * before.channels * shape.channels
+            params += weights + shape.channels
+            flops += 2 * weights * positions
+        elif layer["type"] == "linear":
+            weights = before.channels * before.height * before.width * shape.channels
+            params += weights + shape.channels
+            flops += 2 * weights
+        elif layer["type"] == "batch_norm":
+            params += 2 * shape.channels
+            flops += 2 * shape.channels * positions
     return params, flops
