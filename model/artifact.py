@@ -37,6 +37,24 @@ class HasDigest(BaseModel):
 CardType = TypeVar("CardType", bound=HasDigest)
 
 
+class TaskDescription(BaseModel):
+    """What people want to know of a task.
+
+    Attributes:
+        measured: what the accuracies are, of which data.
+        search_space: which networks were measured, in words.
+        training_recipe: how they were trained: optimiser, learning rate, batch, epochs, augmentation, images.
+        limits: what the predictions are not good for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    measured: str
+    search_space: str
+    training_recipe: dict[str, str | int | float]
+    limits: tuple[str, ...] = ()
+
+
 class Card(HasDigest):
     """What a predictor predicts, what it was fitted to, and how well it does.
 
@@ -52,6 +70,7 @@ class Card(HasDigest):
         interval_level: nominal coverage of `lower` and `upper`.
         distance_threshold: a network with a larger out-of-distribution score is unfamiliar.
         layers: smallest and largest number of layers among the networks it was fitted to.
+        about: the task, for people.
         sha256: of `predictor.onnx`.
     """
 
@@ -70,6 +89,7 @@ class Card(HasDigest):
     layers: tuple[int, int]
     opset: int
     created_at: str
+    about: TaskDescription | None = None
 
     @property
     def image(self) -> Shape:

@@ -1,30 +1,32 @@
-"""The application: `create_app(settings)` returns it, its lifespan loads the predictors."""
+"""The application: `create_app(settings)` returns it; its lifespan starts the threads and loads the predictors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
-from service.direct import Direct
-from service.edge import Edge
-from service.openapi import describe
-from service.problems import Problem, on_http_exception, on_problem
-from service.routes import health, info, metrics, oip, predict, stop, weights
-from service.service import Service
+from service.api import health, inference_protocol, info, predict, stop, tasks, weights
+from service.api.openapi import describe
+from service.errors import EXCEPTION_HANDLERS
+from service.middleware import RequestMiddleware
+from service.observability.tracing import tracing
 from service.settings import Settings
-from service.tracing import tracing
+from service.state import Service
 
-ROUTES = (predict, stop, weights, oip, info, health, metrics)
+ROUTERS = (predict, stop, weights, tasks, info, health, inference_protocol)
+COMPRESS_BYTES = 1024
+COMPRESS_LEVEL = 1  # a population's curves shrink to a quarter; higher levels take longer than the prediction
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    service.start()
+    await service.start()
     yield
     await service.stop()
 
@@ -33,31 +35,31 @@ def _operation_id(route: APIRoute) -> str:
     return route.path_format.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "root"
 
 
-def _direct(service: Service) -> dict[tuple[str, str], Direct]:
-    """Return the endpoints that skip the router, by method and path."""
-    (route,) = (route for route in predict.router.routes if isinstance(route, APIRoute))
-    return {("POST", route.path): Direct(route, predict.predict, service)}
-
-
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return a new application; nothing is shared between two of them."""
     settings = settings or Settings()
     service = Service(settings)
-    handlers: dict[Any, Any] = {Problem: on_problem, HTTPException: on_http_exception}
-    app = FastAPI(
+    middleware = [Middleware(RequestMiddleware, service=service)]
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"])
+        )
+    middleware.append(Middleware(GZipMiddleware, minimum_size=COMPRESS_BYTES, compresslevel=COMPRESS_LEVEL))
+    app = FastAPIOffline(
         title="Peephole",
         summary="Predicts the learning curves of convolutional networks before they are trained.",
         version=info.package_version(),
         lifespan=_lifespan,
-        exception_handlers=handlers,
-        middleware=[Middleware(Edge, metrics=service.metrics, ledger=service.ledger, direct=_direct(service))],
+        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=middleware,
         telemetry=tracing(settings),
         generate_unique_id_function=_operation_id,
         redoc_url=None,
         redirect_slashes=False,
+        max_body_size=settings.max_body_bytes,
     )
     app.state.service = service
-    for module in ROUTES:
+    for module in ROUTERS:
         app.include_router(module.router)
     describe(app)
     return app

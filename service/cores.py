@@ -7,7 +7,7 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def quota(root: Path = CGROUP) -> float | None:
+def cpu_quota(root: Path = CGROUP) -> float | None:
     """Return the cores a cgroup (version 2, else 1) grants, or `None` without a limit."""
     try:
         limit, period = (root / "cpu.max").read_text().split()
@@ -22,8 +22,8 @@ def quota(root: Path = CGROUP) -> float | None:
         return None
 
 
-def available(root: Path = CGROUP) -> int:
-    """Return the cores to plan with: those the scheduler allows, at most the quota, at least one."""
-    granted = quota(root)
+def available_cores(root: Path = CGROUP) -> int:
+    """Return the cores the scheduler allows, at most the quota, at least one."""
+    granted = cpu_quota(root)
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, allowed if granted is None else min(allowed, ceil(granted)))

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from ray import serve
 
 from service.app import create_app
-from service.logs import configure
-from service.service import Service
+from service.observability.logging import configure_logging
 from service.settings import Settings
+from service.state import Service
 
 LOADING_TICK = 0.05
 
@@ -24,7 +24,7 @@ def build_app() -> FastAPI:
     if not settings.threads:
         cores = int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1))
         settings = settings.model_copy(update={"threads": max(1, cores)})
-    configure(settings.log_level)
+    configure_logging(settings.log_level)
     return create_app(settings)
 
 
@@ -34,13 +34,13 @@ class Replica:
     app: FastAPI  # from `serve.ingress`
 
     async def check_health(self) -> None:
-        """Wait for the predictors to be loaded, then return while predictions are answered.
+        """Wait for the predictors to be loaded, then return while predictions are served.
 
         Raises:
-            RuntimeError: when they can never be answered again; Ray then replaces the replica.
+            RuntimeError: when they can never be served again; Ray then replaces the replica.
         """
         service: Service = self.app.state.service
-        while not service.models and service.failure is None:
+        while not service.registry.models and service.failure is None:
             await asyncio.sleep(LOADING_TICK)
         if service.failure is not None:
             raise RuntimeError(service.failure)
@@ -50,7 +50,7 @@ deployment = serve.deployment(
     serve.ingress(build_app)(Replica),
     name="peephole",
     num_replicas=2,
-    max_ongoing_requests=256,  # the service's own queue decides, by the work that waits
+    max_ongoing_requests=256,  # the service's own queue limits the work that waits
     ray_actor_options={"num_cpus": 1},
     health_check_period_s=2,
     health_check_timeout_s=30,

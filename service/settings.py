@@ -10,9 +10,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "PEEPHOLE_"
-ALIKE = 0.8  # of two names, by difflib: one letter left out of the shortest is
-KIB = 1024
-MIB = 1024 * KIB
+ALIKE = 0.8  # similarity of two names, by difflib: one missing letter in the shortest is
+MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
@@ -22,48 +21,42 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", validation_alias=AliasChoices("host", "HOST"), description="Address to bind.")
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("port", "PORT"), description="Port to bind.")
+    root_path: str = Field("", description="Path prefix that a proxy strips, such as `/peephole`.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web pages that may call the service, separated by commas; `*` for all."
+    )
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
-        description="Artifact folders, or folders of artifact folders, separated by ':'; they win over shipped ones.",
+        description="Artifact folders, or folders of artifact folders, separated by `:`; they replace shipped tasks.",
     )
     shipped: bool = Field(True, description="Load the predictors that ship with the package.")
     provider: Literal["auto", "cuda", "cpu"] = Field(
-        "auto", description="Where predictors run; `cuda` refuses to start without a GPU, `auto` falls back to the CPU."
+        "auto", description="Where predictors run; `cuda` fails without a GPU, `auto` falls back to the CPU."
     )
-    threads: int = Field(0, ge=0, description="Cores for predictions; 0 takes the container's share, at most 8.")
+    threads: int = Field(0, ge=0, description="Inference threads; 0 takes the container's cores, at most 8.")
 
-    max_body_bytes: int = Field(16 * MIB, ge=KIB, description="Largest request body.")
+    max_body_bytes: int = Field(8 * MIB, ge=1024, description="Largest request body.")
     max_architectures: int = Field(4096, ge=1, description="Most architectures in one request.")
     max_layers: int = Field(1024, ge=1, description="Most layers in one architecture.")
-
-    max_queue_cost: int = Field(1_000_000, ge=1, description="Most work waiting at once, in padded layers.")
-    max_queue_ms: int = Field(
-        10_000, ge=1, description="Longest expected wait in the queue for a request to be let in."
-    )
+    max_queue_cost: int = Field(1_000_000, ge=1, description="Most work in the queue, in padded layers.")
+    max_queue_ms: int = Field(10_000, ge=1, description="Longest expected wait in the queue; beyond it 429.")
     max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
-    max_buffered_bytes: int = Field(128 * MIB, ge=KIB, description="Most bytes of bodies held at once.")
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")
-    cache_entries: int = Field(20_000, ge=0, description="Curves remembered.")
+    cache_entries: int = Field(20_000, ge=0, description="Predicted curves kept in memory.")
 
-    api_keys: SecretStr = Field(SecretStr(""), description="Keys that let callers in, separated by commas.")
+    api_keys: SecretStr = Field(SecretStr(""), description="Accepted API keys, separated by commas.")
     api_keys_file: Path | None = Field(
         None, description="A file with one key a line, beside PEEPHOLE_API_KEYS; lines that begin with # are comments."
     )
     public_without_key: bool = Field(False, description="Allow a public address without any key.")
 
-    header_seconds: float = Field(20.0, gt=0, description="Longest time a request's headers may take to arrive.")
-    body_seconds: float = Field(30.0, gt=0, description="Longest time a request's body may take to arrive.")
-    write_seconds: float = Field(30.0, gt=0, description="Longest time a caller may take nothing of an answer.")
-
     stall_seconds: float = Field(
-        1.5,
-        gt=0,
-        description="Silence of an inference thread after which we are not ready, or of the event loop, and we exit.",
+        1.5, gt=0, description="Silence of an inference thread or the event loop after which /livez is 503."
     )
-    hang_seconds: float = Field(10.0, gt=0, description="Silence after which everybody is answered and we exit.")
+    hang_seconds: float = Field(10.0, gt=0, description="Silence after which the process exits with 70.")
     drain_seconds: float = Field(30.0, ge=0, description="Longest wait for requests in flight after SIGTERM.")
-    reload_seconds: float = Field(2.0, ge=0, description="How often artifact folders are looked at; 0: on SIGHUP only.")
+    reload_seconds: float = Field(2.0, ge=0, description="How often artifact folders are checked; 0: on SIGHUP only.")
 
     trace_endpoint: str | None = Field(
         None,
@@ -76,48 +69,53 @@ class Settings(BaseSettings):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def keys(self) -> list[str]:
         """Return the API keys of the environment and of the file.
 
         Raises:
-            OSError: when the file cannot be read.
-            ValueError: naming the setting, when a key could not come in a header, or when the file holds none: whoever
-                names a file does not mean to let everybody in.
+            ValueError: naming the setting, when the file cannot be read or holds no key, or a key has characters that
+                clients do not send alike in a header.
         """
         keys = _usable(self.api_keys.get_secret_value().split(","), "PEEPHOLE_API_KEYS")
         if self.api_keys_file is not None:
-            lines = self.api_keys_file.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+            try:
+                lines = self.api_keys_file.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+            except OSError as error:
+                raise ValueError(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}") from error
             in_file = _usable([line for line in lines if not line.startswith("#")], "PEEPHOLE_API_KEYS_FILE")
             if not in_file:
-                raise ValueError("PEEPHOLE_API_KEYS_FILE: the file holds no key")
+                raise ValueError("setting PEEPHOLE_API_KEYS_FILE: the file holds no key")
             keys += in_file
         return keys
 
     def limits(self) -> dict[str, int]:
-        """Return the limits that every request is held to, as `/info` publishes them."""
+        """Return the limits of every request, as `/info` publishes them."""
         return {name: value for name, value in self.model_dump().items() if name.startswith("max_")}
 
 
 def _usable(listed: Iterable[str], setting: str) -> list[str]:
-    """Return the keys of a list without blanks around them.
-
-    Raises:
-        ValueError: when one has characters that clients send in a header each in their own way, or not at all.
-    """
     keys = [key.strip() for key in listed if key.strip()]
     for number, key in enumerate(keys, start=1):
         if not (key.isascii() and key.isprintable()):
-            raise ValueError(f"{setting}: key {number} has other characters than printable ASCII")
+            raise ValueError(f"setting {setting}: key {number} has other characters than printable ASCII")
     return keys
 
 
-def _named(field: str) -> str:
-    """Return the variable that sets a field, as documented."""
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias.choices[-1]) if isinstance(alias, AliasChoices) else PREFIX + field.upper()
+def variable_of(field: str) -> str:
+    """Return the environment variable that sets a field, as documented."""
+    info = Settings.model_fields.get(field)
+    alias = info.validation_alias if info is not None else None
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[-1])
+    return field if field in {"HOST", "PORT"} else PREFIX + field.upper()
 
 
 def misspelt(environment: Iterable[str] = os.environ) -> dict[str, str]:
@@ -127,8 +125,8 @@ def misspelt(environment: Iterable[str] = os.environ) -> dict[str, str]:
     for variable in environment:
         name = variable.upper()
         rest = name.removeprefix(PREFIX)
-        if rest == name or (rest in fields and _named(fields[rest]) == name):
+        if rest == name or (rest in fields and variable_of(fields[rest]) == name):
             continue
         if close := get_close_matches(rest, fields, n=1, cutoff=ALIKE):
-            found[variable] = _named(fields[close[0]])
+            found[variable] = variable_of(fields[close[0]])
     return found

@@ -1,0 +1,88 @@
+"""What every prediction request passes before its handler: key, readiness, deadline, room in the queue, its body."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem
+from service.state import Service, ServiceDep
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+INLINE_BYTES = 64 * 1024  # larger bodies are validated in a thread
+INLINE_NETWORKS = 64  # larger responses are rendered in a thread
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Result = TypeVar("Result")
+
+
+async def admit(request: Request, service: ServiceDep) -> float:
+    """Return the deadline of a request on the monotonic clock; reject it before its body is read if it must be.
+
+    Raises:
+        Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the queue is
+            full or too slow for the deadline.
+    """
+    service.keys.check(request.headers)
+    if reasons := service.not_ready():
+        raise Problem("unavailable", "; ".join(reasons), headers=RETRY_SOON, reasons=reasons)
+    deadline = monotonic() + _timeout_ms(request, service.settings.max_deadline_ms) / 1000
+    service.engine.check_load(deadline)
+    return deadline
+
+
+Deadline = Annotated[float, Depends(admit)]
+
+
+def _timeout_ms(request: Request, most: int) -> int:
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return most
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        raise Problem("bad-request", f"{TIMEOUT_HEADER} must be a positive integer, in milliseconds.")
+    return min(int(text), most)
+
+
+async def read_body(request: Request, deadline: float) -> bytes:
+    """Return the body; FastAPI limits its size.
+
+    Raises:
+        Problem: 415 for a compressed body.
+        TimeoutError: when the deadline passes before the body has arrived.
+    """
+    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
+    async with asyncio.timeout(deadline - monotonic()):
+        body = await request.body()
+    request.scope["state"]["sizes"] = {"bytes_in": len(body)}
+    return body
+
+
+async def read_json_body(request: Request, deadline: float) -> bytes:
+    """Return a body of JSON, without a byte order mark.
+
+    Raises:
+        Problem: 415 for another type, or as `read_body`.
+        TimeoutError: as `read_body`.
+    """
+    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+    charsets = {p.strip().removeprefix("charset=").strip('"') for p in parameters if p.strip().startswith("charset=")}
+    if kind.strip() != "application/json" or not charsets <= {"utf-8", "utf8", "us-ascii"}:
+        raise Problem("unsupported-media-type", PROBLEM_TYPES["unsupported-media-type"].advice)
+    return (await read_body(request, deadline)).removeprefix(BYTE_ORDER_MARK)
+
+
+async def run(service: Service, deadline: float, call: Callable[..., Result], *arguments: Any, inline: bool) -> Result:
+    """Call a function: short work inline, other work in a reader thread, so that the event loop goes on.
+
+    Raises:
+        TimeoutError: when the deadline passes first.
+    """
+    if inline:
+        return call(*arguments)
+    async with asyncio.timeout(deadline - monotonic()):
+        return await asyncio.get_running_loop().run_in_executor(service.readers, partial(call, *arguments))

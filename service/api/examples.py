@@ -1,0 +1,70 @@
+"""Examples for `/docs`; the tests send each of them."""
+
+import json
+
+LAYERS = [
+    {"type": "conv", "kernel_size": 3, "out_channels": 16},
+    {"type": "batch_norm"},
+    {"type": "relu"},
+    {"type": "conv", "kernel_size": [3, 5], "channel_ratio": 2.0},
+    {"type": "relu"},
+    {"type": "max_pool", "kernel_size": 2, "stride": 2},
+]
+
+
+def predict_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies of prediction requests, in OpenAPI's form."""
+    return {
+        "one": {
+            "summary": "One network, every epoch",
+            "value": {"task": task, "architectures": [{"id": "cand-17", "layers": LAYERS}]},
+        },
+        "ranking": {
+            "summary": "Rank two networks",
+            "value": {
+                "task": task,
+                "epochs": 1,
+                "architectures": [{"id": "deep", "layers": LAYERS}, {"id": "shallow", "layers": LAYERS[:3]}],
+            },
+        },
+        "clamp": {
+            "summary": "Take the nearest channel ratio of the layer code",
+            "value": {
+                "task": task,
+                "out_of_range": "clamp",
+                "architectures": [{"layers": [*LAYERS, {"type": "conv", "kernel_size": 1, "channel_ratio": 100}]}],
+            },
+        },
+    }
+
+
+def stop_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies of early-stopping requests, in OpenAPI's form."""
+    return {
+        "one": {
+            "summary": "One run, its curve alone",
+            "value": {"task": task, "best": 0.8, "observed": [0.1, 0.12]},
+        },
+        "population": {
+            "summary": "Runs whose networks are known",
+            "value": {
+                "task": task,
+                "best": 0.8,
+                "confidence": 0.99,
+                "architectures": [
+                    {"id": "deep", "layers": LAYERS, "observed": [0.31, 0.42]},
+                    {"id": "shallow", "layers": LAYERS[:3], "observed": [0.25]},
+                ],
+            },
+        },
+    }
+
+
+def infer_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies of the Open Inference Protocol, in OpenAPI's form."""
+    texts = [json.dumps({"id": task, "layers": LAYERS})]
+    inputs = [
+        {"name": "architectures", "datatype": "BYTES", "shape": [1], "data": texts},
+        {"name": "epochs", "datatype": "INT64", "shape": [2], "data": [1, 2]},
+    ]
+    return {"one": {"summary": "One network, two epochs", "value": {"id": "r-1", "inputs": inputs}}}

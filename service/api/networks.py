@@ -1,0 +1,166 @@
+"""The networks of a request, encoded for one predictor."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.encoding.layer_code import CodeError
+from model.network.faults import Fault, pointer
+from model.network.schema import Layer
+from service.errors import MAX_FAULTS, invalid
+from service.inference.batching import Ints
+from service.inference.registry import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The networks of a request, in its order.
+
+    Attributes:
+        ids: the client's names.
+        codes: int32 [layers, columns] each.
+        notes: what the client should know about each.
+        observed: accuracies seen so far, by index of the network; absent where there are none.
+    """
+
+    ids: list[str | None]
+    codes: list[Ints]
+    notes: list[list[str]]
+    observed: dict[int, list[float]] = field(default_factory=dict)
+
+
+def encode_networks(
+    architectures: Sequence[Mapping[str, Any]], model: Model, *, clamp: bool, max_architectures: int, max_layers: int
+) -> Networks:
+    """Encode validated architectures.
+
+    Args:
+        architectures: objects with `layers`, and perhaps `id`, `in_channels` and `observed`.
+        model: the predictor.
+        clamp: take the nearest channel ratio of the layer code, with a note, instead of rejecting another.
+        max_architectures: the most in a request.
+        max_layers: the most in an architecture.
+
+    Raises:
+        Problem: 422 with a pointer to each fault.
+    """
+    check_ids(architectures, max_architectures)
+    faults: list[Fault] = []
+    codes, notes = [], []
+    for index, architecture in enumerate(architectures):
+        path = ("architectures", index)
+        layers: list[Layer] = architecture["layers"]
+        if len(layers) > max_layers:
+            detail = f"{len(layers)} layers are more than the limit of {max_layers}"
+            faults.append(Fault(pointer(*path, "layers"), "too-long", detail))
+            continue
+        faults += check_in_channels(architecture, index, model)
+        try:
+            encoding = model.layers.encode(layers)
+        except CodeError as error:
+            faults += [
+                Fault(pointer(*path, "layers", one.layer, one.field), "not-in-code", one.message)
+                for one in error.faults
+            ]
+            continue
+        if not clamp:
+            faults += [
+                Fault(pointer(*path, "layers", one.layer, one.field), "out-of-range", one.message)
+                for one in encoding.clamped
+            ]
+        codes.append(encoding.codes)
+        notes.append([f"{one}; took the nearest value of the layer code" for one in encoding.clamped])
+        if len(faults) > MAX_FAULTS:
+            break
+    if faults:
+        raise invalid(*faults)
+    ids = [architecture.get("id") for architecture in architectures]
+    return Networks(ids, codes, notes, observed_of(architectures, model))
+
+
+def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
+    """Check the number of architectures, and that no two have the same id.
+
+    Raises:
+        Problem: 422.
+    """
+    if len(architectures) > most:
+        raise invalid(Fault("/architectures", "too-long", f"{len(architectures)} are more than the limit of {most}"))
+    seen: set[str] = set()
+    for index, architecture in enumerate(architectures):
+        name = architecture.get("id")
+        if name is not None and name in seen:
+            where = pointer("architectures", index, "id")
+            raise invalid(Fault(where, "duplicate", "another architecture of the request has this id"))
+        if name is not None:
+            seen.add(name)
+
+
+def check_in_channels(architecture: Mapping[str, Any], index: int, model: Model) -> list[Fault]:
+    """Return the fault of an architecture that is made for other images than the task's."""
+    channels = model.card.image.channels
+    if architecture.get("in_channels") in (None, channels):
+        return []
+    where = pointer("architectures", index, "in_channels")
+    return [Fault(where, "not-in-code", f"the task's images have {channels} channels")]
+
+
+def observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:
+    """Return the accuracies seen so far, by index.
+
+    Raises:
+        Problem: 422 when the task cannot continue curves, or one is longer than the task's.
+    """
+    observed = {
+        index: architecture["observed"]
+        for index, architecture in enumerate(architectures)
+        if architecture.get("observed") is not None
+    }
+    if not observed:
+        return {}
+    task, most = model.card.task, model.card.epochs
+    continuation = model.continuation
+    detail = None
+    if continuation is None:
+        detail = f"task {task} cannot continue curves; fit that with `peephole fit-continuation`"
+    elif continuation.card.predictor_sha256 != model.card.sha256:
+        detail = (
+            f"the continuation of task {task} belongs to another predictor; refit it with `peephole fit-continuation`"
+        )
+    if detail is not None:
+        raise invalid(Fault(pointer("architectures", next(iter(observed)), "observed"), "unsupported", detail))
+    too_long = [
+        Fault(pointer("architectures", index, "observed"), "too-long", f"{len(curve)} epochs; a curve has {most}")
+        for index, curve in observed.items()
+        if len(curve) > most
+    ]
+    if too_long:
+        raise invalid(*too_long)
+    return observed
+
+
+def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[int, ...]:
+    """Return the epochs to predict.
+
+    Raises:
+        Problem: 422 when one is beyond the curve or repeated.
+    """
+    last = model.card.epochs
+    if requested is None:
+        return tuple(range(1, last + 1))
+    is_single = isinstance(requested, int)
+    epochs = (requested,) if isinstance(requested, int) else tuple(requested)
+    faults: list[Fault] = []
+    seen: set[int] = set()
+    for index, epoch in enumerate(epochs):
+        where = pointer("epochs") if is_single else pointer("epochs", index)
+        if epoch > last:
+            faults.append(Fault(where, "out-of-range", f"must be 1 to {last} for task {model.card.task}"))
+        elif epoch in seen:
+            faults.append(Fault(where, "duplicate", "each epoch may be listed once"))
+        seen.add(epoch)
+        if len(faults) > MAX_FAULTS:
+            break
+    if faults:
+        raise invalid(*faults)
+    return epochs

@@ -1,0 +1,71 @@
+"""The OpenAPI document: the bodies that the routes validate themselves, examples, the problems of every route."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from service.api.examples import infer_examples, predict_examples, stop_examples
+from service.api.schemas import PREDICT_REQUEST, ProblemDocument, StopOneRun, StopRuns
+from service.api.tensors import INFER_REQUEST
+
+_REF = "#/components/schemas/{model}"
+_STOP: TypeAdapter[Any] = TypeAdapter(StopRuns | StopOneRun)
+_INFER = (INFER_REQUEST, infer_examples)
+BODIES = {
+    "/predict": (PREDICT_REQUEST, predict_examples),
+    "/stop": (_STOP, stop_examples),
+    "/v2/models/{name}/infer": _INFER,
+    "/v2/models/{name}/versions/{version}/infer": _INFER,
+}
+_STATUSES = ("400", "401", "413", "415", "422", "429", "500", "503", "504")
+
+
+def describe(app: FastAPI) -> None:
+    """Let the application's document follow the predictors that are loaded."""
+    generate = app.openapi
+    described: list[str] | None = None
+
+    def openapi() -> dict[str, Any]:
+        nonlocal described
+        tasks = list(app.state.service.registry.models)
+        if app.openapi_schema is None or tasks != described:
+            app.openapi_schema = None
+            _complete(generate(), tasks)
+            described = tasks
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any], tasks: list[str]) -> None:
+    """Add to FastAPI's document what it cannot know; `tasks` are those loaded now."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    _, definitions = models_json_schema([(ProblemDocument, "validation")], ref_template=_REF)
+    schemas.update(definitions["$defs"])
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = _problem()
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "name" and tasks:
+                    parameter["schema"]["enum"] = tasks
+            if path in BODIES:
+                adapter, examples = BODIES[path]
+                schema = adapter.json_schema(ref_template=_REF)
+                schemas.update(schema.pop("$defs", {}))
+                content = {"schema": schema, "examples": examples(tasks[0] if tasks else "my-task")}
+                operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+                operation["responses"].update({status: _problem() for status in _STATUSES})
+                if path == "/predict" and tasks:
+                    schema["properties"]["task"] = {"enum": tasks, "description": "Which predictor."}
+                    if len(tasks) > 1:
+                        schema["required"] = [*schema["required"], "task"]
+
+
+def _problem() -> dict[str, Any]:
+    schema = {"$ref": _REF.format(model="ProblemDocument")}
+    return {"description": "RFC 9457 problem details", "content": {"application/problem+json": {"schema": schema}}}

@@ -1,0 +1,180 @@
+"""Request and response schemas: the truth for validation, and what `/docs` shows."""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from model.network.schema import Fraction, Layers, Name, Width
+
+_strict = with_config(ConfigDict(extra="forbid", strict=True))
+
+Observed = Annotated[
+    list[Fraction],
+    Field(min_length=1, fail_fast=True, description="Validation accuracy after epochs 1, 2, ..."),
+]
+Epoch = Annotated[int, Field(ge=1)]
+Epochs = Annotated[
+    Epoch | Annotated[list[Epoch], Field(min_length=1, fail_fast=True)],
+    Field(description="1-based epochs to predict, without repeats; `20` means `[20]`. Default: every epoch."),
+]
+OutOfRange = Annotated[
+    Literal["error", "clamp"],
+    Field(description="A channel ratio outside the layer code's table: reject it, or take the nearest one."),
+]
+Task = Annotated[str, Field(description="Which predictor; optional when only one is loaded.")]
+ClientId = Annotated[Name, Field(description="Your name for it, unique in the request.")]
+InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
+
+
+@_strict
+class Candidate(TypedDict):
+    """A network to predict; with `observed`, the rest of its curve is predicted from the epochs seen so far."""
+
+    layers: Annotated[Layers, Field(description="From the image up to, but not including, the classifier.")]
+    id: NotRequired[ClientId | None]
+    in_channels: NotRequired[InChannels | None]
+    observed: NotRequired[Observed | None]
+
+
+@_strict
+class PredictRequest(TypedDict):
+    """Networks to predict for one task."""
+
+    architectures: Annotated[list[Candidate], Field(min_length=1, fail_fast=True)]
+    task: NotRequired[Task | None]
+    epochs: NotRequired[Epochs | None]
+    out_of_range: NotRequired[OutOfRange]
+
+
+@_strict
+class Run(TypedDict):
+    """A training run in progress; with `layers`, the decision is better, most of all early."""
+
+    observed: Observed
+    id: NotRequired[ClientId | None]
+    in_channels: NotRequired[InChannels | None]
+    layers: NotRequired[Layers | None]
+
+
+@_strict
+class StopRuns(TypedDict):
+    """Whether to stop runs, given the best final accuracy so far."""
+
+    architectures: Annotated[list[Run], Field(min_length=1, fail_fast=True)]
+    best: Annotated[Fraction, Field(description="Best final accuracy so far.")]
+    task: NotRequired[Task | None]
+    confidence: NotRequired[
+        Annotated[
+            float,
+            Field(
+                ge=0.5,
+                lt=1,
+                description="Stop when the probability of ending at or below `best` is at least this. Default: 0.95.",
+            ),
+        ]
+    ]
+    out_of_range: NotRequired[OutOfRange]
+
+
+@_strict
+class StopOneRun(TypedDict):
+    """Whether to stop one run: the fields of the run beside those of the request."""
+
+    observed: Observed
+    best: Annotated[Fraction, Field(description="Best final accuracy so far.")]
+    id: NotRequired[ClientId | None]
+    in_channels: NotRequired[InChannels | None]
+    layers: NotRequired[Layers | None]
+    task: NotRequired[Task | None]
+    confidence: NotRequired[Annotated[float, Field(ge=0.5, lt=1)]]
+    out_of_range: NotRequired[OutOfRange]
+
+
+PREDICT_REQUEST: TypeAdapter[PredictRequest] = TypeAdapter(PredictRequest)
+STOP_RUNS: TypeAdapter[StopRuns] = TypeAdapter(StopRuns)
+STOP_ONE_RUN: TypeAdapter[StopOneRun] = TypeAdapter(StopOneRun)
+CANDIDATE: TypeAdapter[Candidate] = TypeAdapter(Candidate)
+
+
+class ModelName(BaseModel):
+    """Which predictor was used."""
+
+    task: str
+    version: str
+    sha256: str
+
+
+class Prediction(BaseModel):
+    """The predicted learning curve of one network; the lists run along the response's `epochs`."""
+
+    id: str | None
+    accuracy: list[float] = Field(description="Validation accuracy after each epoch, 0 to 1.")
+    lower: list[float] = Field(description="Lower end of the interval (its level is in /tasks/{name}).")
+    upper: list[float] = Field(description="Upper end of the interval.")
+    final_accuracy: float = Field(description="Accuracy at the largest requested epoch.")
+    rank: int = Field(description="1 is the best final accuracy of the request; equals share a rank.")
+    distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
+    in_distribution: bool = Field(description="Whether the network resembles the predictor's training set.")
+    notes: list[str] = Field(description="What was clamped, and what to be careful about.")
+
+
+class PredictResponse(BaseModel):
+    """Predictions in the order of the request."""
+
+    request_id: str
+    model: ModelName
+    epochs: list[int]
+    predictions: list[Prediction]
+
+
+class Decision(BaseModel):
+    """Whether to stop a run, and why."""
+
+    id: str | None
+    probability_below: float = Field(description="Probability that the final accuracy is at most `best`.")
+    stop: bool
+    final_accuracy: float
+    lower: float = Field(description="Lower end of the final accuracy's interval.")
+    upper: float
+
+
+class StopResponse(BaseModel):
+    """Decisions in the order of the request."""
+
+    request_id: str
+    model: ModelName
+    confidence: float
+    decisions: list[Decision]
+
+
+class WeightsResponse(BaseModel):
+    """The accuracy predicted from a network's weights, with its interval, and the task of the training set."""
+
+    request_id: str
+    task: str
+    accuracy: float
+    lower: float
+    upper: float
+
+
+class FaultDocument(BaseModel):
+    """One fault of a request."""
+
+    pointer: str = Field(description="JSON Pointer (RFC 6901) to the fault.")
+    code: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """Every error: RFC 9457 problem details."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FaultDocument] = []
+    truncated: bool = False

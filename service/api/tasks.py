@@ -1,0 +1,110 @@
+"""The tasks: what each predictor predicts, for people."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from model.artifact import Card
+from service.inference.registry import Model
+from service.state import ServiceDep
+
+router = APIRouter(tags=["about"])
+
+
+class TaskSummary(BaseModel):
+    """A task in a line."""
+
+    task: str
+    description: str
+    epochs: int = Field(description="Length of a predicted curve.")
+    input: list[int] = Field(description="Channels, height and width of an image.")
+    version: str
+
+
+class Quality(BaseModel):
+    """How well the predictor does on networks that it was not fitted to."""
+
+    tau: float | None = Field(description="Kendall's tau of final accuracies, cross-validated.")
+    tau_ceiling: float | None = Field(description="Tau of a second training run of the same network, where measured.")
+    r2: float | None
+    mean_absolute_error: float | None = Field(description="Over all epochs of the curve.")
+    interval_level: float = Field(description="Nominal coverage of `lower` and `upper`.")
+    interval_coverage: float | None = Field(description="Measured coverage.")
+
+
+class SearchSpace(BaseModel):
+    """The networks that the predictor was fitted to."""
+
+    description: str | None
+    layer_types: dict[str, str] = Field(description="The types it reads, with the range of kernel sizes.")
+    channel_ratios: list[float] = Field(description="Smallest and largest ratio of a convolution's channels.")
+    layers: list[int] = Field(description="Layers of the shortest and of the longest network.")
+    networks: int = Field(description="Networks in the training set.")
+
+
+class Task(TaskSummary):
+    """A task: what was measured, on which networks, with which training recipe, and how well it is predicted."""
+
+    measured: str | None
+    search_space: SearchSpace
+    training_recipe: dict[str, Any] | None
+    quality: Quality
+    continues_curves: bool = Field(description="Whether `observed` and /stop work.")
+    reads_weights: bool = Field(description="Whether /predict-weights works.")
+    limits: list[str]
+
+
+def _summary(card: Card) -> TaskSummary:
+    image = card.image
+    return TaskSummary(
+        task=card.task,
+        description=card.description,
+        epochs=card.epochs,
+        input=[image.channels, image.height, image.width],
+        version=card.version,
+    )
+
+
+def _kernels(kernels: range | None) -> str:
+    return "any" if kernels is None else f"kernel {kernels[0]} to {kernels[-1]}"
+
+
+def _task(model: Model) -> Task:
+    card, about = model.card, model.card.about
+    code, validated = card.layer_code, card.metrics.get("cross_validation", {})
+    return Task(
+        **_summary(card).model_dump(),
+        measured=about.measured if about else None,
+        search_space=SearchSpace(
+            description=about.search_space if about else None,
+            layer_types={name: _kernels(row.kernels) for name, row in code.rows.items()},
+            channel_ratios=[code.bins[0], code.bins[-1]],
+            layers=list(card.layers),
+            networks=card.training.get("networks", 0),
+        ),
+        training_recipe=about.training_recipe if about else None,
+        quality=Quality(
+            tau=validated.get("tau"),
+            tau_ceiling=card.metrics.get("noise_ceiling", {}).get("tau"),
+            r2=validated.get("r2"),
+            mean_absolute_error=validated.get("curve_mae"),
+            interval_level=card.interval_level,
+            interval_coverage=validated.get("interval_coverage"),
+        ),
+        continues_curves=model.continuation is not None,
+        reads_weights=model.weights is not None,
+        limits=list(about.limits) if about else [],
+    )
+
+
+@router.get("/tasks", summary="The tasks")
+async def tasks(service: ServiceDep) -> list[TaskSummary]:
+    """Return a line for each loaded task."""
+    return [_summary(model.card) for model in service.registry.models.values()]
+
+
+@router.get("/tasks/{name}", summary="A task")
+async def task(service: ServiceDep, name: str) -> Task:
+    """Return what a task's predictions stand for: networks, training recipe, quality, limits."""
+    return _task(service.registry.find(name))

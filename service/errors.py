@@ -1,0 +1,166 @@
+"""Errors on the wire: RFC 9457 problem documents from one catalogue, without an echo of the request."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from model.network.faults import Fault, faults_of
+
+MAX_FAULTS = 20
+MAX_TEXT = 600
+MEDIA_TYPE = "application/problem+json"
+RETRY_SOON = {"Retry-After": "2"}
+
+log = structlog.get_logger("peephole")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A type of problem: HTTP status, title, what the client can do, and the reason label in the metrics."""
+
+    status: int
+    title: str
+    advice: str
+    reason: str = "invalid"
+
+
+PROBLEM_TYPES = {
+    "malformed-json": ProblemType(400, "The body is not JSON", "Send one JSON object in UTF-8."),
+    "bad-request": ProblemType(400, "The request is malformed", "See the detail."),
+    "unauthorized": ProblemType(
+        401, "A key is needed", "Send Authorization: Bearer KEY, or X-API-Key: KEY.", "unauthorized"
+    ),
+    "not-found": ProblemType(404, "No such resource", "GET /docs lists the resources."),
+    "method-not-allowed": ProblemType(405, "The resource has no such method", "The Allow header lists its methods."),
+    "too-large": ProblemType(
+        413, "The request is too large", "Split the request; GET /info publishes the limits.", "too_large"
+    ),
+    "unsupported-media-type": ProblemType(
+        415, "The body's type is not supported", "Send Content-Type: application/json."
+    ),
+    "invalid-request": ProblemType(422, "The request is invalid", "Correct the fields that `errors` points at."),
+    "queue-full": ProblemType(429, "The queue is full", "Retry after the seconds in Retry-After.", "queue_full"),
+    "internal-error": ProblemType(500, "The service failed", "Report it with the request_id.", "engine_error"),
+    "prediction-failed": ProblemType(
+        500,
+        "The predictor failed",
+        "Retry without the networks that `errors` points at, and report them.",
+        "engine_error",
+    ),
+    "unavailable": ProblemType(
+        503, "The service is not available", "Retry after the seconds in Retry-After.", "unavailable"
+    ),
+    "deadline-exceeded": ProblemType(
+        504, "The deadline passed", "Send a later X-Request-Timeout-Ms, or fewer networks.", "deadline"
+    ),
+}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
+    """Raised while a request is handled; becomes an `application/problem+json` response."""
+
+    def __init__(
+        self,
+        slug: str,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+        **extensions: object,
+    ) -> None:
+        super().__init__(detail)
+        self.slug = slug
+        self.detail = detail
+        self.faults = list(faults)
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+    def response(self, request: Request) -> Response:
+        """Return the problem document as a response; ASCII, so that it can always be encoded."""
+        kind = PROBLEM_TYPES[self.slug]
+        document: dict[str, Any] = {
+            "type": f"{request.scope.get('root_path', '')}/problems/{self.slug}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": self.detail[:MAX_TEXT],
+            "request_id": request_id(request),
+            **self.extensions,
+        }
+        if self.faults:
+            document["errors"] = [
+                {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail[:MAX_TEXT]}
+                for fault in self.faults[:MAX_FAULTS]
+            ]
+            document["truncated"] = len(self.faults) > MAX_FAULTS
+        if "/v2/" in request.scope["path"]:  # where Open Inference Protocol clients look for the text
+            document["error"] = self.detail[:MAX_TEXT]
+        request.scope.setdefault("state", {})["problem"] = self.slug
+        return Response(json.dumps(document, allow_nan=False), kind.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def invalid(*faults: Fault) -> Problem:
+    """Return the 422 for `faults`; its detail is the first of them."""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Problem("invalid-request", f"{faults[0].pointer or 'the body'}: {faults[0].detail}{more}", faults=faults)
+
+
+def problem_of(error: ValidationError, base: Sequence[str | int] = ()) -> Problem:
+    """Return the 400 for a text that is not JSON, or the 422 for JSON of another form; `base` is the value's path."""
+    faults = faults_of(error, base)
+    if faults[0].code == "not-json" and not base:
+        return Problem("malformed-json", faults[0].detail)
+    return invalid(*faults)
+
+
+def request_id(request: Request) -> str:
+    """Return the request's id, which the middleware sets."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+async def handle_problem(request: Request, error: Exception) -> Response:
+    """Exception handler for `Problem`."""
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this class alone
+    return error.response(request)
+
+
+async def handle_timeout(request: Request, _: Exception) -> Response:
+    """Exception handler for `TimeoutError`: the request's deadline passed."""
+    return Problem("deadline-exceeded", "The deadline passed before the response was ready.").response(request)
+
+
+async def handle_http_exception(request: Request, error: Exception) -> Response:
+    """Exception handler for what the router raises: unknown paths and methods, bodies over the limit."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    headers = dict(error.headers or {})
+    if error.status_code == 404:
+        problem = Problem("not-found", "There is no such path; GET /docs lists the resources.")
+    elif error.status_code == 405:
+        allowed = headers.get("Allow", "")
+        hint = "POST JSON here; GET /docs shows the form." if allowed == "POST" else f"The methods are: {allowed}."
+        problem = Problem("method-not-allowed", hint, headers=headers)
+    elif error.status_code == 413:
+        limit = request.app.state.service.settings.max_body_bytes
+        problem = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
+    else:
+        problem = Problem("bad-request", "The request is malformed.", headers=headers)
+    return problem.response(request)
+
+
+async def handle_unexpected(request: Request, error: Exception) -> Response:
+    """Exception handler of last resort: logged with the request's id, which the client is given."""
+    log.error("request_failed", request_id=request_id(request), exc_info=error)
+    return Problem("internal-error", "An unexpected error; the log has it under the request_id.").response(request)
+
+
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    Problem: handle_problem,
+    TimeoutError: handle_timeout,
+    HTTPException: handle_http_exception,
+}

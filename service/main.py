@@ -1,0 +1,65 @@
+"""Start the service: read the settings, check what can be checked at once, serve until a signal."""
+
+import signal
+import sys
+from ipaddress import ip_address
+
+import structlog
+from pydantic import ValidationError
+
+from model.artifact import ArtifactError
+from service.app import create_app
+from service.inference.registry import check_sources
+from service.observability.logging import configure_logging
+from service.server import Server
+from service.settings import Settings, misspelt, variable_of
+
+USAGE = 2
+log = structlog.get_logger("peephole")
+
+
+def main() -> int:
+    """Serve until a signal; return the process's exit code: 0, 1 if the port is taken, 2 usage, 70 a failed service."""
+    if hasattr(signal, "SIGHUP"):  # before the predictors are loaded there is nothing to reload
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        settings = read_settings()
+    except ValueError as error:
+        print(f"peephole: {error}", file=sys.stderr)
+        return USAGE
+    configure_logging(settings.log_level)
+    for name, meant in misspelt().items():
+        log.warning("unknown_setting", name=name, did_you_mean=meant)
+    return Server(create_app(settings)).serve_until_exit()
+
+
+def read_settings() -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        ValueError: one line that names the setting.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
+    try:
+        has_keys = bool(settings.keys())
+        check_sources(settings)
+    except (ArtifactError, OSError) as error:
+        raise ValueError(str(error)) from error
+    if is_public(settings.host) and not has_keys and not settings.public_without_key:
+        raise ValueError(
+            f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "
+            "PEEPHOLE_PUBLIC_WITHOUT_KEY=true to accept requests without a key"
+        )
+    return settings
+
+
+def is_public(host: str) -> bool:
+    """Whether other machines can reach the address."""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"

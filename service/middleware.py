@@ -1,0 +1,121 @@
+"""Around every request: its id, its timing, metrics, one log line, security headers, the 500 of last resort."""
+
+import random
+import re
+from collections.abc import MutableMapping
+from time import perf_counter
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import PROBLEM_TYPES, handle_unexpected
+from service.observability.metrics import Metrics
+from service.observability.tracing import trace_id
+from service.state import Service
+
+PROBES = {
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/metrics",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/{name}/ready",
+    "/v2/models/{name}/versions/{version}/ready",
+}
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
+
+log = structlog.get_logger("peephole")
+
+
+def choose_id(offered: str | None) -> str:
+    """Return the id of a request: the client's, if it is safe to repeat, or a new one."""
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+
+
+class RequestMiddleware:
+    """ASGI middleware around the whole application.
+
+    The handlers put what they know into the request's state: `stages` (seconds by name), `sizes` (numbers for the log
+    line) and `problem` (the slug of an error response). HEAD is handled as GET; the server leaves the body out.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = perf_counter()
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = choose_id(Headers(scope=scope).get("x-request-id"))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), state)
+            await send(message)
+
+        method = scope["method"]
+        inner = {**scope, "method": "GET"} if method == "HEAD" else scope
+        self.service.inflight += method == "POST"
+        try:
+            await self.app(inner, receive, send_with_headers)
+        except Exception as error:
+            if status:
+                raise
+            request = Request(scope)
+            response = await handle_unexpected(request, error)
+            await response(scope, receive, send_with_headers)
+        finally:
+            self.service.inflight -= method == "POST"
+            route = getattr(inner.get("route"), "path", "unmatched")
+            _count(self.service.metrics, method, route, status, perf_counter() - began, state)
+
+    def _add_headers(self, headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
+        headers["x-request-id"] = state["request_id"]
+        if stages := state.get("stages"):
+            headers["server-timing"] = ", ".join(f"{name};dur={1000 * value:.3f}" for name, value in stages.items())
+        if self.service.draining:
+            headers["connection"] = "close"
+
+
+def _count(
+    metrics: Metrics, method: str, route: str, status: int, seconds: float, state: MutableMapping[str, Any]
+) -> None:
+    """Count a request and write its log line; successful probes are counted only."""
+    problem = state.get("problem")
+    metrics.requests_of(route, method, f"{status // 100}xx").inc()
+    metrics.request_seconds_of(route, method).observe(seconds)
+    if method == "POST" and problem is not None and route != "unmatched" and problem != "method-not-allowed":
+        metrics.rejected.labels(PROBLEM_TYPES[problem].reason).inc()
+    if status < 400 and route in PROBES:
+        return
+    log.info(
+        "request",
+        request_id=state["request_id"],
+        method=method,
+        route=route,
+        status=status,
+        ms=round(1000 * seconds, 3),
+        problem=problem,
+        trace_id=trace_id(),
+        **state.get("sizes", {}),
+        **{f"{name}_ms": round(1000 * value, 3) for name, value in state.get("stages", {}).items()},
+    )

@@ -1,1 +1,0 @@
-"""One module a resource, each with a `router`. To add one: write the module, list it in `service.app.ROUTES`."""

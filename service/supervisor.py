@@ -1,0 +1,85 @@
+"""Watch the heartbeats of the worker threads and of the event loop, from a thread of its own.
+
+Silence is counted in ticks of this thread, not by the clock: a paused process does not look like a stalled worker.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from threading import Event, Thread
+from time import sleep
+
+import structlog
+
+from service.inference.engine import Engine
+from service.settings import Settings
+
+TICK = 0.2  # seconds
+EXIT_CODE = 70  # EX_SOFTWARE
+EXIT_GRACE = 3.0  # seconds for a failed service to answer and to end by itself
+
+log = structlog.get_logger("peephole")
+
+
+class Supervisor:
+    """Sees a dead or silent worker, and a silent event loop.
+
+    Attributes:
+        stalled: what is silent for `stall_seconds`, until it is heard again; /livez is 503 meanwhile.
+        ends_process: whether a failed process that does not end by itself is ended, with 70.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, *, on_failure: Callable[[str], None]) -> None:
+        """Prepare; `on_failure` is called on the event loop, once, with the reason."""
+        self.stalled: str | None = None
+        self.ends_process = False
+        self._engine = engine
+        self._settings = settings
+        self._on_failure = on_failure
+        self._loop_beats = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = Event()
+
+    def start(self) -> None:
+        """Start watching; from the event loop."""
+        self._loop = asyncio.get_running_loop()
+        Thread(target=self._watch, name="supervisor", daemon=True).start()
+
+    def stop(self) -> None:
+        """End watching."""
+        self._stopped.set()
+
+    async def beat(self) -> None:
+        """Let the event loop's heart beat, for ever."""
+        while True:
+            self._loop_beats += 1
+            await asyncio.sleep(TICK)
+
+    def _beats(self) -> dict[str, float]:
+        workers = {worker.name: worker.beat for worker in self._engine.workers if not worker.has_ended}
+        return {"the event loop": self._loop_beats, **workers}
+
+    def _watch(self) -> None:
+        last: dict[str, float] = {}
+        silence: dict[str, float] = {}
+        while not self._stopped.wait(TICK):
+            beats = self._beats()
+            silence = {name: silence.get(name, 0.0) + TICK if last.get(name) == beats[name] else 0.0 for name in beats}
+            last = beats
+            name = max(silence, key=lambda name: silence[name])
+            self.stalled = f"{name} is stalled" if silence[name] >= self._settings.stall_seconds else None
+            if self._engine.has_dead_worker():
+                self._fail("an inference thread died")
+                return
+            if silence[name] >= self._settings.hang_seconds:
+                self._fail(f"{name} is stalled for more than {self._settings.hang_seconds:g} s")
+                return
+
+    def _fail(self, reason: str) -> None:
+        assert self._loop is not None  # noqa: S101 - `start` set it
+        self.stalled = reason
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_failure, reason)
+        if self.ends_process:
+            sleep(EXIT_GRACE)
+            os._exit(EXIT_CODE)
