@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-from socket import socket
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
             self.service.draining = True
             self._drain_until = monotonic() + self.service.settings.drain_seconds
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
+    async def startup(self, sockets: list[Any] | None = None) -> None:
         """Bind, then say where."""
         await super().startup(sockets)
         if hasattr(signal, "SIGHUP"):
@@ -71,7 +71,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
         return await super().on_tick(counter)
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the listener, answer the connections that it had accepted, then shut down."""
         self.service.draining = True
         for server in self.servers:
