@@ -14,12 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.networks import File, read_networks
 from cli.plain import plain_console
+from model.network.hashing import canonical_hash
 from model.network.schema import Architecture
 from training.collect import Job, plan, population
 from training.collect import collect as collect_networks
 from training.durations import parse_duration
 from training.journal import Journal
-from training.observations import Observation, architecture_id
+from training.observations import Observation, read
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -143,7 +144,8 @@ def collect(
     if ray is not None and (workers is not None or device != "cpu"):
         raise typer.BadParameter("the cluster decides on --workers and --device; leave them out", param_hint="--ray")
     collector = partial(collect_networks, workers=workers, device=device) if ray is None else _on_cluster(ray)
-    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out)
+    measured = read(out) if only_held_out and out.is_file() else ()
+    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out, measured=measured)
     _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
 
 
@@ -168,7 +170,9 @@ def train(
             message = f"{network.in_channels}, but images of {protocol.name} have {protocol.in_channels}"
             raise networks.error("architectures", index, "in_channels", message=message)
     jobs = [
-        Job(architecture_id(one.layers), one.layers, seed) for one in networks.architectures for seed in range(seeds)
+        Job(canonical_hash(one.layers, protocol.in_channels), one.layers, seed)
+        for one in networks.architectures
+        for seed in range(seeds)
     ]
     _measure(partial(collect_networks, workers=workers, device=device, time_limit=time_limit), protocol, out, jobs)
 

@@ -37,7 +37,7 @@ def _show(found: list[Selected], card: Card, sampled: int) -> None:
     for rank, one in enumerate(found, start=1):
         table.add_row(
             str(rank),
-            one.member.architecture,
+            one.member.network_id,
             f"{one.accuracy:.4f}",
             f"{one.lower:.3f} to {one.upper:.3f}",
             f"{one.params:,}",
@@ -54,7 +54,7 @@ def _write(found: list[Selected], card: Card, protocol: Protocol, out: Path, wid
         widened = widen(one.member.block, protocol, width=width, full_resolution=full)
         name = f"{card.task}-{rank}-width{width}".replace("-", "_").replace(".", "_")
         title = (
-            f"Block {one.member.architecture} of {card.task} at width {width}: rank {rank}; predicted at width "
+            f"Block {one.member.network_id} of {card.task} at width {width}: rank {rank}; predicted at width "
             f"{protocol.width}: {one.accuracy:.3f} ({one.lower:.3f} to {one.upper:.3f})."
         )
         (out / f"{name}.json").write_text(widened.architecture.model_dump_json(exclude_none=True) + "\n")
@@ -108,7 +108,7 @@ def select_networks(
         )
     if as_json:
         networks = [
-            Architecture(id=one.member.architecture, in_channels=card.in_channels, layers=one.member.layers)
+            Architecture(id=one.member.network_id, in_channels=card.in_channels, layers=one.member.layers)
             for one in found
         ]
         dumped = [network.model_dump(mode="json", exclude_none=True) for network in networks]

@@ -14,12 +14,13 @@ from threading import Thread
 import numpy as np
 import torch
 
+from model.network.hashing import canonical_hash
 from model.network.schema import Layer
 from model.network.shapes import cost
 from training import datasets
 from training.blocks import sample_block
 from training.journal import Journal
-from training.observations import Observation, architecture_id, held_out
+from training.observations import Observation, split_of
 from training.protocols import Protocol
 from training.skeleton import assemble
 from training.train import OutOfTimeError, train_network
@@ -32,16 +33,16 @@ SECONDS_BETWEEN_FOLDS = 300.0
 class Job:
     """One network to train under one seed."""
 
-    architecture: str
+    network_id: str
     layers: list[Layer]
     seed: int
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a population: its hash, the sampled block and the whole network."""
+    """One network of a population: its id, the sampled block and the whole network."""
 
-    architecture: str
+    network_id: str
     block: list[Layer]
     layers: list[Layer]
 
@@ -56,19 +57,26 @@ def members(protocol: Protocol, seed: int = POPULATION_SEED) -> Iterator[Member]
         layers = assemble(block, protocol.image, protocol.width)
         if protocol.max_flops is not None and cost(layers, protocol.image)[1] > protocol.max_flops:
             continue
-        architecture = architecture_id(layers)
-        if architecture not in seen:
-            seen.add(architecture)
-            yield Member(architecture, block, layers)
+        network_id = canonical_hash(layers, protocol.in_channels)
+        if network_id not in seen:
+            seen.add(network_id)
+            yield Member(network_id, block, layers)
 
 
 def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the population that is measured, always in the same order, with the networks' hashes."""
+    """Yield the population that is measured, always in the same order, with the networks' ids."""
     for member in members(protocol):
-        yield member.architecture, member.layers
+        yield member.network_id, member.layers
 
 
-def plan(protocol: Protocol, networks: int, seeds: int = 1, *, only_held_out: bool = False) -> list[Job]:
+def plan(
+    protocol: Protocol,
+    networks: int,
+    seeds: int = 1,
+    *,
+    only_held_out: bool = False,
+    measured: Sequence[Observation] = (),
+) -> list[Job]:
     """Return the runs that measure a population's first networks under seeds 0 to `seeds` - 1, in a fixed order.
 
     Args:
@@ -76,15 +84,21 @@ def plan(protocol: Protocol, networks: int, seeds: int = 1, *, only_held_out: bo
         networks: how many networks.
         seeds: how often each is trained.
         only_held_out: count and train networks of the test split alone.
+        measured: rows that there are already; networks in them keep the split they have there.
     """
-    chosen = ((one, layers) for one, layers in population(protocol) if not only_held_out or held_out(one))
+    split = {row.canonical: row.split for row in measured}
+
+    def wanted(network_id: str) -> bool:
+        return not only_held_out or split.get(network_id, split_of(network_id)) == "test"
+
+    chosen = ((one, layers) for one, layers in population(protocol) if wanted(one))
     return [Job(one, layers, seed) for one, layers in islice(chosen, networks) for seed in range(seeds)]
 
 
 def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs that the journal's table does not have, each once."""
-    done = {(row.architecture, row.seed) for row in journal.fold() if row.protocol == protocol.key}
-    return [job for key, job in {(job.architecture, job.seed): job for job in jobs}.items() if key not in done]
+    done = {(row.canonical, row.seed) for row in journal.fold() if row.protocol == protocol.key}
+    return [job for key, job in {(job.network_id, job.seed): job for job in jobs}.items() if key not in done]
 
 
 _images: tuple[datasets.Images, datasets.Images]

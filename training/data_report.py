@@ -10,7 +10,7 @@ import numpy as np
 from model.encoding.layer_code import LayerCode, encode
 from model.network.shapes import Shape
 from training.metrics import Ceiling, ceiling
-from training.observations import Observation, held_out
+from training.observations import Observation
 from training.own_table import OwnTable
 from training.table import tabulate
 
@@ -27,13 +27,14 @@ def _twins(rows: Sequence[Observation], code: LayerCode, image: Shape) -> tuple[
     """
     groups: dict[bytes, set[str]] = defaultdict(set)
     clipped: set[str] = set()
-    for architecture, layers in {row.architecture: row.layers for row in rows}.items():
+    split: dict[str, str] = {row.network_id: row.split for row in rows}
+    for name, layers in {row.network_id: row.layers for row in rows}.items():
         encoding = encode(layers, code, image, clamp=True)
-        groups[encoding.codes.tobytes()].add(architecture)
+        groups[encoding.codes.tobytes()].add(name)
         if encoding.clamped:
-            clipped.add(architecture)
+            clipped.add(name)
     alike = [group for group in groups.values() if len(group) > 1]
-    across = [group for group in alike if len({held_out(architecture) for architecture in group}) > 1]
+    across = [group for group in alike if len({split[name] for name in group}) > 1]
     return sum(map(len, alike)), sum(map(len, across)), len(clipped)
 
 
@@ -54,15 +55,13 @@ def data_report(table: OwnTable, code: LayerCode) -> dict[str, Any]:
     lengths = np.array([np.flatnonzero(~np.isnan(curve))[-1] + 1 for curve in tabulated.curves])
     twins, across, clipped = _twins(rows, code, image)
     noise = ceiling(rows)
-    types = Counter(
-        layer.type for layers in {row.architecture: row.layers for row in rows}.values() for layer in layers
-    )
+    types = Counter(layer.type for layers in {row.network_id: row.layers for row in rows}.values() for layer in layers)
     report: dict[str, Any] = {
         "rows": len(rows),
         "networks": len(tabulated),
         "rows_skipped": table.skipped_rows,
         "duplicate_rows": table.duplicates,
-        "networks_repeated": sum(count > 1 for count in Counter(row.architecture for row in rows).values()),
+        "networks_repeated": sum(count > 1 for count in Counter(row.network_id for row in rows).values()),
         "twins": twins,
         "twins_across_split": across,
         "image": [image.channels, image.height, image.width],

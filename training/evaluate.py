@@ -8,7 +8,7 @@ import numpy as np
 
 from model.runtime import Predictor
 from training.metrics import Ceiling, Metrics, ceiling, score
-from training.observations import Observation, ObservationError, held_out
+from training.observations import Observation, ObservationError
 from training.table import Floats, Table, tabulate
 from training.tasks import task_of
 
@@ -45,6 +45,11 @@ class Evaluation:
     noise: Ceiling | None
 
 
+def fitted_among(rows: Sequence[Observation], fitted_to: Collection[str]) -> set[str]:
+    """Return the ids of those networks that are listed, by id or by canonical hash."""
+    return {row.network_id for row in rows if row.network_id in fitted_to or row.canonical in fitted_to}
+
+
 def choose(
     rows: Sequence[Observation], part: Part | None, fitted_to: Collection[str] | None, *, split: str
 ) -> list[Observation]:
@@ -53,8 +58,8 @@ def choose(
     Args:
         rows: of the predictor's task.
         part: the test split, the training split or all; by default what the predictor was not fitted to.
-        fitted_to: hashes of the architectures it was fitted to. Where they are not known, the default is the test
-            split of a predictor that was fitted to the training split, and all networks of one fitted to all.
+        fitted_to: ids and canonical hashes of the networks it was fitted to. Where they are not known, the default is
+            the test split of a predictor that was fitted to the training split, and all networks of one fitted to all.
         split: that the predictor was fitted to.
 
     Raises:
@@ -63,17 +68,17 @@ def choose(
     if part is None and fitted_to is None:
         part = "test" if split == "train" else "all"
     if part is None:
-        known = fitted_to or ()
-        chosen = [row for row in rows if row.architecture not in known]
+        known = fitted_among(rows, fitted_to or ())
+        chosen = [row for row in rows if row.network_id not in known]
         if not chosen:
             raise ObservationError(
                 "the artifact was fitted to every network of the table; --part all measures it on them all the same"
             )
         return chosen
-    chosen = [row for row in rows if part == "all" or held_out(row.architecture) is (part == "test")]
+    chosen = [row for row in rows if part in {"all", row.split}]
     if not chosen:
         raise ObservationError(f"no network of the table belongs to the {part} split")
-    leaked = {row.architecture for row in chosen} & set(fitted_to or ())
+    leaked = fitted_among(chosen, fitted_to or ())
     if part == "test" and leaked:
         raise ObservationError(
             f"the artifact was fitted to {len(leaked)} networks of the test split, which tests nothing then; fit with "
@@ -95,7 +100,7 @@ def evaluate(
         observations: the table; rows of other tasks than the predictor's are left out.
         predictor: a loaded artifact.
         part: which networks, see `choose`.
-        fitted_to: hashes of the architectures the artifact was fitted to (`model.artifact.read_networks`).
+        fitted_to: ids and canonical hashes of the networks the artifact was fitted to (`model.artifact.read_networks`).
 
     Raises:
         ObservationError: when no network is left, or a curve is longer than the predictor's.
@@ -120,7 +125,7 @@ def evaluate(
     distance = np.concatenate([batch.distance for batch in batches])
     return Evaluation(
         table=table,
-        fitted_to=None if fitted_to is None else sum(name in fitted_to for name in table.architectures),
+        fitted_to=None if fitted_to is None else len(fitted_among(chosen, fitted_to)),
         predicted=accuracy,
         lower=lower,
         upper=upper,

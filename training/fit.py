@@ -66,7 +66,7 @@ def fit(
         resolution: of the images, where the rows do not say.
         in_channels: of the images, where the rows do not say.
         data: what the card says of the table (`training.data_report`).
-        split: `train` leaves out the test split (a third of the architectures, by hash) and its networks' twins.
+        split: `train` leaves out the test split (a third of the networks) and its networks' twins.
         related: tables of other tasks, that members are trained on first; rows of the own task in them do not count. Of
             each fold's networks, and of the test split with `split`, nothing is learnt there either.
         seed: fixes folds and initial weights.
@@ -107,7 +107,10 @@ def fit(
     validated = cross_validate(table, fit_once, seed=seed)
     predictor = fit_once(table, FOLDS)
     pretrained = begin_from(others, everything, table)
-    listed = {name for part in (table, *(one.table for one in pretrained)) for name in part.architectures}
+    canonical = {row.network_id: row.canonical for part in (used, *related) for row in part}
+    listed = {
+        name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
+    }
     calibrate(predictor, validated)
     on_fit("exporting")
     model = to_onnx(predictor, code, table.epochs)
@@ -158,7 +161,7 @@ def fit(
 def _training(
     rows: Sequence[Observation], table: Table, split: Split, recipe: Recipe | PeepholeRecipe
 ) -> dict[str, Any]:
-    content = "\n".join(sorted(f"{row.architecture} {row.seed} {row.accuracy}" for row in rows))
+    content = "\n".join(sorted(f"{row.network_id} {row.seed} {row.accuracy}" for row in rows))
     final = table.final
     limit = recipe.process_networks if isinstance(recipe, Recipe) else len(table)
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from training.observations import Observation, ObservationError, read, to_record, write_parquet
+from training.observations import Observation, ObservationError, read, share_identity, to_record, write_parquet
 
 
 class Journal:
@@ -59,16 +59,17 @@ class Journal:
         rows = read(self.table) if self.table.is_file() else []
         if not self.path.is_file():
             return rows
-        seen = {(row.architecture, row.seed, row.protocol) for row in rows}
+        seen = {(row.canonical, row.seed, row.protocol) for row in rows}
         for line in self.path.read_text().splitlines():
             try:
                 row = Observation.model_validate_json(line)
             except ValidationError:
                 continue  # the line in flight when the process was killed
-            key = (row.architecture, row.seed, row.protocol)
+            key = (row.canonical, row.seed, row.protocol)
             if key not in seen:
                 seen.add(key)
                 rows.append(row)
+        rows = share_identity(rows)
         if rows:
             write_parquet(self.table, rows)
         self.path.unlink()

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,10 +24,14 @@ from pydantic import (
     model_validator,
 )
 
+from model.network.hashing import canonical_hash
 from model.network.schema import Layer
 from training.row_faults import Faults, note_single, number, parse, task_name, task_said, tidy_accuracy, tidy_layers
 
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
+_IDENTITY = re.compile(r"[0-9a-f]{16}")
+DEFAULT_CHANNELS = 3
+Split = Literal["train", "test"]
 Fraction = Annotated[float, BeforeValidator(number), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -38,15 +44,18 @@ def dump_layers(layers: Sequence[Layer]) -> str:
     return _LAYERS.dump_json(list(layers), exclude_none=True).decode()
 
 
-def architecture_id(layers: Sequence[Layer]) -> str:
-    """Hash of a layer list: 16 hexadecimal digits, the same for every spelling of the same network."""
-    return hashlib.sha256(dump_layers(layers).encode()).hexdigest()[:16]
+def split_of(network_id: str, share: float = 1 / 3) -> Split:
+    """Return the split of a network whose table does not say it; all seeds of a network have the same."""
+    number = int(hashlib.sha256(f"split:{network_id}".encode()).hexdigest()[:8], 16)
+    return "test" if number / 16**8 < share else "train"
 
 
 class Observation(BaseModel):
     """One trained network. Only `task`, `layers` and `accuracy` are required of tables from elsewhere.
 
     Attributes:
+        network_id: identity of the network; rows of one network under different seeds share it.
+        split: of the network. A table without a `network_id` gets both from the network's canonical form.
         accuracy: validation accuracy after each epoch, each between 0 and 1.
         only_last: `accuracy` is one number, of the last epoch; said by writing it without a list.
         train_loss: mean training loss of each epoch.
@@ -63,6 +72,10 @@ class Observation(BaseModel):
     resolution: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
     layers: Annotated[list[Layer], Field(min_length=1)]
+    network_id: str = Field(
+        default_factory=lambda row: canonical_hash(row["layers"], row["in_channels"] or DEFAULT_CHANNELS)
+    )
+    split: Split = Field(default_factory=lambda row: split_of(row["network_id"]))
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
     only_last: bool = False
     train_loss: list[float] | None = None
@@ -84,15 +97,25 @@ class Observation(BaseModel):
     _tidy_accuracy = field_validator("accuracy", mode="before")(tidy_accuracy)
     _name_task = field_validator("task", mode="after")(task_name)
 
-    @property
-    def architecture(self) -> str:
-        """Hash of the architecture; rows of the same network under different seeds share it."""
-        return architecture_id(self.layers)
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_foreign_identity(cls, record: Any) -> Any:
+        """Leave out columns that are named like ours but mean something else in the user's table."""
+        if not isinstance(record, dict) or _IDENTITY.fullmatch(str(record.get("network_id"))):
+            return record
+        return {name: value for name, value in record.items() if name not in {"network_id", "split"}}
+
+    @cached_property
+    def canonical(self) -> str:
+        """Hash of the network's canonical form; the `network_id` of a table that was measured earlier may differ."""
+        return canonical_hash(self.layers, self.in_channels or DEFAULT_CHANNELS)
 
 
 _SCHEMA = pa.schema(
     [
         ("id", pa.string()),
+        ("network_id", pa.string()),
+        ("split", pa.string()),
         ("task", pa.string()),
         ("protocol", pa.string()),
         ("in_channels", pa.int32()),
@@ -114,9 +137,9 @@ _SCHEMA = pa.schema(
 
 
 def to_record(observation: Observation) -> dict[str, Any]:
-    """Return the row as it is stored: nested fields as JSON text, `id` the architecture's hash."""
+    """Return the row as it is stored: nested fields as JSON text, `id` the `network_id` where none was given."""
     record = observation.model_dump()
-    record["id"] = observation.architecture
+    record["id"] = observation.id or observation.network_id
     record["layers"] = dump_layers(observation.layers)
     if observation.weight_stats is not None:
         record["weight_stats"] = json.dumps(observation.weight_stats, separators=(",", ":"))
@@ -168,12 +191,27 @@ class Rows:
         return ObservationError(f"{path}: {len(self.faults.rows)} malformed row(s)\n{self.faults}")
 
 
-def read_rows(path: Path, task: str | None = None) -> Rows:
+def share_identity(rows: Iterable[Observation]) -> list[Observation]:
+    """Give rows whose network another row has under an earlier `network_id` that one's `network_id` and `split`."""
+    rows = list(rows)
+    earlier = {row.canonical: row for row in rows if row.network_id != row.canonical}
+
+    def shared(row: Observation) -> Observation:
+        known = earlier.get(row.canonical, row)
+        if row.network_id == known.network_id and row.split == known.split:
+            return row
+        return row.model_copy(update={"network_id": known.network_id, "split": known.split})
+
+    return [shared(row) for row in rows]
+
+
+def read_rows(path: Path, task: str | None = None, in_channels: int | None = None) -> Rows:
     """Read a Parquet or JSON Lines table, and find what is wrong with the rows that cannot be used.
 
     Args:
         path: the table.
         task: mistakes in rows of other tasks are no matter.
+        in_channels: of the images, where the rows do not say.
 
     Raises:
         ObservationError: when the table is missing, empty or of another kind, or a task's accuracies are percent.
@@ -195,6 +233,7 @@ def read_rows(path: Path, task: str | None = None) -> Rows:
         record = content
         if isinstance(content, dict):
             record = {name: value for name, value in content.items() if value is not None}
+            record = {"in_channels": in_channels} | record if in_channels else record
         try:
             found.good.append(Observation.model_validate(record))
             found.numbers.append(place)
@@ -214,7 +253,7 @@ def read_rows(path: Path, task: str | None = None) -> Rows:
                 f"{path}: {above} of {counts[name]} rows{of} have accuracies above 1, which looks like percent; "
                 f"divide all of them by 100\n{found.faults}"
             )
-    return replace(found, ignored=ignored)
+    return replace(found, good=share_identity(found.good), ignored=ignored)
 
 
 def read(path: Path) -> list[Observation]:
@@ -236,8 +275,3 @@ def write_parquet(path: Path, observations: Iterable[Observation]) -> None:
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial, compression="zstd", compression_level=12)
     partial.replace(path)
-
-
-def held_out(architecture: str, share: float = 1 / 3) -> bool:
-    """Whether an architecture (its hash) belongs to the test split; seeds of one network stay together."""
-    return int(hashlib.sha256(f"split:{architecture}".encode()).hexdigest()[:8], 16) / 16**8 < share

@@ -41,7 +41,7 @@ def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], 
     seeds: dict[str, set[int]] = {}
     kept = []
     for row in rows:
-        key = row.architecture, row.seed, row.only_last, tuple(row.accuracy)
+        key = row.network_id, row.seed, row.only_last, tuple(row.accuracy)
         if key in seen:
             continue
         seen.add(key)
@@ -123,7 +123,7 @@ def load(
     Raises:
         ObservationError: naming every row that is malformed or inexpressible, or contradicts the options.
     """
-    found = read_rows(path, task)
+    found = read_rows(path, task, in_channels)
     if found.faults and not any(task is None or row.task == task_name(task) for row in found.good):
         raise found.error(path)
     if not found.good:

@@ -31,8 +31,8 @@ class Related:
 
     def without(self, others: Table) -> "Related":
         """Leave out the networks of a table of the own task, and their twins."""
-        names, looks = set(others.architectures), set(others.looks)
-        both = zip(self.table.architectures, self.looks, strict=True)
+        names, looks = set(others.network_ids), set(others.looks)
+        both = zip(self.table.network_ids, self.looks, strict=True)
         kept = np.flatnonzero([name not in names and look not in looks for name, look in both])
         return Related(self.task, self.image, self.table.rows(kept), [self.looks[index] for index in kept])
 
@@ -58,8 +58,8 @@ def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Relate
     task, _ = task_of(rows)
     own_image = image_of(rows)
     table = tabulate(rows, code, own_image, clamp=True)
-    first = {row.architecture: row for row in rows}
-    return Related(task, own_image, table, [_look(first[name], code, image) for name in table.architectures])
+    first = {row.network_id: row for row in rows}
+    return Related(task, own_image, table, [_look(first[name], code, image) for name in table.network_ids])
 
 
 def relate_all(
@@ -79,6 +79,6 @@ def relate_all(
 
 def begin_from(related: Sequence[Related], everything: Table, part: Table) -> list[Related]:
     """Leave out of other tasks' tables the own networks that are to be predicted: those that `part` lacks."""
-    learnt = set(part.architectures)
-    outside = np.flatnonzero([name not in learnt for name in everything.architectures])
+    learnt = set(part.network_ids)
+    outside = np.flatnonzero([name not in learnt for name in everything.network_ids])
     return [one.without(everything.rows(outside)) for one in related]

@@ -206,6 +206,8 @@ class Faults:
     def add_all(self, number: int, error: ValidationError, record: Any) -> None:
         """Note every mistake that validation found in a row."""
         for one in error.errors():
+            if one["type"] == "default_factory_not_called":
+                continue  # follows from another mistake
             loc = one["loc"]
             if len(loc) > 2 and loc[0] == "layers":
                 loc = (*loc[:2], *loc[3:])  # the third part repeats the layer's type

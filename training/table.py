@@ -18,19 +18,19 @@ class Table:
     """Distinct networks and their curves.
 
     Attributes:
-        architectures: hash of each network.
+        network_ids: identity of each network.
         codes: int32 [networks, longest, columns], zero-padded.
         lengths: int32 [networks].
         curves: accuracies [networks, epochs], the mean over seeds; NaN where an epoch was not measured.
     """
 
-    architectures: list[str]
+    network_ids: list[str]
     codes: NDArray[np.int32]
     lengths: NDArray[np.int32]
     curves: Floats
 
     def __len__(self) -> int:
-        return len(self.architectures)
+        return len(self.network_ids)
 
     @property
     def epochs(self) -> int:
@@ -55,7 +55,7 @@ class Table:
 
     def rows(self, chosen: NDArray[np.intp]) -> "Table":
         """Return some of the networks."""
-        names = [self.architectures[index] for index in chosen]
+        names = [self.network_ids[index] for index in chosen]
         return Table(names, self.codes[chosen], self.lengths[chosen], self.curves[chosen])
 
 
@@ -89,7 +89,7 @@ def tabulate(
     """
     grouped: dict[str, list[Observation]] = {}
     for row in observations:
-        grouped.setdefault(row.architecture, []).append(row)
+        grouped.setdefault(row.network_id, []).append(row)
     epochs = max(len(row.accuracy) for row in observations)
     if any(row.only_last for row in observations):
         epochs = max(epochs, last)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from model.network.shapes import Shape
-from training.observations import Observation, ObservationError
+from training.observations import DEFAULT_CHANNELS, Observation, ObservationError
 from training.row_faults import task_name
 
 DEFAULT_RESOLUTION = 32
-DEFAULT_CHANNELS = 3
 
 
 def task_of(observations: Sequence[Observation], task: str | None = None) -> tuple[str, list[Observation]]:

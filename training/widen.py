@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from model.network.hashing import canonical_hash
 from model.network.schema import Architecture, Layer
 from model.network.shapes import Shape
 from training.cnn import AvgPoolSame, build
-from training.observations import architecture_id
 from training.protocols import PROTOCOLS, Protocol
 from training.skeleton import assemble
 
@@ -76,7 +76,8 @@ class Widened:
     @property
     def architecture(self) -> Architecture:
         """The layer list in the one JSON form, named by its hash."""
-        return Architecture(id=architecture_id(self.layers), in_channels=self.image.channels, layers=self.layers)
+        channels = self.image.channels
+        return Architecture(id=canonical_hash(self.layers, channels), in_channels=channels, layers=self.layers)
 
 
 def full_image(protocol: Protocol) -> Shape:

@@ -20,7 +20,7 @@ from model.network.schema import Architecture
 from training import datasets
 from training.collect import collect, plan, population
 from training.journal import Journal
-from training.observations import ObservationError, held_out, read
+from training.observations import ObservationError, read, split_of
 from training.protocols import PROTOCOLS
 from training.train import train_network
 from training.weight_stats import NAMES
@@ -30,7 +30,7 @@ COMMAND = [sys.executable, "-m", "cli.main", "collect", "--protocol", PROTOCOL.n
 
 
 def keys(rows):
-    return [(row.architecture, row.seed) for row in rows]
+    return [(row.network_id, row.seed) for row in rows]
 
 
 def group_is_gone(group, seconds):
@@ -159,8 +159,8 @@ def test_a_diverged_network_is_a_row(tmp_path):
 
 def test_a_plan_of_held_out_networks_takes_the_first_of_the_test_split():
     jobs = plan(PROTOCOL, 4, 2, only_held_out=True)
-    chosen = [identity for identity, _ in islice(population(PROTOCOL), 100) if held_out(identity)][:4]
-    assert [(job.architecture, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
+    chosen = [identity for identity, _ in islice(population(PROTOCOL), 100) if split_of(identity) == "test"][:4]
+    assert [(job.network_id, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
 
 
 @pytest.fixture
@@ -185,8 +185,8 @@ def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table,
     arguments = ["train", str(request_body(tmp_path)), "--protocol", PROTOCOL.name, "--out", str(out)]
     result = CliRunner().invoke(commands, arguments)
     assert result.exit_code == 0, result.output
-    collected = {(row.architecture, row.seed): row.accuracy for row in read(table)}
-    trained = {(row.architecture, row.seed): row.accuracy for row in read(out)}
+    collected = {(row.network_id, row.seed): row.accuracy for row in read(table)}
+    trained = {(row.network_id, row.seed): row.accuracy for row in read(out)}
     assert len(trained) == 2
     assert all(collected[key] == accuracy for key, accuracy in trained.items())
 

@@ -13,7 +13,7 @@ from model.runtime import Predictor
 from training.evaluate import evaluate
 from training.fit import fit
 from training.fit_peephole import PeepholeRecipe
-from training.observations import Observation, held_out
+from training.observations import Observation, split_of
 
 
 def network(number):
@@ -57,18 +57,18 @@ def counts(result):
 
 
 def names(rows):
-    return {row.architecture for row in rows}
+    return {row.network_id for row in rows}
 
 
 def test_an_artifact_lists_what_it_was_fitted_to(folders):
     assert read_networks(read_artifact(folders["all"])) == names(OWN)
-    expected = {name for name in names(OWN) if not held_out(name)}
+    expected = {name for name in names(OWN) if split_of(name) == "train"}
     assert read_networks(read_artifact(folders["train"])) == expected
     assert (folders["train"] / NETWORKS_FILE).read_text().splitlines() == sorted(expected)
 
 
 def test_by_default_only_new_networks_are_measured(tmp_path, folders):
-    test = sum(held_out(name) for name in names(OWN))
+    test = sum(split_of(name) == "test" for name in names(OWN))
     assert counts(run(tmp_path, folders["train"], OWN)) == (test, 0, test)
     assert counts(run(tmp_path, folders["train"], OTHER)) == (10, 0, 10)  # whatever their hashes
     assert counts(run(tmp_path, folders["all"], OWN + OTHER)) == (10, 0, 10)
@@ -111,7 +111,7 @@ def test_a_test_split_that_was_fitted_to_is_refused_in_one_line(tmp_path, folder
 
 @pytest.mark.parametrize("split", ["train", "all"])
 def test_how_many_were_fitted_to_is_said(tmp_path, folders, split):
-    train = sum(not held_out(name) for name in names(OWN))
+    train = sum(split_of(name) == "train" for name in names(OWN))
     whole = run(tmp_path, folders[split], OWN, "--part", "all")
     fitted = train if split == "train" else 40
     assert counts(whole) == (40, fitted, 40 - fitted)
@@ -120,7 +120,7 @@ def test_how_many_were_fitted_to_is_said(tmp_path, folders, split):
 
 
 def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
-    for split, networks_measured in (("train", sum(held_out(name) for name in names(OWN))), ("all", 40)):
+    for split, networks_measured in (("train", sum(split_of(name) == "test" for name in names(OWN))), ("all", 40)):
         loaded = read_artifact(folders[split])
         write_artifact(tmp_path / split, loaded.card, loaded.model)
         assert read_networks(read_artifact(tmp_path / split)) is None
@@ -147,6 +147,6 @@ def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
 
 def test_the_list_of_another_fit_is_refused(tmp_path, folders):
     loaded = read_artifact(folders["all"])
-    write_artifact(tmp_path, loaded.card, loaded.model, names(OTHER))
+    write_artifact(tmp_path, loaded.card, loaded.model, {name: name for name in names(OTHER)})
     with pytest.raises(ArtifactError, match="another fit"):
         read_networks(read_artifact(tmp_path))

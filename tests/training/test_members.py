@@ -19,7 +19,7 @@ from training.fit import fit
 from training.fit_ensemble import fit_ensemble
 from training.members import Data, fit_member
 from training.metrics import tau
-from training.observations import Observation, ObservationError, held_out, read
+from training.observations import Observation, ObservationError, read, split_of
 from training.recipe import Recipe
 from training.related import begin_from, relate, relate_all
 from training.table import tabulate
@@ -57,7 +57,7 @@ def test_networks_measured_elsewhere_help_where_few_were_measured_here():
     table = tabulate(own, EXTENDED, image_of(own), clamp=True)
     fitting, asked = table.rows(np.arange(30)), table.rows(np.arange(30, 160))
     related = relate(other, EXTENDED, image_of(own)).without(asked)
-    assert not set(related.table.architectures) & set(asked.architectures)
+    assert not set(related.table.network_ids) & set(asked.network_ids)
     recipe = Recipe(members=1, passes=15, pretraining_passes=8, process_weight=0.0, attempts=1)
     taus = []
     for others in ([], [related]):
@@ -87,7 +87,7 @@ def test_a_table_of_several_tasks_is_several_tables():
 
 def test_a_task_without_a_network_in_the_train_split_is_left_out():
     rows = [network(width, "many") for width in range(4, 24)]
-    few = next(one for width in range(4, 99) if held_out((one := network(width, "few")).architecture))
+    few = next(one for width in range(4, 99) if (one := network(width, "few")).split == "test")
     assert [one.task for one in relate_all([[*rows, few]], "mine", EXTENDED, IMAGE, "train")] == ["many"]
 
 
@@ -115,7 +115,7 @@ def test_the_command_says_what_it_began_from_and_evaluation_counts_it(tmp_path, 
     assert ran.exit_code == 0, ran.output
     loaded = read_artifact(out)
     listed = read_networks(loaded)
-    assert not any(map(held_out, listed)), "nothing of the test split was learnt, there or here"
+    assert all(split_of(name) == "train" for name in listed), "nothing of the test split was learnt, there or here"
     assert loaded.card.training["pretrained_on"].keys() == {"other"}
     assert loaded.card.training["networks"] < len(listed) == loaded.card.training["networks_listed"]
     during = ["fit-during", "--data", str(tables[0]), "--artifact", str(out)]

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from cli.fit import register
 from model.encoding.layer_code import EXTENDED, PAPER, pad
+from model.network.hashing import canonical_hash
 from model.network.shapes import Shape
-from training.observations import Observation, ObservationError, architecture_id, read, write_parquet
+from training.observations import Observation, ObservationError, read, write_parquet
 from training.own_table import load, without_duplicates
 from training.table import tabulate
 
@@ -61,7 +62,7 @@ def test_a_pandas_frame_with_structs_and_arrays_is_read_like_json(tmp_path):
     rows = read(tmp_path / "t.parquet")
     assert [one.accuracy for one in rows] == [[0.5, 0.6], [0.5]]
     expected = Observation.model_validate(row()).layers
-    assert {one.architecture for one in rows} == {architecture_id(expected)}
+    assert {one.network_id for one in rows} == {canonical_hash(expected, 3)}
 
 
 @pytest.mark.parametrize("layers", [json.dumps(LAYERS), LAYERS, np.array(LAYERS, dtype=object)])
@@ -78,7 +79,7 @@ def test_a_pandas_frame_with_structs_and_arrays_is_read_like_json(tmp_path):
 def test_spellings_of_layers_and_curves(layers, accuracy, curve):
     one = Observation.model_validate(row(layers=layers, accuracy=accuracy))
     assert one.accuracy == curve
-    assert one.architecture == Observation.model_validate(row()).architecture
+    assert one.network_id == Observation.model_validate(row()).network_id
 
 
 def test_the_kind_of_table_is_told_by_its_content_not_its_name(tmp_path):

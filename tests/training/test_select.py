@@ -49,18 +49,18 @@ def test_the_best_of_a_population_are_found_in_order(predictor, monkeypatch):
     for member, _ in zip(members(PROTOCOL, 3), range(40), strict=False):
         codes = encode(member.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
         curves = predictor.run(*pad([codes]), [predictor.card.epochs])
-        alone[member.architecture] = float(curves.accuracy[0, 0])
+        alone[member.network_id] = float(curves.accuracy[0, 0])
     best = sorted(alone, key=lambda one: -alone[one])[:4]
     assert sum(counted) == 40
-    assert [one.member.architecture for one in found] == best
+    assert [one.member.network_id for one in found] == best
     for one in found:
-        assert one.accuracy == pytest.approx(alone[one.member.architecture], abs=1e-5)
+        assert one.accuracy == pytest.approx(alone[one.member.network_id], abs=1e-5)
         assert one.lower <= one.accuracy <= one.upper
 
 
 def test_the_seed_fixes_the_population_and_another_gives_another():
     first, again, other = (
-        [one.architecture for one, _ in zip(members(PROTOCOL, seed), range(30), strict=False)] for seed in (1, 1, 2)
+        [one.network_id for one, _ in zip(members(PROTOCOL, seed), range(30), strict=False)] for seed in (1, 1, 2)
     )
     assert first == again
     assert len(set(first)) == 30
@@ -68,7 +68,7 @@ def test_the_seed_fixes_the_population_and_another_gives_another():
 
 
 def test_members_without_a_seed_are_the_population_that_is_measured():
-    pairs = [(one.architecture, one.layers) for one, _ in zip(members(PROTOCOL), range(5), strict=False)]
+    pairs = [(one.network_id, one.layers) for one, _ in zip(members(PROTOCOL), range(5), strict=False)]
     assert pairs == [one for one, _ in zip(population(PROTOCOL), range(5), strict=False)]
 
 

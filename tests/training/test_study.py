@@ -13,7 +13,7 @@ from training.baselines import peephole_lstm
 from training.baselines.one_feature import FLOPS, PARAMETERS
 from training.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling, tau
-from training.observations import held_out, read, write_parquet
+from training.observations import read, split_of, write_parquet
 from training.study import limits, structure
 from training.study.kept import Kept
 from training.study.networks import Task, describe, tasks_in
@@ -34,9 +34,7 @@ def rows():
 @pytest.fixture(scope="module")
 def some(rows):
     """Thirty-six networks of the committed table, all of their seeds."""
-    return Task(
-        "mnist-mini", [row for row in rows if row.architecture in {one.architecture for one in rows[:36]}], True
-    )
+    return Task("mnist-mini", [row for row in rows if row.network_id in {one.network_id for one in rows[:36]}], True)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +46,8 @@ def plain(some):
 
 def test_the_single_features_are_the_cost_of_a_network(some):
     networks = describe(some.rows)
-    layers = {row.architecture: row.layers for row in some.rows}
-    costs = np.array([cost(layers[name], networks.image) for name in networks.table.architectures])
+    layers = {row.network_id: row.layers for row in some.rows}
+    costs = np.array([cost(layers[name], networks.image) for name in networks.table.network_ids])
     assert tau(costs[:, 0], networks.features[:, PARAMETERS]) > 0.95
     assert tau(costs[:, 1], networks.features[:, FLOPS]) > 0.95
 
@@ -57,9 +55,9 @@ def test_the_single_features_are_the_cost_of_a_network(some):
 def test_the_test_split_is_by_hash_and_folds_cover_everything(some):
     networks = describe(some.rows)
     ((fitting, asked),) = some.parts(networks)
-    names = networks.table.architectures
-    assert all(held_out(names[index]) for index in asked)
-    assert not any(held_out(names[index]) for index in fitting)
+    names = networks.table.network_ids
+    assert all(split_of(names[index]) == "test" for index in asked)
+    assert all(split_of(names[index]) == "train" for index in fitting)
     folds = Task(some.name, some.rows, own=False).parts(networks)
     assert sorted(np.concatenate([asked for _, asked in folds])) == list(range(len(networks)))
 
@@ -117,7 +115,7 @@ def test_a_cell_that_rises_at_convolutions_is_found():
 
 def test_networks_of_another_search_space_are_unfamiliar(rows):
     predictor = load(ZOO, "mnist-mini")
-    own = foreign(predictor, [row for row in rows if held_out(row.architecture)])
+    own = foreign(predictor, [row for row in rows if row.split == "test"])
     wide = [
         {"type": "conv", "kernel_size": 3, "out_channels": 256, "stride": 2},
         {"type": "dropout", "p": 0.5},
@@ -175,8 +173,8 @@ def test_a_refresh_goes_on_where_it_was_and_the_page_shows_it(places, some, monk
         assert (places.docs / "pictures" / f"study-{name}-mnist-mini.svg").stat().st_size > 5000
     svr = Kept(places.kept, "mnist-mini").get("rivals/ν-SVR (Baker et al.) 50%")
     networks = describe(some.rows)
-    measured = dict(zip(networks.table.architectures, networks.final, strict=True))
-    assert set(svr["predicted"]) == {name for name in measured if held_out(name)}
+    measured = dict(zip(networks.table.network_ids, networks.final, strict=True))
+    assert set(svr["predicted"]) == {name for name in measured if split_of(name) == "test"}
     names = list(svr["predicted"])
     again = tau(np.array([measured[name] for name in names]), np.array(list(svr["predicted"].values())))
     assert again == pytest.approx(svr["runs"][0]["tau"], abs=0.02)

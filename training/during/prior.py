@@ -104,7 +104,7 @@ def out_of_fold(
         validated = _cross_validate(table, everything, others, card, seed, on_fit)
         return Prior(table, validated.predicted, validated.fold)
     # the predictor's digest stands for what the recipe does not say, as how its members are built
-    content = f"{card.sha256} {_recipe(card)} floor {seed} {table.architectures}".encode() + table.curves.tobytes()
+    content = f"{card.sha256} {_recipe(card)} floor {seed} {table.network_ids}".encode() + table.curves.tobytes()
     content += b"".join(other.table.curves.tobytes() for other in others)
     file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"
     if not file.exists():

@@ -75,7 +75,7 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
             f"{len(used)} rows of {task} with weight_stats of the {moment} weights; {FEWEST} is the least to learn from"
         )
     read = [Weights(row.weight_stats[moment], _fan_in(row)) for row in used if row.weight_stats]
-    final, groups = np.array([row.accuracy[-1] for row in used]), np.array([row.architecture for row in used])
+    final, groups = np.array([row.accuracy[-1] for row in used]), np.array([row.network_id for row in used])
     return WeightsTable(
         [layer_statistics(one) for one in read], np.stack([features(one) for one in read]), final, groups
     )

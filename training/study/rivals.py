@@ -112,7 +112,7 @@ def judge(
             on_fitted(method)
             errors.append(final_error(networks.final[asked], predicted))
             if seed == 0 and len(parts) == 1:
-                names = (networks.table.architectures[index] for index in asked)
+                names = (networks.table.network_ids[index] for index in asked)
                 first = dict(zip(names, predicted.round(4).tolist(), strict=True))
         figures = ("tau", "r2", "mse", "mae")
         runs.append({name: float(f"{np.mean([getattr(one, name) for one in errors]):.4g}") for name in figures})

@@ -39,7 +39,7 @@ class _Network:
 def _networks(rows: list[Observation]) -> list[_Network]:
     grouped: dict[str, list[Observation]] = {}
     for row in rows:
-        grouped.setdefault(row.architecture, []).append(row)
+        grouped.setdefault(row.network_id, []).append(row)
     found = [_Network(list(same[0].layers), [row.accuracy[-1] for row in same]) for same in grouped.values()]
     return sorted(found, key=lambda one: -one.mean)
 
