@@ -26,9 +26,9 @@ from model.predictors.network_features import NetworkFeatures
 from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
-from training.during.figures import final_error, rounded
-from training.observations import read
-from training.table import tabulate
+from training.curves.figures import final_error, rounded
+from training.observations.observation import read
+from training.observations.table import tabulate
 
 OWN = {
     "before_training": "Peephole, before training",

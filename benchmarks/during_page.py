@@ -18,9 +18,9 @@ from model.artifact import ZOO, read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
 from model.weights import WEIGHTS_CARD_FILE
-from training.during.figures import FinalError, final_error
-from training.observations import read
-from training.table import Table, tabulate
+from training.curves.figures import FinalError, final_error
+from training.observations.observation import read
+from training.observations.table import Table, tabulate
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "during-training.md"

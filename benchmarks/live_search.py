@@ -20,10 +20,10 @@ import typer
 from adapters.judge import InProcess
 from adapters.optuna_pruner import LAYERS_ATTRIBUTE, PeepholePruner
 from benchmarks import machine
-from training import datasets
-from training.observations import Observation, read
+from training.measuring import datasets
+from training.measuring.train import train_network
+from training.observations.observation import Observation, read
 from training.protocols import PROTOCOLS, Protocol
-from training.train import train_network
 
 Images = tuple[datasets.Images, datasets.Images]
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from model.weight_features import FEATURES
 from model.weights import over_floor, within_reach
 from training.baselines.weight_trees import feature_groups, weight_trees
-from training.during.fit_weights import Fit, by_reader, cross_validated, figures
-from training.during.weights_table import WeightsTable, tabulate_weights
-from training.observations import Observation, read
+from training.observations.observation import Observation, read
+from training.weights.fit import Fit, by_reader, cross_validated, figures
+from training.weights.table import WeightsTable, tabulate_weights
 
 SHARES = (0.25, 0.5)
 WORST = 10

@@ -16,11 +16,11 @@ from cli.networks import File, read_networks
 from cli.plain import plain_console
 from model.network.hashing import canonical_hash
 from model.network.schema import Architecture
-from training.collect import Job, plan, population
-from training.collect import collect as collect_networks
-from training.durations import parse_duration
-from training.journal import Journal
-from training.observations import Observation, read
+from training.measuring.collect import Job, plan, population
+from training.measuring.collect import collect as collect_networks
+from training.measuring.durations import parse_duration
+from training.measuring.journal import Journal
+from training.observations.observation import Observation, read
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -41,7 +41,7 @@ def _summary(row: Observation) -> str:
 
 def _on_cluster(address: str) -> Callable[..., int]:
     try:
-        module = importlib.import_module("training.ray_collect")
+        module = importlib.import_module("training.measuring.ray_collect")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

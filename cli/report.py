@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from model.artifact import ZOO
-from training.datasets import data_folder
+from training.measuring.datasets import data_folder
 from training.study.networks import tasks_in
 from training.study.page import Places, write_report
 from training.study.refresh import refresh as bring_up_to_date

@@ -14,8 +14,8 @@ from cli.predict import Artifact, load
 from model.artifact import Card, shipped
 from model.network.schema import Architecture, Layer
 from training.protocols import PROTOCOLS, Protocol
-from training.select import Selected, protocol_of, select
-from training.widen import to_source, widen
+from training.selection.select import Selected, protocol_of, select
+from training.selection.widen import to_source, widen
 
 _TASKS = ", ".join(folder.name for folder in shipped() if folder.name in PROTOCOLS)
 _SHORT = {"batch_norm": "bn", "max_pool": "max", "avg_pool": "avg"}

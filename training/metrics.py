@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 from sklearn.metrics import mean_squared_error, r2_score
 
-from training.observations import Observation
+from training.observations.observation import Observation
 
 Floats = NDArray[np.floating]
 

@@ -13,7 +13,7 @@ class Protocol:
 
     Attributes:
         name: what the command line and the tables call it.
-        dataset: which images (`training.datasets`).
+        dataset: which images (`training.measuring.datasets`).
         in_channels: channels of an image.
         resolution: height and width in pixels that images are averaged down to.
         width: output channels of the stem and of the first stage.

@@ -7,10 +7,10 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]
 import ray
 from ray.cluster_utils import Cluster
 
-from training.collect import plan
-from training.observations import read
+from training.measuring.collect import plan
+from training.measuring.ray_collect import collect
+from training.observations.observation import read
 from training.protocols import PROTOCOLS
-from training.ray_collect import collect
 
 NETWORKS = 8
 PROTOCOL = PROTOCOLS["digits-mini"]

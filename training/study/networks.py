@@ -13,10 +13,10 @@ from sklearn.model_selection import KFold
 from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
 from model.network.shapes import Shape
 from model.predictors.network_features import NetworkFeatures
-from training.calibrate import FOLDS
-from training.observations import Observation, ObservationError, read
-from training.table import Floats, Table, carry_forward, tabulate
-from training.tasks import image_of
+from training.fitting.calibrate import FOLDS
+from training.observations.observation import Observation, ObservationError, read
+from training.observations.table import Floats, Table, carry_forward, tabulate
+from training.observations.tasks import image_of
 
 Indices = NDArray[np.intp]
 

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from training.evaluate import Evaluation
-from training.table import Floats
+from training.fitting.evaluate import Evaluation
+from training.observations.table import Floats
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.metrics import ceiling
-from training.observations import Observation
+from training.observations.observation import Observation
 from training.study.limits import ceiling_interval, untied_ceiling
 from training.study.markdown import table
 from training.study.networks import Task

@@ -9,7 +9,7 @@ from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.network.shapes import cost
 from model.runtime import Predictor
-from training.observations import Observation, read
+from training.observations.observation import Observation, read
 from training.study.markdown import table
 from training.study.shipped import Measured
 

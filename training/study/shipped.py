@@ -8,11 +8,11 @@ import numpy as np
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
-from training.evaluate import BATCH, Evaluation, evaluate
+from training.fitting.evaluate import BATCH, Evaluation, evaluate
 from training.metrics import Metrics, score, tau
-from training.observations import Observation
+from training.observations.observation import Observation
+from training.observations.table import tabulate
 from training.study.networks import Task
-from training.table import tabulate
 
 
 def load(zoo: Path, task: str) -> Predictor | None:
