@@ -27,7 +27,7 @@ from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
 from training.curves.figures import final_error, rounded
-from training.observations.observation import read
+from training.observations.read import read
 from training.observations.table import tabulate
 
 OWN = {

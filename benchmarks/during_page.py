@@ -19,7 +19,7 @@ from model.continuation import read_continuation
 from model.runtime import Predictor
 from model.weights import WEIGHTS_CARD_FILE
 from training.curves.figures import FinalError, final_error
-from training.observations.observation import read
+from training.observations.read import read
 from training.observations.table import Table, tabulate
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 from model.artifact import read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
-from training.observations.observation import read
+from training.observations.read import read
 from training.observations.table import tabulate
 
 PICTURES = Path("docs/pictures")

@@ -22,7 +22,8 @@ from adapters.optuna_pruner import LAYERS_ATTRIBUTE, PeepholePruner
 from benchmarks import machine
 from training.measuring import datasets
 from training.measuring.train import train_network
-from training.observations.observation import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.protocols import PROTOCOLS, Protocol
 
 Images = tuple[datasets.Images, datasets.Images]

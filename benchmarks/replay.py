@@ -41,7 +41,7 @@ def prepare(
     from training.curves.kernels import add_kernels
     from training.curves.prior import out_of_fold
     from training.curves.ridges import cross_fit, final_quantiles, logit
-    from training.observations.observation import read
+    from training.observations.read import read
 
     card = read_artifact(artifact).card
     if len(milestones(card.epochs)) < card.epochs:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from model.weight_features import FEATURES
 from model.weights import over_floor, within_reach
 from training.baselines.weight_trees import feature_groups, weight_trees
-from training.observations.observation import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.weights.fit import Fit, by_reader, cross_validated, figures
 from training.weights.table import WeightsTable, tabulate_weights
 

@@ -16,11 +16,12 @@ from cli.networks import File, read_networks
 from cli.plain import plain_console
 from model.network.hashing import canonical_hash
 from model.network.schema import Architecture
-from training.measuring.collect import Job, plan, population
+from training.measuring.collect import Job, plan
 from training.measuring.collect import collect as collect_networks
 from training.measuring.durations import parse_duration
 from training.measuring.journal import Journal
-from training.observations.observation import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -56,10 +57,10 @@ def sample(
 ) -> None:
     """Print networks of a protocol's population as JSON, ready for `peephole predict` and `POST /predict`."""
     architectures = [
-        Architecture(id=identity, in_channels=protocol.in_channels, layers=layers).model_dump(
+        Architecture(id=one.network_id, in_channels=protocol.in_channels, layers=one.layers).model_dump(
             mode="json", exclude_none=True
         )
-        for identity, layers in islice(population(protocol), skip, skip + count)
+        for one in islice(protocol.population(), skip, skip + count)
     ]
     typer.echo(json.dumps({"architectures": architectures}))
 

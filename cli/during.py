@@ -14,7 +14,7 @@ from model.artifact import read_artifact
 from model.continuation import ContinuationCard
 from training.curves.fit import fit_continuation
 from training.curves.prior import out_of_fold
-from training.observations.observation import read
+from training.observations.read import read
 from training.observations.tasks import other_tasks
 from training.weights.fit import fit_weights as fit_weights_to
 from training.weights.fit import members_to_fit

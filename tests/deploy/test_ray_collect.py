@@ -9,7 +9,7 @@ from ray.cluster_utils import Cluster
 
 from training.measuring.collect import plan
 from training.measuring.ray_collect import collect
-from training.observations.observation import read
+from training.observations.read import read
 from training.protocols import PROTOCOLS
 
 NETWORKS = 8

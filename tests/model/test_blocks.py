@@ -12,7 +12,6 @@ from model.network.schema import BatchNorm, Conv, MaxPool
 from model.network.shapes import Shape, cost, trace
 from model.sampling.blocks import STATES, TRANSITIONS, sample_block
 from model.sampling.skeleton import assemble
-from training.measuring.collect import population
 from training.protocols import PROTOCOLS
 
 seeds = st.integers(0, 2**32)
@@ -61,7 +60,7 @@ def test_each_stage_ends_at_its_width_and_halves_the_resolution(seed, image):
 
 def test_the_population_is_reproducible_distinct_and_within_its_budget():
     protocol = PROTOCOLS["mnist-mini"]
-    first, again = (list(islice(population(protocol), 60)) for _ in range(2))
+    first, again = (list(islice(protocol.population(), 60)) for _ in range(2))
     assert first == again
-    assert len({identity for identity, _ in first}) == 60
-    assert all(cost(layers, protocol.image)[1] <= protocol.max_flops for _, layers in first)
+    assert len({one.network_id for one in first}) == 60
+    assert all(cost(one.layers, protocol.image)[1] <= protocol.max_flops for one in first)

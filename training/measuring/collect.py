@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -11,21 +11,15 @@ from itertools import islice
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
 import torch
 
-from model.network.hashing import canonical_hash
 from model.network.schema import Layer
-from model.network.shapes import cost
-from model.sampling.blocks import sample_block
-from model.sampling.skeleton import assemble
 from training.measuring import datasets
 from training.measuring.journal import Journal
 from training.measuring.train import OutOfTimeError, train_network
 from training.observations.observation import Observation, split_of
 from training.protocols import Protocol
 
-POPULATION_SEED = 2017
 SECONDS_BETWEEN_FOLDS = 300.0
 
 
@@ -36,37 +30,6 @@ class Job:
     network_id: str
     layers: list[Layer]
     seed: int
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a population: its id, the sampled block and the whole network."""
-
-    network_id: str
-    block: list[Layer]
-    layers: list[Layer]
-
-
-def members(protocol: Protocol, seed: int = POPULATION_SEED) -> Iterator[Member]:
-    """Yield an endless population of distinct networks of a protocol, in the order that the seed fixes."""
-    seen: set[str] = set()
-    index = 0
-    while True:
-        block = sample_block(np.random.default_rng([seed, index]))
-        index += 1
-        layers = assemble(block, protocol.image, protocol.width)
-        if protocol.max_flops is not None and cost(layers, protocol.image)[1] > protocol.max_flops:
-            continue
-        network_id = canonical_hash(layers, protocol.in_channels)
-        if network_id not in seen:
-            seen.add(network_id)
-            yield Member(network_id, block, layers)
-
-
-def population(protocol: Protocol) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield the population that is measured, always in the same order, with the networks' ids."""
-    for member in members(protocol):
-        yield member.network_id, member.layers
 
 
 def plan(
@@ -91,8 +54,8 @@ def plan(
     def wanted(network_id: str) -> bool:
         return not only_held_out or split.get(network_id, split_of(network_id)) == "test"
 
-    chosen = ((one, layers) for one, layers in population(protocol) if wanted(one))
-    return [Job(one, layers, seed) for one, layers in islice(chosen, networks) for seed in range(seeds)]
+    chosen = (one for one in protocol.population() if wanted(one.network_id))
+    return [Job(one.network_id, one.layers, seed) for one in islice(chosen, networks) for seed in range(seeds)]
 
 
 def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> list[Job]:

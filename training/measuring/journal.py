@@ -9,14 +9,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from training.observations.observation import (
-    Observation,
-    ObservationError,
-    read,
-    share_identity,
-    to_record,
-    write_parquet,
-)
+from training.observations.observation import Observation, ObservationError, share_identity, to_record
+from training.observations.read import read, write_parquet
 
 
 class Journal:

@@ -7,7 +7,8 @@ from pathlib import Path
 from model.encoding.layer_code import CodeError, Fault, LayerCode, encode
 from model.network.schema import Layer
 from model.network.shapes import Shape
-from training.observations.observation import Observation, ObservationError, Rows, read_rows
+from training.observations.observation import Observation, ObservationError
+from training.observations.read import Rows, read_rows
 from training.observations.row_faults import task_name
 from training.observations.tasks import image_of, task_of
 

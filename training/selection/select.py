@@ -9,7 +9,7 @@ import numpy as np
 from model.encoding.layer_code import encode, pad
 from model.network.shapes import cost
 from model.runtime import Predictor
-from training.measuring.collect import Member, members
+from model.sampling.population import SampledNetwork
 from training.protocols import PROTOCOLS, Protocol
 
 CHUNK = 1024  # sampled at a time
@@ -21,7 +21,7 @@ class Selected:
     """A network and what is predicted of it.
 
     Attributes:
-        member: the network, its block and its hash.
+        network: the network, its block and its hash.
         accuracy: predicted after the last epoch.
         lower: end of the prediction's interval.
         upper: its other end.
@@ -29,7 +29,7 @@ class Selected:
         params: parameters without the classifier's.
     """
 
-    member: Member
+    network: SampledNetwork
     accuracy: float
     lower: float
     upper: float
@@ -52,7 +52,7 @@ def protocol_of(predictor: Predictor) -> Protocol:
     return protocol
 
 
-def _predict(networks: Sequence[Member], predictor: Predictor) -> list[Selected]:
+def _predict(networks: Sequence[SampledNetwork], predictor: Predictor) -> list[Selected]:
     card = predictor.card
     encodings = [encode(one.layers, card.layer_code, card.image, clamp=True).codes for one in networks]
     found: dict[int, Selected] = {}
@@ -94,7 +94,7 @@ def select(
     Raises:
         ValueError: when no protocol is named like the predictor's task.
     """
-    population = islice(members(protocol_of(predictor), seed), candidates)
+    population = islice(protocol_of(predictor).population(seed), candidates)
     best: list[Selected] = []
     while chunk := list(islice(population, CHUNK)):
         best = sorted(best + _predict(chunk, predictor), key=lambda one: -one.accuracy)[:top]

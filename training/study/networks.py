@@ -14,7 +14,8 @@ from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
 from model.network.shapes import Shape
 from model.predictors.network_features import NetworkFeatures
 from training.fitting.calibrate import FOLDS
-from training.observations.observation import Observation, ObservationError, read
+from training.observations.observation import Observation, ObservationError
+from training.observations.read import read
 from training.observations.table import Floats, Table, carry_forward, tabulate
 from training.observations.tasks import image_of
 

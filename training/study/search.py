@@ -9,7 +9,8 @@ from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.network.shapes import cost
 from model.runtime import Predictor
-from training.observations.observation import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.study.markdown import table
 from training.study.shipped import Measured
 

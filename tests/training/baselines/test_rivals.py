@@ -13,7 +13,7 @@ from training.baselines.one_feature import PARAMETERS, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
 from training.baselines.trees import BoostedTrees
 from training.metrics import tau
-from training.observations.observation import read
+from training.observations.read import read
 from training.study.networks import Networks, Task, describe
 
 TABLE = Path(__file__).parents[3] / "data" / "mnist-mini.parquet"

@@ -20,8 +20,9 @@ from training.fitting.fit import fit
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.recipe import Recipe
 from training.metrics import tau
-from training.observations.observation import Observation, ObservationError, read, split_of
+from training.observations.observation import Observation, ObservationError, split_of
 from training.observations.pretraining import begin_from, relate, relate_all
+from training.observations.read import read
 from training.observations.table import tabulate
 from training.observations.tasks import image_of
 

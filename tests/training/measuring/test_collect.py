@@ -18,11 +18,12 @@ from typer.testing import CliRunner
 from cli.collect import register
 from model.network.schema import Architecture
 from training.measuring import datasets
-from training.measuring.collect import collect, plan, population
+from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal
 from training.measuring.train import train_network
 from training.measuring.weight_stats import NAMES
-from training.observations.observation import ObservationError, read, split_of
+from training.observations.observation import ObservationError, split_of
+from training.observations.read import read
 from training.protocols import PROTOCOLS
 
 PROTOCOL = PROTOCOLS["digits-mini"]
@@ -71,7 +72,7 @@ def test_kill_in_the_middle_then_resume(tmp_path):
     assert len(rows) == 5
     assert len(set(keys(rows))) == 5
     assert not journal.path.exists()
-    assert keys(rows) == [(identity, 0) for (identity, _), _ in zip(population(PROTOCOL), range(5), strict=False)]
+    assert keys(rows) == [(one.network_id, 0) for one in islice(PROTOCOL.population(), 5)]
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_the_time_limit_stops_the_run(tmp_path):
 def test_a_diverged_network_is_a_row(tmp_path):
     wild = replace(PROTOCOL, learning_rate=1e9, clip=None, epochs=4)
     images = datasets.load(wild)
-    _, layers = next(population(wild))
+    layers = next(wild.population()).layers
     row = train_network(layers, wild, images, seed=0)
     assert row.status == "diverged"
     assert 1 <= len(row.accuracy) <= 4
@@ -159,7 +160,7 @@ def test_a_diverged_network_is_a_row(tmp_path):
 
 def test_a_plan_of_held_out_networks_takes_the_first_of_the_test_split():
     jobs = plan(PROTOCOL, 4, 2, only_held_out=True)
-    chosen = [identity for identity, _ in islice(population(PROTOCOL), 100) if split_of(identity) == "test"][:4]
+    chosen = [one.network_id for one in islice(PROTOCOL.population(), 100) if split_of(one.network_id) == "test"][:4]
     assert [(job.network_id, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
 
 
@@ -172,8 +173,10 @@ def commands():
 
 def request_body(tmp_path, in_channels=1):
     networks = [
-        Architecture(id=identity, in_channels=in_channels, layers=layers).model_dump(mode="json", exclude_none=True)
-        for identity, layers in islice(population(PROTOCOL), 2)
+        Architecture(id=one.network_id, in_channels=in_channels, layers=one.layers).model_dump(
+            mode="json", exclude_none=True
+        )
+        for one in islice(PROTOCOL.population(), 2)
     ]
     file = tmp_path / "networks.json"
     file.write_text(json.dumps({"task": PROTOCOL.name, "architectures": networks}))

@@ -14,7 +14,8 @@ from model.network.schema import Conv
 from tests.strategies import extended_layers
 from training.fitting.evaluate import fitted_among
 from training.measuring.journal import Journal
-from training.observations.observation import Observation, read, split_of, write_parquet
+from training.observations.observation import Observation, split_of
+from training.observations.read import read, write_parquet
 
 ROOT = Path(__file__).parents[3]
 TABLES = sorted((ROOT / "data").rglob("*.parquet"))

@@ -5,12 +5,8 @@ import json
 import pytest
 
 from training.measuring.durations import parse_duration
-from training.observations.observation import (
-    Observation,
-    ObservationError,
-    read,
-    write_parquet,
-)
+from training.observations.observation import Observation, ObservationError
+from training.observations.read import read, write_parquet
 
 LAYERS = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"}]
 

@@ -5,7 +5,7 @@ import numpy as np
 from model.encoding.layer_code import EXTENDED
 from model.network.shapes import Shape
 from tests.training.observations.test_user_table import LAYERS, jsonl, row
-from training.observations.observation import read, write_parquet
+from training.observations.read import read, write_parquet
 from training.observations.report import data_report
 from training.observations.table import carry_forward, tabulate
 from training.observations.user_table import load, without_duplicates

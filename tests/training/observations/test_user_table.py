@@ -17,7 +17,8 @@ from cli.fit import register
 from model.encoding.layer_code import EXTENDED, PAPER, pad
 from model.network.hashing import canonical_hash
 from model.network.shapes import Shape
-from training.observations.observation import Observation, ObservationError, read, write_parquet
+from training.observations.observation import Observation, ObservationError
+from training.observations.read import read, write_parquet
 from training.observations.table import tabulate
 from training.observations.user_table import load, without_duplicates
 

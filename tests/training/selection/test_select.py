@@ -18,7 +18,7 @@ from model.network.shapes import Shape
 from model.runtime import Predictor
 from tests.strategies import extended_layers
 from training.measuring.cnn import build
-from training.measuring.collect import members, population
+from training.measuring.collect import plan
 from training.protocols import PROTOCOLS
 from training.selection.select import select
 from training.selection.widen import Widened, full_image, to_source, widen
@@ -46,30 +46,30 @@ def test_the_best_of_a_population_are_found_in_order(predictor, monkeypatch):
     counted = []
     found = select(predictor, candidates=40, top=4, seed=3, on_candidates=counted.append)
     alone = {}
-    for member, _ in zip(members(PROTOCOL, 3), range(40), strict=False):
+    for member, _ in zip(PROTOCOL.population(3), range(40), strict=False):
         codes = encode(member.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
         curves = predictor.run(*pad([codes]), [predictor.card.epochs])
         alone[member.network_id] = float(curves.accuracy[0, 0])
     best = sorted(alone, key=lambda one: -alone[one])[:4]
     assert sum(counted) == 40
-    assert [one.member.network_id for one in found] == best
+    assert [one.network.network_id for one in found] == best
     for one in found:
-        assert one.accuracy == pytest.approx(alone[one.member.network_id], abs=1e-5)
+        assert one.accuracy == pytest.approx(alone[one.network.network_id], abs=1e-5)
         assert one.lower <= one.accuracy <= one.upper
 
 
 def test_the_seed_fixes_the_population_and_another_gives_another():
     first, again, other = (
-        [one.network_id for one, _ in zip(members(PROTOCOL, seed), range(30), strict=False)] for seed in (1, 1, 2)
+        [one.network_id for one, _ in zip(PROTOCOL.population(seed), range(30), strict=False)] for seed in (1, 1, 2)
     )
     assert first == again
     assert len(set(first)) == 30
     assert len(set(first) & set(other)) < 10
 
 
-def test_members_without_a_seed_are_the_population_that_is_measured():
-    pairs = [(one.network_id, one.layers) for one, _ in zip(members(PROTOCOL), range(5), strict=False)]
-    assert pairs == [one for one, _ in zip(population(PROTOCOL), range(5), strict=False)]
+def test_without_a_seed_the_population_is_the_one_that_is_measured():
+    sampled = [(one.network_id, one.layers) for one, _ in zip(PROTOCOL.population(), range(5), strict=False)]
+    assert sampled == [(job.network_id, job.layers) for job in plan(PROTOCOL, 5)]
 
 
 def test_json_is_a_body_for_predict_and_widen_writes_both_files(tmp_path):
@@ -92,7 +92,7 @@ def test_json_is_a_body_for_predict_and_widen_writes_both_files(tmp_path):
 
 @pytest.mark.parametrize("width", [16, 64])
 def test_a_widened_skeleton_keeps_the_block_and_scales_the_stages(width):
-    member = next(iter(members(PROTOCOL, 5)))
+    member = next(PROTOCOL.population(5))
     narrow, wide = (widen(member.block, PROTOCOL, width=one).layers for one in (PROTOCOL.width, width))
     assert narrow == member.layers
     assert len(wide) == len(narrow)
@@ -106,7 +106,7 @@ def test_a_widened_skeleton_keeps_the_block_and_scales_the_stages(width):
 def test_full_resolution_is_the_data_sets():
     assert full_image(PROTOCOL) == Shape(1, 28, 28)
     assert full_image(PROTOCOLS["cifar10-mini"]) == Shape(3, 32, 32)
-    member = next(iter(members(PROTOCOL, 5)))
+    member = next(PROTOCOL.population(5))
     assert widen(member.block, PROTOCOL, width=8, full_resolution=True).image == Shape(1, 28, 28)
 
 
@@ -124,7 +124,7 @@ def test_the_written_module_computes_what_training_computes(layers):
 
 
 def test_a_written_module_imports_only_torch_and_starts_as_training_does():
-    source = to_source(widen(next(iter(members(PROTOCOL, 5))).block, PROTOCOL, width=16), "A network.")
+    source = to_source(widen(next(PROTOCOL.population(5)).block, PROTOCOL, width=16), "A network.")
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import", "from"))}
     assert imported <= {"torch", "collections"}
     torch.manual_seed(0)

@@ -13,7 +13,8 @@ from training.baselines import peephole_lstm
 from training.baselines.one_feature import FLOPS, PARAMETERS
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling, tau
-from training.observations.observation import read, split_of, write_parquet
+from training.observations.observation import split_of
+from training.observations.read import read, write_parquet
 from training.study import limits, structure
 from training.study.kept import Kept
 from training.study.networks import Task, describe, tasks_in

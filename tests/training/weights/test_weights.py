@@ -25,7 +25,6 @@ from model.weights import (
 )
 from tests.training.conftest import QUICK
 from training.measuring.cnn import build
-from training.measuring.collect import population
 from training.metrics import tau
 from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS
@@ -120,7 +119,7 @@ def test_what_ships_reads_a_file() -> None:
     assert set(shipped) == {"mnist-mini", "cifar10-mini"}
     for task, reader in shipped.items():
         protocol = PROTOCOLS[task]
-        for _, layers in islice(population(protocol), 6):
+        for layers in [one.layers for one in islice(protocol.population(), 6)]:
             module = build(layers, protocol.image, protocol.classes)
             assert reader.predict(read_weights(torch_save(dict(module.named_parameters())))).accuracy < 0.2
 
