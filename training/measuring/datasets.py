@@ -1,7 +1,8 @@
 """Readers of MNIST, CIFAR-10 and scikit-learn's digits, in the forms they are published in.
 
-Files are looked for in `PEEPHOLE_DATA`, else in `../shared/data`: for MNIST the idx files, `mnist.npz` or Parquet; for
-CIFAR-10 Parquet; for both a folder of images (`<name>/train/<class>/*.png`). Nothing here unpickles.
+Files are looked for in the folder `PEEPHOLE_DATA`, else in `~/.cache/peephole/data` (`XDG_CACHE_HOME` moves it): for
+MNIST the idx files, `mnist.npz` or Parquet; for CIFAR-10 `cifar10.npz` or Parquet; for both a folder of images
+(`<name>/train/<class>/*.png`). Nothing here unpickles.
 """
 
 import gzip
@@ -40,9 +41,14 @@ class Images:
 Raw = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
+def user_folder() -> Path:
+    """Where files of this user are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peephole"
+
+
 def data_folder() -> Path:
     """Where images are looked for."""
-    return Path(os.environ.get("PEEPHOLE_DATA", "../shared/data"))
+    return Path(os.environ.get("PEEPHOLE_DATA") or user_folder() / "data")
 
 
 def _decode(image: bytes | Path) -> NDArray[np.uint8]:
@@ -107,9 +113,9 @@ def _candidates(name: str, part: Part, folder: Path) -> Iterator[Raw]:
 
 
 def _cached_parquet(paths: Sequence[Path]) -> Raw:
-    """Decode once: the arrays are kept under `~/.cache/peephole`, keyed by the files' names, sizes and times."""
+    """Decode once: the arrays are kept in the user's folder, keyed by the files' names, sizes and times."""
     key = "-".join(f"{path.stem}.{path.stat().st_size}.{int(path.stat().st_mtime)}" for path in paths)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "peephole" / f"{key}.npz"
+    cache = user_folder() / f"{key}.npz"
     if cache.is_file():
         with np.load(cache, allow_pickle=False) as arrays:
             return arrays["images"], arrays["labels"]
@@ -143,11 +149,12 @@ def read(name: str, part: Part) -> Raw:
     folder = data_folder()
     for found in _candidates(name, part, folder):
         return found
-    idx = " or as idx files" if name == "mnist" else ""
+    given = "PEEPHOLE_DATA" if os.environ.get("PEEPHOLE_DATA") else "the default; PEEPHOLE_DATA is not set"
+    idx = f", or as {_IDX[part]}-images-idx3-ubyte and {_IDX[part]}-labels-idx1-ubyte" if name == "mnist" else ""
     raise DataNotFoundError(
-        f"no {part} images of {name} in {folder.resolve()}. Put them there as {name}.npz, as Parquet "
-        f"({name}-{part}.parquet), as a folder ({name}/{part}/<class>/*.png){idx}, or set PEEPHOLE_DATA to where they "
-        "are. The protocol digits-mini needs no files."
+        f"no {part} images of {name} in {folder.resolve()} ({given}). Put them there as {name}.npz (x_{part}, "
+        f"y_{part}), as {name}-{part}.parquet (columns image and label), as images {name}/{part}/<class>/*.png{idx}; or "
+        "tell where they are: export PEEPHOLE_DATA=/path/to/folder. The protocol digits-mini needs no files."
     )
 
 

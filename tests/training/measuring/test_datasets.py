@@ -84,9 +84,26 @@ def test_a_folder_of_images(folder):
     np.testing.assert_array_equal(images[0], COLOUR[0])
 
 
-def test_missing_images_say_where_to_put_them(folder):
-    with pytest.raises(datasets.DataNotFoundError, match="PEEPHOLE_DATA"):
+def test_missing_images_say_where_they_were_looked_for_and_what_to_put_there(folder):
+    with pytest.raises(datasets.DataNotFoundError) as found:
         datasets.read("mnist", "train")
+    for part in (str(folder), "mnist.npz", "mnist-train.parquet", "train-images-idx3-ubyte", "export PEEPHOLE_DATA="):
+        assert part in str(found.value)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_the_setting_images_are_in_the_users_folder(folder, monkeypatch, value):
+    monkeypatch.delenv("PEEPHOLE_DATA") if value is None else monkeypatch.setenv("PEEPHOLE_DATA", value)
+    place = folder / "cache" / "peephole" / "data"
+    assert datasets.data_folder() == place
+    with pytest.raises(datasets.DataNotFoundError, match=f"{place} .*PEEPHOLE_DATA is not set"):
+        datasets.read("cifar10", "test")
+    place.mkdir(parents=True)
+    np.savez(place / "cifar10.npz", x_test=COLOUR, y_test=LABELS)
+    assert len(datasets.read("cifar10", "test")[0]) == len(COLOUR)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/user")
+    assert str(datasets.data_folder()) == "/home/user/.cache/peephole/data"
 
 
 def test_the_digits_need_no_file_and_are_normalised():

@@ -13,6 +13,7 @@ from model.network.hashing import canonical_hash
 from model.network.schema import Conv
 from tests.strategies import extended_layers
 from training.fitting.evaluate import fitted_among
+from training.measuring.datasets import data_folder
 from training.measuring.journal import Journal
 from training.observations.observation import Observation, split_of
 from training.observations.read import read, write_parquet
@@ -23,7 +24,7 @@ LAYERS = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"
 OTHER = [{"type": "conv", "kernel_size": 5, "out_channels": 8}, {"type": "relu"}]
 STORED = "0123456789abcdef"
 TEST_SPLITS = {  # networks to train on, networks of the test split, sha256 of the sorted ids of the latter
-    "begun/cifar10-short.parquet": (
+    "in_progress/cifar10-short.parquet": (
         5,
         4,
         "2c281cf6a9ff3b226d45d8e4decd168d94d4b4f6118d577a5905584aa5b7ac66",
@@ -98,9 +99,15 @@ def test_a_committed_network_measured_again_elsewhere_is_known_to_the_predictor(
 
 @pytest.mark.parametrize("task", ["metaqnn-cifar10", "metaqnn-svhn"])
 def test_the_public_tables_are_listed_by_canonical_hash(task):
+    artifact = read_artifact(ZOO / task)
     lines = (ZOO / task / NETWORKS_FILE).read_text().splitlines()
     assert all(len(line.split()) == 1 for line in lines)
-    assert len(lines) == read_artifact(ZOO / task).card.training["networks_listed"]
+    assert len(lines) == artifact.card.training["networks_listed"]
+    table = data_folder() / "curves" / f"{task}.parquet"
+    if not table.exists():
+        pytest.skip(f"needs {table}; set PEEPHOLE_DATA")
+    rows = read(table)
+    assert len(fitted_among(rows, read_networks(artifact))) == artifact.card.training["networks"] == len(rows)
 
 
 @given(extended_layers, st.integers(1, 64))
