@@ -31,7 +31,8 @@ def report(
 ) -> None:
     """Write the results report from the committed tables and the shipped predictors.
 
-    `--refresh` cross-validates on the public tables in the folder `curves` beside the images (PEEPHOLE_DATA) as well, where they are.
+    `--refresh` cross-validates on the public tables as well, where they are: in `curves`, beside the images
+    (PEEPHOLE_DATA).
     """
     if not refresh and (force or task is not None):
         raise typer.BadParameter("--force and --task go with --refresh", param_hint="--refresh")

@@ -153,8 +153,8 @@ def read(name: str, part: Part) -> Raw:
     idx = f", or as {_IDX[part]}-images-idx3-ubyte and {_IDX[part]}-labels-idx1-ubyte" if name == "mnist" else ""
     raise DataNotFoundError(
         f"no {part} images of {name} in {folder.resolve()} ({given}). Put them there as {name}.npz (x_{part}, "
-        f"y_{part}), as {name}-{part}.parquet (columns image and label), as images {name}/{part}/<class>/*.png{idx}; or "
-        "tell where they are: export PEEPHOLE_DATA=/path/to/folder. The protocol digits-mini needs no files."
+        f"y_{part}), as {name}-{part}.parquet (columns image and label), as images {name}/{part}/<class>/*.png{idx}; "
+        "or tell where they are: export PEEPHOLE_DATA=/path/to/folder. The protocol digits-mini needs no files."
     )
 
 
