@@ -15,8 +15,8 @@ from model.predictors.layer_flags import ID, SIZES, TABLE_1, from_steps
 from model.predictors.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
 from model.predictors.network_features import NetworkFeatures
 from model.predictors.operators import running_maximum, sum_of_squares
-from training.blocks import sample_blocks
-from training.skeleton import assemble
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
 
 IMAGE = Shape(3, 16, 16)
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 8}

@@ -9,8 +9,8 @@ from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
 from model.network.schema import Conv, ReLU
 from model.runtime import Predictor
-from training.blocks import sample_blocks
-from training.skeleton import assemble
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
 
 
 @pytest.fixture(scope="module", params=shipped(), ids=lambda folder: folder.name)
