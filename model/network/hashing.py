@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from .schema import Conv, Layer
-from .shapes import Shape, strides, trace
+from .schema import Layer, dropout_of, pair, stride_of
+from .shapes import Shape, trace
 
 
 def canonical_layers(layers: Sequence[Layer], in_channels: int) -> list[dict[str, Any]]:
@@ -20,11 +20,15 @@ def canonical_layers(layers: Sequence[Layer], in_channels: int) -> list[dict[str
     """
     resolved = []
     for layer, _, after in trace(layers, Shape(in_channels, 1, 1)):
-        fields = layer.model_dump(mode="json", exclude={"channel_ratio"})
-        if isinstance(layer, Conv):
+        fields: dict[str, Any] = {"type": layer["type"]}
+        if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+            fields |= {"kernel_size": pair(layer["kernel_size"]), "stride": stride_of(layer)}
+        if layer["type"] == "conv":
             fields["out_channels"] = after.channels
-        if "stride" in fields:
-            fields["stride"] = list(strides(layer))  # type: ignore[arg-type]
+        if layer["type"] == "linear":
+            fields["out_features"] = layer["out_features"]
+        if layer["type"] == "dropout":
+            fields["p"] = dropout_of(layer)
         resolved.append(fields)
     return resolved
 

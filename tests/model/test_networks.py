@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.encoding.layer_code import EXTENDED, encode, pad
-from model.network.schema import Architecture
+from model.network.schema import LAYERS
 from model.network.shapes import Shape, cost
 from model.predictors.feature_list import FEATURES, SIGNAL
 from model.predictors.fused_members import FusedMembers
@@ -39,8 +39,7 @@ MADE = [
 
 
 def codes_of(*layers):
-    architecture = Architecture.model_validate({"layers": list(layers)})
-    return encode(architecture.layers, EXTENDED, IMAGE).codes
+    return encode(LAYERS.validate_python(list(layers)), EXTENDED, IMAGE).codes
 
 
 def features_of(*encodings):

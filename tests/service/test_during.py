@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from service.examples import LAYERS, stop_examples
 from starlette.testclient import TestClient
 
-from service.examples import LAYERS, stop_examples
 from tests.service.in_process import serving
 from tests.slices import continued_artifact
 

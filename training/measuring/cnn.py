@@ -7,20 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.network.schema import (
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dropout,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
-from model.network.shapes import Shape, strides, trace
+from model.network.schema import AvgPool, Conv, Layer, MaxPool, dropout_of, pair, stride_of
+from model.network.shapes import Shape, trace
+
+_ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -53,11 +43,11 @@ class AvgPoolSame(nn.Module):
 
 def _spatial(layer: Conv | MaxPool | AvgPool, before: Shape, shape: Shape) -> tuple[nn.Module | None, nn.Module]:
     """Return the padding, where the module cannot do it itself, and the module."""
-    kernel, stride = layer.kernel_size, strides(layer)
-    if isinstance(layer, AvgPool):
+    kernel, stride = pair(layer["kernel_size"]), stride_of(layer)
+    if layer["type"] == "avg_pool":
         return None, AvgPoolSame(before, kernel, stride)
     left, right, top, bottom = pads = _pads(before, kernel, stride)
-    if isinstance(layer, MaxPool):
+    if layer["type"] == "max_pool":
         return nn.ConstantPad2d(pads, -torch.inf), nn.MaxPool2d(kernel, stride)
     if left == right and top == bottom:
         return None, nn.Conv2d(before.channels, shape.channels, kernel, stride, (top, left))
@@ -66,24 +56,18 @@ def _spatial(layer: Conv | MaxPool | AvgPool, before: Shape, shape: Shape) -> tu
 
 def _modules(layer: Layer, before: Shape, shape: Shape) -> tuple[nn.Module | None, nn.Module]:
     """Return what must come before the layer, if anything, and the layer."""
-    match layer:
-        case Conv() | MaxPool() | AvgPool():
-            return _spatial(layer, before, shape)
-        case ReLU():
-            return None, nn.ReLU()
-        case Sigmoid():
-            return None, nn.Sigmoid()
-        case Tanh():
-            return None, nn.Tanh()
-        case BatchNorm():
-            return None, nn.BatchNorm2d(shape.channels)
-        case Dropout():
-            return None, nn.Dropout(layer.p)
-        case GlobalAvgPool():
-            return None, nn.AdaptiveAvgPool2d(1)
-        case Linear():
-            features = before.channels * before.height * before.width
-            return nn.Flatten(), nn.Linear(features, shape.channels)
+    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+        return _spatial(layer, before, shape)
+    if layer["type"] == "batch_norm":
+        return None, nn.BatchNorm2d(shape.channels)
+    if layer["type"] == "dropout":
+        return None, nn.Dropout(dropout_of(layer))
+    if layer["type"] == "global_avg_pool":
+        return None, nn.AdaptiveAvgPool2d(1)
+    if layer["type"] == "linear":
+        features = before.channels * before.height * before.width
+        return nn.Flatten(), nn.Linear(features, shape.channels)
+    return None, _ACTIVATIONS[layer["type"]]()
 
 
 def initialise(network: nn.Module) -> None:
@@ -109,7 +93,7 @@ def build(layers: Sequence[Layer], image: Shape, classes: int) -> nn.Sequential:
         if before_layer is not None:
             modules[f"before{index}"] = before_layer
         modules[f"layer{index}"] = module
-        if isinstance(layer, Linear):
+        if layer["type"] == "linear":
             modules[f"after{index}"] = nn.Unflatten(1, (shape.channels, 1, 1))
         last = shape
     modules |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "head": nn.Linear(last.channels, classes)}

@@ -55,7 +55,9 @@ def data_report(table: OwnTable, code: LayerCode) -> dict[str, Any]:
     lengths = np.array([np.flatnonzero(~np.isnan(curve))[-1] + 1 for curve in tabulated.curves])
     twins, across, clipped = _twins(rows, code, image)
     noise = ceiling(rows)
-    types = Counter(layer.type for layers in {row.network_id: row.layers for row in rows}.values() for layer in layers)
+    types = Counter(
+        layer["type"] for layers in {row.network_id: row.layers for row in rows}.values() for layer in layers
+    )
     report: dict[str, Any] = {
         "rows": len(rows),
         "networks": len(tabulated),

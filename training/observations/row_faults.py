@@ -5,11 +5,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from model.network.schema import LayerType
+from model.network.schema import FIELDS
 
 _FRACTIONS = {"channel_ratio", "p"}  # the fields of a layer that are not whole numbers
 _NEEDED = ("task", "layers", "accuracy")
@@ -146,9 +146,9 @@ def _advice(error: Any, record: Any) -> str:
         case "finite_number" | "float_type" | "float_parsing" if where == "accuracy":
             return "is not a number; only epochs at the end of a curve may be missing"
         case "union_tag_invalid":
-            return f"has the unknown type {error['ctx']['tag']}; there are {', '.join(get_args(LayerType))}"
+            return f"has the unknown type {error['ctx']['tag']}; there are {', '.join(FIELDS)}"
         case "union_tag_not_found":
-            return f"has no type; there are {', '.join(get_args(LayerType))}"
+            return f"has no type; there are {', '.join(FIELDS)}"
         case "extra_forbidden":
             return "is not a field of this layer; remove it"
         case "value_error":

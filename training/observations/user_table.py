@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.encoding.layer_code import CodeError, Fault, LayerCode, encode
-from model.network.schema import Layer
+from model.encoding.layer_code import CodeError, LayerCode, LayerFault, encode
+from model.network.schema import Layer, pair
 from model.network.shapes import Shape
 from training.observations.observation import Observation, ObservationError
 from training.observations.read import Rows, read_rows
@@ -53,12 +53,12 @@ def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], 
     return kept, len(rows) - len(kept)
 
 
-def _describe(fault: Fault, layer: Layer, code: LayerCode) -> str:
+def _describe(fault: LayerFault, layer: Layer, code: LayerCode) -> str:
     if fault.field == "type":
-        return f"is of type {layer.type}, which the {code.name} code does not know; it knows {', '.join(code.rows)}"
-    if fault.field == "kernel_size":
-        height, width = getattr(layer, "kernel_size", (0, 0))
-        return f"is a {layer.type} of kernel {height}x{width}, but its kernel {fault.message}"
+        return f"is of type {layer['type']}, which the {code.name} code does not know; it knows {', '.join(code.rows)}"
+    if fault.field == "kernel_size" and (layer["type"] == "conv" or layer["type"].endswith("_pool")):
+        height, width = pair(layer["kernel_size"])  # type: ignore[typeddict-item]
+        return f"is a {layer['type']} of kernel {height}x{width}, but its kernel {fault.message}"
     return fault.message
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from model.encoding.layer_code import PAPER, encode, pad
-from model.network.schema import Conv, ReLU
 from model.network.shapes import Shape
 from training.baselines.gaussian_process import FeatureProcess
 from training.baselines.one_feature import PARAMETERS, OneFeature
@@ -51,9 +50,9 @@ def test_the_plain_lstm_reads_codes(final_epoch_only):
     for _ in range(160):
         relus = rng.integers(0, 5)
         layers = [
-            Conv(kernel_size=(3, 3), out_channels=8),
-            *[ReLU()] * relus,
-            Conv(kernel_size=(1, 1), channel_ratio=1.0),
+            {"type": "conv", "kernel_size": (3, 3), "out_channels": 8},
+            *[{"type": "relu"}] * relus,
+            {"type": "conv", "kernel_size": (1, 1), "channel_ratio": 1.0},
         ]
         encodings.append(encode(layers, PAPER, image, clamp=True).codes)
         finals.append(0.9 - 0.15 * relus)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from model.network.schema import AvgPool, Conv, MaxPool
+from model.network.schema import AvgPool, MaxPool
 from model.network.shapes import Shape, cost, trace
 from tests.strategies import extended_layers
 from training.measuring.cnn import build
@@ -16,7 +16,7 @@ IMAGE = Shape(2, 9, 9)
 @pytest.mark.parametrize("kind", ["conv", "max_pool", "avg_pool"])
 def test_odd_even_and_rectangular_kernels_keep_the_resolution(kind, kernel):
     if kind == "conv":
-        layer = Conv(kernel_size=kernel, out_channels=4)
+        layer = {"type": "conv", "kernel_size": kernel, "out_channels": 4}
     else:
         layer = (MaxPool if kind == "max_pool" else AvgPool)(kernel_size=kernel, stride=(1, 1))
     body = build([layer], IMAGE, 10)[:-3]
@@ -47,6 +47,6 @@ def test_the_traced_cost_counts_the_modules_parameters(layers):
 
 
 def test_padding_is_not_averaged():
-    network = build([AvgPool(kernel_size=(4, 4), stride=(1, 1))], IMAGE, 10)
+    network = build([{"type": "avg_pool", "kernel_size": (4, 4), "stride": (1, 1)}], IMAGE, 10)
     ones = torch.ones(1, 2, 9, 9)
     torch.testing.assert_close(network.get_submodule("layer0")(ones), ones)

@@ -16,7 +16,6 @@ import typer
 from typer.testing import CliRunner
 
 from cli.collect import register
-from model.network.schema import Architecture
 from training.measuring import datasets
 from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal
@@ -173,9 +172,7 @@ def commands():
 
 def request_body(tmp_path, in_channels=1):
     networks = [
-        Architecture(id=one.network_id, in_channels=in_channels, layers=one.layers).model_dump(
-            mode="json", exclude_none=True
-        )
+        {"id": one.network_id, "in_channels": in_channels, "layers": one.layers}
         for one in islice(PROTOCOL.population(), 2)
     ]
     file = tmp_path / "networks.json"

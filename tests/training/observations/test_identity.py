@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from model.artifact import NETWORKS_FILE, ZOO, read_artifact, read_networks
 from model.network.hashing import canonical_hash
-from model.network.schema import Conv
 from tests.strategies import extended_layers
 from training.fitting.evaluate import fitted_among
 from training.measuring.datasets import data_folder
@@ -124,8 +123,13 @@ def test_ways_to_write_a_network_have_one_canonical_hash(layers, channels):
 
 
 def test_a_ratio_means_the_channels_that_it_gives():
-    ratio, channels = Conv(kernel_size=3, channel_ratio=2.0), Conv(kernel_size=3, stride=1, out_channels=6)
-    assert canonical_hash([ratio, ratio], 3) == canonical_hash([channels, Conv(kernel_size=3, out_channels=12)], 3)
+    ratio, channels = (
+        {"type": "conv", "kernel_size": 3, "channel_ratio": 2.0},
+        {"type": "conv", "kernel_size": 3, "stride": 1, "out_channels": 6},
+    )
+    assert canonical_hash([ratio, ratio], 3) == canonical_hash(
+        [channels, {"type": "conv", "kernel_size": 3, "out_channels": 12}], 3
+    )
     assert canonical_hash([ratio], 1) != canonical_hash([channels], 1)
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli.select import register
 from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
-from model.network.schema import Architecture, Conv
+from model.network.schema import ARCHITECTURE
 from model.network.shapes import Shape
 from model.runtime import Predictor
 from tests.strategies import extended_layers
@@ -47,7 +47,7 @@ def test_the_best_of_a_population_are_found_in_order(predictor, monkeypatch):
     found = select(predictor, candidates=40, top=4, seed=3, on_candidates=counted.append)
     alone = {}
     for member, _ in zip(PROTOCOL.population(3), range(40), strict=False):
-        codes = encode(member.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
+        codes = encode(sampled.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
         curves = predictor.run(*pad([codes]), [predictor.card.epochs])
         alone[member.network_id] = float(curves.accuracy[0, 0])
     best = sorted(alone, key=lambda one: -alone[one])[:4]
@@ -81,24 +81,24 @@ def test_json_is_a_body_for_predict_and_widen_writes_both_files(tmp_path):
     body = json.loads(found.stdout)
     assert body["task"] == TASK
     for network in body["architectures"]:
-        assert Architecture.model_validate_json(json.dumps(network)).layers[0].out_channels == PROTOCOL.width
+        assert ARCHITECTURE.validate_json(json.dumps(network))["layers"][0]["out_channels"] == PROTOCOL.width
     for rank in (1, 2):
         written = tmp_path / f"mnist_mini_{rank}_width16.json"
-        network = Architecture.model_validate_json(written.read_text())
-        assert network.layers[0].out_channels == 16
+        network = ARCHITECTURE.validate_json(written.read_text())
+        assert network["layers"][0]["out_channels"] == 16
         module = load_module(written.with_suffix(".py").read_text())
         assert module(torch.zeros(1, 1, 14, 14)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("width", [16, 64])
 def test_a_widened_skeleton_keeps_the_block_and_scales_the_stages(width):
-    member = next(PROTOCOL.population(5))
-    narrow, wide = (widen(member.block, PROTOCOL, width=one).layers for one in (PROTOCOL.width, width))
-    assert narrow == member.layers
+    sampled = next(PROTOCOL.population(5))
+    narrow, wide = (widen(sampled.block, PROTOCOL, width=one).layers for one in (PROTOCOL.width, width))
+    assert narrow == sampled.layers
     assert len(wide) == len(narrow)
     for before, after in zip(narrow, wide, strict=True):
-        if isinstance(before, Conv) and before.out_channels is not None:
-            assert after.out_channels * PROTOCOL.width == before.out_channels * width
+        if before["type"] == "conv" and "out_channels" in before:
+            assert after["out_channels"] * PROTOCOL.width == before["out_channels"] * width
         else:
             assert after == before
 
@@ -106,8 +106,8 @@ def test_a_widened_skeleton_keeps_the_block_and_scales_the_stages(width):
 def test_full_resolution_is_the_data_sets():
     assert full_image(PROTOCOL) == Shape(1, 28, 28)
     assert full_image(PROTOCOLS["cifar10-mini"]) == Shape(3, 32, 32)
-    member = next(PROTOCOL.population(5))
-    assert widen(member.block, PROTOCOL, width=8, full_resolution=True).image == Shape(1, 28, 28)
+    sampled = next(PROTOCOL.population(5))
+    assert widen(sampled.block, PROTOCOL, width=8, full_resolution=True).image == Shape(1, 28, 28)
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.network.schema import BatchNorm, Conv, ReLU
 from model.weight_features import (
     FEATURES,
     LAYER_STATISTICS,
@@ -40,7 +39,11 @@ def test_a_file_has_the_statistics_that_the_collector_records() -> None:
 def test_a_saved_state_reads_as_the_network_does(tmp_path: Path) -> None:
     """Running statistics and counters of a state dict change nothing, nor does a wrapper's prefix on every name."""
     protocol = PROTOCOLS["digits-mini"]
-    layers = [Conv(type="conv", kernel_size=3, out_channels=8), BatchNorm(type="batch_norm"), ReLU(type="relu")]
+    layers = [
+        {"type": "conv", "kernel_size": 3, "out_channels": 8},
+        {"type": "batch_norm"},
+        {"type": "relu"},
+    ]
     module = build(layers, protocol.image, protocol.classes)
     expected = features(Weights(weight_statistics(module), fan_ins({n: p.shape for n, p in module.named_parameters()})))
     for prefix in ("", "module."):
