@@ -11,8 +11,8 @@ def test_the_documented_example_is_read():
       {"type": "conv", "kernel_size": [3, 3], "out_channels": 16}, {"type": "batch_norm"}, {"type": "relu"},
       {"type": "conv", "kernel_size": 5, "channel_ratio": 1.5}, {"type": "max_pool", "kernel_size": 2, "stride": 2}]}"""
     layers = ARCHITECTURE.validate_json(text)["layers"]
-    assert layers[3] == {"type": "conv", "kernel_size": (5, 5), "channel_ratio": 1.5}
-    assert layers[4] == {"type": "max_pool", "kernel_size": (2, 2), "stride": (2, 2)}
+    assert layers[3] == {"type": "conv", "kernel_size": 5, "channel_ratio": 1.5}
+    assert layers[4] == {"type": "max_pool", "kernel_size": 2, "stride": 2}
 
 
 @pytest.mark.parametrize(

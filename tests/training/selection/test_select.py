@@ -46,10 +46,10 @@ def test_the_best_of_a_population_are_found_in_order(predictor, monkeypatch):
     counted = []
     found = select(predictor, candidates=40, top=4, seed=3, on_candidates=counted.append)
     alone = {}
-    for member, _ in zip(PROTOCOL.population(3), range(40), strict=False):
+    for sampled, _ in zip(PROTOCOL.population(3), range(40), strict=False):
         codes = encode(sampled.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
         curves = predictor.run(*pad([codes]), [predictor.card.epochs])
-        alone[member.network_id] = float(curves.accuracy[0, 0])
+        alone[sampled.network_id] = float(curves.accuracy[0, 0])
     best = sorted(alone, key=lambda one: -alone[one])[:4]
     assert sum(counted) == 40
     assert [one.network.network_id for one in found] == best
