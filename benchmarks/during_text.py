@@ -189,7 +189,7 @@ def weights_notes(found: Json) -> str:
         [
             f"- Squared error beside that of trees on the summary alone, which this replaced: {ahead}.",
             f"- What another task's networks first are worth in R2: {first}.",
-            f"- R2 by the runs learnt from (no floor under these): {each(learning)}.",
+            f"- R2 by the runs learnt from (no chance level under these): {each(learning)}.",
             f"- Left out, no single statistic costs the trees more than {most:.3f} of R2 or tau: they say the same in "
             "several ways.",
             f"- Across data sets: {each(abroad)}.",

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from training.baselines import Floats
 
 
-class FeatureProcess:
+class FeatureGaussianProcess:
     """One Matérn-3/2 kernel over the standardised features, its scales by maximum likelihood."""
 
     def fit(self, curves: Floats, features: Floats) -> None:

@@ -52,9 +52,9 @@ class Kernels:
 
     def predict(self, logits: Floats, prior: Floats | None, seen: int) -> Floats:
         """Return final logits [networks]."""
-        asked = kernel_features(logits, prior, seen) * self.scale[seen]
+        query = kernel_features(logits, prior, seen) * self.scale[seen]
         points = kernel_features(self.points, self.prior, seen) * self.scale[seen]
-        squared = (asked**2).sum(1)[:, None] + (points**2).sum(1) - 2 * asked @ points.T
+        squared = (query**2).sum(1)[:, None] + (points**2).sum(1) - 2 * query @ points.T
         final: Floats = np.exp(-GAMMA * squared) @ self.coefficients[seen] + self.constant[seen] + logits[:, seen - 1]
         return final
 

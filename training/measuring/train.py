@@ -125,7 +125,7 @@ def train_network(
     diverged = len(accuracy) < protocol.epochs
     if diverged:
         accuracy.append(measure_accuracy(network, validation))
-    untrainable = is_chance(max(accuracy), validation.labels)
+    failed_to_train = is_chance(max(accuracy), validation.labels)
     params, flops = cost(layers, protocol.image)
     return Observation(
         task=protocol.name,
@@ -136,7 +136,7 @@ def train_network(
         layers=list(layers),
         accuracy=accuracy,
         train_loss=losses,
-        status="diverged" if diverged else "untrainable" if untrainable else "ok",
+        status="diverged" if diverged else "failed_to_train" if failed_to_train else "ok",
         params=params,
         flops=flops,
         seconds=round(clock() - start, 3),

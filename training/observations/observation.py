@@ -78,13 +78,18 @@ class Observation(BaseModel):
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
     only_last: bool = False
     train_loss: list[float] | None = None
-    status: Literal["ok", "untrainable", "diverged"] = "ok"
+    status: Literal["ok", "failed_to_train", "diverged"] = "ok"
     params: int | None = None
     flops: int | None = None
     seconds: float | None = None
     device: str | None = None
     weight_stats: dict[str, dict[str, list[float]]] | None = None
     started_at: str | None = None
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _rename_status(cls, value: Any) -> Any:
+        return "failed_to_train" if value == "untrainable" else value  # as tables of version 0.1.0 have it
 
     @field_validator("weight_stats", mode="before")
     @classmethod

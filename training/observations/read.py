@@ -71,7 +71,7 @@ class Rows:
         good: the rows that could be read.
         numbers: their numbers in the table.
         faults: what is wrong with the others.
-        ignored: how many others could not be read either, but are of other tasks than the one asked for.
+        ignored: how many others could not be read either, but are of other tasks than the chosen one.
     """
 
     good: list[Observation]
@@ -89,7 +89,7 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
 
     Args:
         path: the table.
-        task: mistakes in rows of other tasks are no matter.
+        task: mistakes in rows of other tasks are ignored.
         in_channels: of the images, where the rows do not say.
 
     Raises:
