@@ -51,7 +51,7 @@ class Run:
         self.stopped = False
 
     def should_stop(self, accuracy: float) -> bool:
-        """Record the validation accuracy after another epoch and say whether to stop."""
+        """Record the validation accuracy after another epoch and return whether to stop."""
         self.observed.append(float(accuracy))
         self.stopped = self._search.is_hopeless(self.observed, self._layers)
         return self.stopped

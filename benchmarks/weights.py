@@ -44,7 +44,7 @@ def _by_trees(columns: NDArray[np.intp]) -> Fit:
 
     def fit(table: WeightsTable, _: Sequence[WeightsTable]) -> Reads:
         trees = weight_trees().fit(table.summary[:, columns].astype(np.float32), table.final)
-        return lambda asked: within_reach(trees.predict(asked.summary[:, columns].astype(np.float32)))
+        return lambda table: within_reach(trees.predict(table.summary[:, columns].astype(np.float32)))
 
     return fit
 
@@ -52,7 +52,7 @@ def _by_trees(columns: NDArray[np.intp]) -> Fit:
 def _snapped(fit: Fit, table: WeightsTable, pretraining: Sequence[WeightsTable] = ()) -> Reads:
     """Fit to a whole table; snap what is read to the chance level that its cross-validation gives."""
     reads, chance_level = fit(table, pretraining), cross_validated(table, fit, pretraining).chance_level
-    return lambda asked: snap_to_chance_level(reads(asked), chance_level)
+    return lambda table: snap_to_chance_level(reads(table), chance_level)
 
 
 def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> NDArray[np.floating]:

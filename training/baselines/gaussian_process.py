@@ -1,4 +1,4 @@
-"""A Gaussian process on hand features: few networks suffice it."""
+"""A Gaussian process on hand features."""
 
 import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -19,7 +19,7 @@ class FeatureGaussianProcess:
         self.pipeline = make_pipeline(StandardScaler(), process).fit(features, curves[:, -1])
 
     def predict(self, seen: Floats, features: Floats) -> Floats:
-        """Return the posterior mean, whatever was seen."""
+        """Return the posterior mean; `seen` is not used."""
         del seen
         predicted: Floats = np.clip(self.pipeline.predict(features), 0, 1)
         return predicted

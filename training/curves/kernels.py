@@ -1,4 +1,4 @@
-"""Support vectors that say where curves end: a second opinion beside the ridges, on the same logits and prior."""
+"""Support vectors that predict where curves end, beside the ridges, from the same logits and prior."""
 
 from dataclasses import dataclass, replace
 
@@ -32,7 +32,7 @@ def kernel_features(logits: Floats, prior: Floats | None, seen: int) -> Floats:
 
 @dataclass(frozen=True)
 class Kernels:
-    """Radial support vectors for each number of epochs seen; the last accuracy seen is added to what they say.
+    """Radial support vectors for each number of epochs seen; the last accuracy seen is added to their output.
 
     Attributes:
         points: logits of the networks fitted to [points, epochs], not measured ones 0.

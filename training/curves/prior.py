@@ -1,4 +1,4 @@
-"""What a shipped predictor's recipe says of networks that it was not fitted to."""
+"""Out-of-fold predictions by a shipped predictor's recipe."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def _recipe(card: Card) -> Recipe:
 
 
 def _pretraining(card: Card, tables: Sequence[Sequence[Observation]]) -> list[PretrainingTable]:
-    """Return the tables that a predictor's members began from."""
+    """Return the pretraining tables of a predictor."""
     found = pretraining_tables(tables, card.task, card.layer_code, card.image, card.training.get("split", "all"))
     wanted, given = sorted(card.training.get("pretrained_on", {})), sorted(one.task for one in found)
     if wanted != given:
@@ -87,7 +87,7 @@ def out_of_fold(
         pretraining: tables of the other tasks that the ensemble members were trained on first.
         seed: fixes folds and initial weights.
         cache: a folder where predictions are kept and found again, for the same rows and predictor.
-        on_fit: told of each fold.
+        on_fit: called with a description of each fold.
 
     Raises:
         ObservationError: when the table has no rows of the task, or its curves are not as long as the card's, or
@@ -108,7 +108,7 @@ def out_of_fold(
     if cache is None:
         validated = _cross_validate(table, everything, others, card, seed, on_fit)
         return Prior(table, validated.predicted, validated.fold)
-    # the predictor's digest stands for what the recipe does not say, as how its members are built
+    # the predictor's digest stands for what the recipe does not hold, such as how its members are built
     content = f"{card.sha256} {_recipe(card)} chance level {seed} {table.network_ids}".encode() + table.curves.tobytes()
     content += b"".join(other.table.curves.tobytes() for other in others)
     file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"

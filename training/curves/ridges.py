@@ -16,7 +16,7 @@ Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 STRENGTHS = np.logspace(-3, 3, 13)
 QUANTILES = 199
-NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals say nothing about
+NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals cannot tell
 FEWEST = 8
 
 
@@ -142,7 +142,7 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
     for seen in range(1, epochs):
         for target in range(seen, epochs):
             if np.isnan(crossed.residuals[seen, :, target]).all():
-                continue  # nobody's curve goes that far
+                continue  # no curve goes that far
             rivals = {"last": logits[:, seen - 1]}
             if prior is not None:
                 rivals["prior"] = prior[:, target]

@@ -63,9 +63,9 @@ def fit(
         out: the artifact's folder.
         code_name: `extended` fits the shipped ensemble, `paper` the paper's LSTM on Table 1's code.
         task: which rows.
-        resolution: of the images, where the rows do not say.
-        in_channels: of the images, where the rows do not say.
-        data: what the card says of the table (`training.observations.report`).
+        resolution: of the images, where the rows do not give it.
+        in_channels: of the images, where the rows do not give it.
+        data: the description of the table in the card (`training.observations.report`).
         split: `train` leaves out the test split (a third of the networks) and duplicates of its networks.
         pretraining: tables of other tasks, which ensemble members are trained on first. Rows of the task itself are
             left out, and so are each fold's networks and, with `split`, the test split.

@@ -2,7 +2,7 @@
 
 Subset of regressors (Quiñonero-Candela and Rasmussen, JMLR 6, 2005): the mean is a sum of kernels at inducing points
 alone, with the weights that fit all networks best. The points are networks of the table, chosen by pivoted Cholesky
-decomposition: each is the one about which those before it say least (Fine and Scheinberg, JMLR 2, 2001).
+decomposition: each is the one that those before it predict worst (Fine and Scheinberg, JMLR 2, 2001).
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def fit_sparse_gaussian_process(
         features: float64 [networks, features].
         targets: float64 [networks, epochs], of about unit variance.
         points: inducing points at most; where there are no more networks, the Gaussian process is exact.
-        least_noise: smallest variance that the targets' noise may be thought to have.
+        least_noise: smallest variance that the fit may give the targets' noise.
         part: networks that the kernel's amplitude and scale, and the noise, are fitted to: time grows with their cube.
     """
     kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + WhiteKernel(0.2, (least_noise, 10.0))

@@ -87,7 +87,7 @@ def train_network(
 
     The seed fixes the initial weights and the order of the images, so that a row can be measured again on the same kind
     of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds.
-    `on_epoch` is told the validation accuracy after each epoch; what it raises ends the training.
+    `on_epoch` is called with the validation accuracy after each epoch; an exception from it ends the training.
 
     Raises:
         OutOfTimeError: when the deadline passes first.

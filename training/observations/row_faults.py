@@ -32,7 +32,7 @@ def parse(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy arrays and scalars into lists and numbers, JSON text into what it says."""
+    """Turn numpy arrays and scalars into lists and numbers, JSON text into its value."""
     if isinstance(value, str):
         try:
             return parse(value)

@@ -87,9 +87,9 @@ def check_against(found: Rows, epochs: int | None, **image: int | None) -> Rows:
     kept = []
     for number, row in zip(found.numbers, found.good, strict=True):
         faults = {
-            name: f"is {said}, but the images' {name} is {known}"
+            name: f"is {given}, but the images' {name} is {known}"
             for name, known in image.items()
-            if None not in (known, said := getattr(row, name)) and said != known
+            if None not in (known, given := getattr(row, name)) and given != known
         }
         if epochs is not None and len(row.accuracy) > epochs:
             faults["accuracy"] = f"has {len(row.accuracy)} epochs, but the predictor knows {epochs}"
@@ -116,8 +116,8 @@ def load(
         path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
         code: that all layers must be expressible in.
         task: which rows, when the table holds several tasks; mistakes in the others are ignored.
-        resolution: of the task's images, where the rows do not say.
-        in_channels: of the task's images, where the rows do not say.
+        resolution: of the task's images, where the rows do not give it.
+        in_channels: of the task's images, where the rows do not give it.
         epochs: of the longest curve that can be compared with a predictor's.
         skip_bad_rows: leave malformed rows out instead of rejecting the table.
 

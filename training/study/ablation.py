@@ -61,7 +61,7 @@ def ablate(
         learning: the learning set.
         everything: all networks of the task; what is outside a fold's learning set is learnt nowhere.
         pretraining: the tables that the ensemble members are trained on first.
-        on_step: told of each step.
+        on_step: called with a description of each step.
     """
     found = []
     steps = _steps(Recipe(), learning.features.shape[1])

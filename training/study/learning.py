@@ -80,7 +80,7 @@ def learning_sizes(
         fitting: the learning set.
         test: the test networks.
         shipped: how the predictor that ships was fitted.
-        on_step: told of each fit.
+        on_step: called with a description of each fit.
         sizes: numbers of networks; those that leave no choice of networks are left out.
 
     Returns:

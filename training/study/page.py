@@ -116,7 +116,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
     Args:
         tasks: the project's own tables.
         places: what is read and written.
-        say: told what is missing or older than the tables.
+        say: called with what is missing or older than the tables.
     """
     measured = measure(tasks, places.zoo)
     kept = {file.stem: Kept(places.kept, file.stem) for file in sorted(places.kept.glob("*.json"))}

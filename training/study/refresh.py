@@ -100,7 +100,7 @@ def refresh(
         folder: of the JSON files.
         only: the name of one task, to leave the others.
         force: compute everything again, as after a change of a method.
-        on_step: told of each step.
+        on_step: called with a description of each step.
     """
     torch.set_num_threads(1)
     if not any(rival.name == LC_NET for rival in rivals()):

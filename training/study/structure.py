@@ -47,7 +47,7 @@ def convolution_cell(responses: Floats, is_conv: NDArray[np.bool_], present: NDA
 
 
 def cells(predictor: PaperPredictor, fitting: Networks, test: Networks) -> dict[str, Any]:
-    """Choose a cell on the networks it was fitted to, and say how it responds along others.
+    """Choose a cell on the networks it was fitted to, and describe how it responds along others.
 
     Returns:
         `cell`, its number; `rises_at_convolutions` and `rises_at_others`, shares of the layers of `test`; `networks`,
