@@ -52,7 +52,7 @@ class Bench:
 
     @property
     def ours(self) -> list[Server]:
-        """The service, if it is measured at all: only it is asked for single epochs."""
+        """The service, if it is measured: single epochs are requested of it alone."""
         return [server for server in self.servers if server.name == "peephole"]
 
     def note(self, scenario: str, server: str, round_: int, reading: Reading, **what: object) -> None:

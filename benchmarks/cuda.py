@@ -55,7 +55,7 @@ def session(model: bytes, *, cuda: bool, strict: bool = False) -> ort.InferenceS
     Args:
         model: ONNX bytes.
         cuda: on the GPU.
-        strict: refuse when any node is left to the CPU (`session.disable_cpu_ep_fallback`).
+        strict: fail when any node is left to the CPU (`session.disable_cpu_ep_fallback`).
 
     Raises:
         NoGpuError: when the GPU is wanted and ONNX Runtime took the CPU.

@@ -153,9 +153,9 @@ def weights_split(found: Json) -> str:
     """Return which runs the held-out figures are of."""
     tasks = found["tasks"].items()
     learnt = listed(f"{one['training_rows']:,} runs of `{task}`" for task, one in tasks)
-    asked = listed(f"{one['held_out_rows']:,} runs of {one['held_out_networks']:,} of `{task}`" for task, one in tasks)
+    tested = listed(f"{one['held_out_rows']:,} runs of {one['held_out_networks']:,} of `{task}`" for task, one in tasks)
     return (
-        f"Fitted to the training split alone ({learnt}), measured on the held-out architectures ({asked}), networks "
+        f"Fitted to the training split alone ({learnt}), measured on the held-out architectures ({tested}), networks "
         "that never trained among them:"
     )
 
@@ -189,7 +189,7 @@ def weights_notes(found: Json) -> str:
         [
             f"- Squared error beside that of trees on the summary alone, which this replaced: {ahead}.",
             f"- What another task's networks first are worth in R2: {first}.",
-            f"- R2 by the runs learnt from (no floor under these): {each(learning)}.",
+            f"- R2 by the runs learnt from (without a chance level): {each(learning)}.",
             f"- Left out, no single statistic costs the trees more than {most:.3f} of R2 or tau: they say the same in "
             "several ways.",
             f"- Across data sets: {each(abroad)}.",

@@ -68,7 +68,7 @@ def fit_during(
     prior = out_of_fold(
         read(existing(data)),
         card,
-        related=[read(existing(table)) for table in pretrain or ()],
+        pretraining=[read(existing(table)) for table in pretrain or ()],
         seed=seed,
         cache=cache,
         on_fit=lambda step: typer.echo(step, err=True),
@@ -94,7 +94,7 @@ def fit_weights(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=plain_console(stderr=True)) as progress:
         bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
-        card = fit_weights_to(artifact, task, rows, related=others, on_member=lambda: progress.advance(bar))
+        card = fit_weights_to(artifact, task, rows, pretraining=others, on_member=lambda: progress.advance(bar))
     table = RichTable("what is read", "tau", "R2", "MAE", title=f"{task}: {card.training['networks']} networks")
     for name, title in (
         ("cross_validation", "final weights"),

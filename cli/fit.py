@@ -22,12 +22,12 @@ from training.fitting import evaluate as evaluation
 from training.fitting import fit as fitting
 from training.fitting.calibrate import FOLDS
 from training.observations.report import data_report, shown
-from training.observations.user_table import OwnTable, load
+from training.observations.user_table import UserTable, load
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
 
 SkipBadRows = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Leave malformed rows out instead of refusing the table.")
+    bool, typer.Option("--skip-bad-rows", help="Leave malformed rows out instead of rejecting the table.")
 ]
 
 
@@ -53,7 +53,7 @@ class Part(StrEnum):
     all = "all"
 
 
-def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
+def _load(observations: Path, code: LayerCode, **options: Any) -> UserTable:
     """Read a table, and say what of it is of no matter."""
     table = load(existing(observations), code, **options)
     if table.ignored_rows:
@@ -86,7 +86,7 @@ def fit(
     skip_bad_rows: SkipBadRows = False,
     split: Annotated[
         Split,
-        typer.Option(help="`train` leaves out the test split, a third of the networks, and what looks like one of it."),
+        typer.Option(help="`train` leaves out the test split, a third of the networks, and their duplicates."),
     ] = Split.all,
     pretrain: Annotated[
         list[Path] | None,
@@ -118,7 +118,7 @@ def fit(
     )
     if pretrain and code is Code.paper:
         raise typer.BadParameter("the paper's LSTM learns from its own task alone", param_hint="--pretrain")
-    related = [_load(path, CODES[code.value]).rows for path in pretrain or ()]
+    pretraining = [_load(path, CODES[code.value]).rows for path in pretrain or ()]
     report = data_report(table, CODES[code.value])
     show_figures(str(observations), shown(report))
     if table.skipped:
@@ -140,7 +140,7 @@ def fit(
             in_channels=in_channels,
             data=report,
             split=split.value,
-            related=related,
+            pretraining=pretraining,
             seed=seed,
             description=description,
             on_fit=on_fit,
@@ -151,9 +151,9 @@ def fit(
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
         progress.update(bar, completed=FOLDS + 3)
     show_figures(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
-    if twins := fitted.card.training.get("twins_left_out"):
-        typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
-    if part := fitted.card.training.get("process_scales_fitted_to"):
+    if duplicates := fitted.card.training.get("duplicates_left_out"):
+        typer.echo(f"{duplicates} networks of the train split have the code of a test network; left out", err=True)
+    if part := fitted.card.training.get("gaussian_process_scales_fitted_to"):
         typer.echo(
             f"the Gaussian process took its scales from {part} of {len(fitted.table)} networks, drawn at random",
             err=True,
@@ -216,7 +216,7 @@ def evaluate(
         show_figures(f"{predictor.card.task} {predictor.card.version}", figures)
     if found.fitted_to is None:
         typer.echo(
-            "note: the artifact does not list the networks it was fitted to; of its own table it was fitted to "
+            "note: the artifact does not list the networks it was fitted to; of the table it was fitted to "
             + (
                 "the train split" if card.training.get("split") == "train" else "every network, the test split included"
             ),

@@ -43,7 +43,7 @@ def _register() -> None:
 
 
 def _stand_in(command: str, missing: str) -> None:
-    """Register what says how to install a command, whatever it is asked."""
+    """Register what says how to install a command, whatever its arguments."""
     extra = "cpu" if command in COMMANDS["cli.predict"] + COMMANDS["cli.weights"] else "training"
     how = f"install the `{extra}` extra: pip install '.[{extra}]' in the repository"
 

@@ -67,13 +67,13 @@ class Networks:
         Raises:
             ValueError: when one is beyond the curve or repeated.
         """
-        asked = self.body.epochs or list(range(1, last + 1))
-        for index, epoch in enumerate(asked):
+        chosen = self.body.epochs or list(range(1, last + 1))
+        for index, epoch in enumerate(chosen):
             if epoch > last:
                 raise self.error("epochs", index, message=f"must be 1 to {last} for task {task}")
-            if epoch in asked[:index]:
+            if epoch in chosen[:index]:
                 raise self.error("epochs", index, message="an epoch is asked for once")
-        return asked
+        return chosen
 
 
 def _pointer(place: Iterable[str | int]) -> str:

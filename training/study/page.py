@@ -23,10 +23,10 @@ there, not what would be reached here.
 RIVALS = """## The rivals (the paper's Tables 3 and 4)
 
 Each method on the same split. The shipped predictor alone is pretrained on another task's networks, none of which it
-is asked for, and has a floor: "What each step is worth" shows it without either. Hand features are the shipped
-predictor's own (`model/predictors/network_features.py`). The plain LSTM has the paper's code, sizes and loss, and
-learns from the last epoch alone, as in the paper's equation 2, or from whole curves; of MetaQNN's networks, which
-Table 1 cannot express, it reads the extended code's first four columns. LC-Net's posterior is approximated by
+predicts here, and is snapped to a chance level: "What each step is worth" shows it without either. Hand features are
+the shipped predictor's own (`model/predictors/network_features.py`). The plain LSTM has the paper's code, sizes and
+loss, and learns from the last epoch alone, as in the paper's equation 2, or from whole curves; of MetaQNN's networks,
+which Table 1 cannot express, it reads the extended code's first four columns. LC-Net's posterior is approximated by
 variational inference (Pyro). Trees, and the LSTM on whole curves, are means over several random seeds on a test
 split.
 """
@@ -40,7 +40,7 @@ GROWTH = """## How many networks to learn from
 
 Random parts of the learning set, the same test split; means of two draws up to 100 networks. The shipped predictor
 is pretrained, at every size, on the other tasks that its card names (`pretrained_on`), unknown to the others, and at
-every size has the floor that the whole learning set gave it; its last point is the artifact itself.
+every size is snapped to the chance level that the whole learning set gave it; its last point is the artifact itself.
 """
 FIGURES_6_7 = """## What the plain LSTM has learned (the paper's Figures 6 and 7)
 
@@ -116,7 +116,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
     Args:
         tasks: the project's own tables.
         places: what is read and written.
-        say: told what is missing or older than the tables.
+        say: called with what is missing or older than the tables.
     """
     measured = measure(tasks, places.zoo)
     kept = {file.stem: Kept(places.kept, file.stem) for file in sorted(places.kept.glob("*.json"))}

@@ -87,7 +87,7 @@ def transfer(measured: Sequence[Measured]) -> list[str]:
         "## Transfer",
         "",
         "A predictor fitted to one data set ranks the test networks of the other (the split is by hash: it learned "
-        "from none of them). The last columns say how far the two data sets agree on the networks measured on both.",
+        "from none of them). The last columns show how far the two data sets agree on the networks measured on both.",
         "",
         *table([*header, "measured on both", "tau between the measurements"], rows),
     ]

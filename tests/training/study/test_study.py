@@ -155,7 +155,7 @@ def test_a_refresh_goes_on_where_it_was_and_the_page_shows_it(places, some, monk
     without_lc_net = [rival for rival in rivals() if "LC-Net" not in rival.name]
     monkeypatch.setattr("training.study.refresh.rivals", lambda: without_lc_net)
     ablation = [{"step": "without all", "tau": 0.61, "r2": 0.5, "mse": 0.01}]
-    monkeypatch.setattr("training.study.refresh.ablate", lambda learning, everything, related, on_step: ablation)
+    monkeypatch.setattr("training.study.refresh.ablate", lambda learning, everything, pretraining, on_step: ablation)
     tasks = tasks_in(places.data, own=True)
     steps = []
     refresh(tasks, [], places.zoo, places.kept, on_step=steps.append)
