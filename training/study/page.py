@@ -75,8 +75,8 @@ def _structure(measured: Sequence[Measured], kept: dict[str, Kept], folder: Path
         found, places = kept[name].get("cells"), kept[name].get("embedding")
         if found is None or places is None:
             continue
-        pictures.cells(folder / f"study-cells-{name}.svg", found)
-        pictures.embedding(folder / f"study-tsne-{name}.svg", places)
+        pictures.cells(folder / f"study-cells-{name}.svg", f"{name}: responses of LSTM cell {found['cell']}", found)
+        pictures.embedding(folder / f"study-tsne-{name}.svg", f"{name}: structural features by t-SNE", places)
         lines += [
             f"{name}, cell {found['cell']}: over all test networks its response rises at "
             f"{100 * found['rises_at_convolutions']:.0f} % of the convolutions and at "

@@ -161,7 +161,7 @@ def curves(measured: Sequence[Measured], folder: Path) -> list[str]:
     for one in measured:
         if one.evaluation is not None:
             file = f"study-curves-{one.task.name}.svg"
-            pictures.curves(folder / file, one.evaluation)
+            pictures.curves(folder / file, f"{one.task.name}: twelve test networks", one.evaluation)
             lines += [f"![{one.task.name}: curves predicted before training, and measured](pictures/{file})", ""]
     return lines and [
         "## Twelve test networks",
