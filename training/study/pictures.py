@@ -77,8 +77,8 @@ def learning(path: Path, title: str, series: dict[str, list[tuple[int, float]]],
                 sizes.append(size)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.set_xticks([], minor=True)
-        axis.set(xlabel="networks to learn from", ylabel="tau on the test split")
-        figure.legend(loc="outside upper center", ncols=2, fontsize=8)
+        axis.set(xlabel="networks in the training set", ylabel="tau on the test split")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
 
 
 def cells(path: Path, title: str, found: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ def cells(path: Path, title: str, found: dict[str, Any]) -> None:
             axis.set_ylabel(f"ends at\n{network['accuracy']:.2f}", rotation=0, ha="right", va="center")
         axes[-1].set_xlabel("layer, from the image on")
         handles = [Line2D([], [], marker="o", ls="", color=colour, label=kind) for kind, colour in KINDS.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(KINDS), fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(KINDS), fontsize=8)
 
 
 def embedding(path: Path, title: str, found: dict[str, Any]) -> None:
@@ -107,13 +107,13 @@ def embedding(path: Path, title: str, found: dict[str, Any]) -> None:
         axis = figure.subplots()
         style: dict[str, Any] = {"vmin": accuracy.min(), "vmax": accuracy.max(), "cmap": "viridis", "linewidths": 0}
         handles = []
-        for chosen, marker, label in ((~test, "o", "learned from"), (test, "^", "test")):
+        for chosen, marker, label in ((~test, "o", "training set"), (test, "^", "test split")):
             axis.scatter(x[chosen], y[chosen], c=accuracy[chosen], s=16, marker=marker, **style)
             handles.append(Line2D([], [], marker=marker, ls="", ms=4, color=DARK, label=label))
         figure.colorbar(axis.collections[0], ax=axis, label="measured final accuracy")
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
 
 
 def curves(path: Path, title: str, found: Evaluation) -> None:
@@ -127,8 +127,9 @@ def curves(path: Path, title: str, found: Evaluation) -> None:
         highest = max(found.upper[chosen].max(), found.table.curves[chosen].max())
         axes[0].set_ylim(0, min(1.0, 1.05 * float(highest)))
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
-        figure.supxlabel("epoch", fontsize=9)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+        for axis in axes[-CURVES // 3 :]:
+            axis.set_xlabel("epoch")
         figure.supylabel("validation accuracy", fontsize=9)
 
 
