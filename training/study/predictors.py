@@ -188,4 +188,4 @@ def readme_table(measured: Sequence[Measured], folders: Sequence[Path]) -> list[
             if evaluation.noise is not None:
                 where += f"; noise ceiling of tau {evaluation.noise.tau:.3g}"
         rows.append([f"`{card.task}`", card.description, card.training["networks"], *figures, where])
-    return table(["task", "networks", "fitted to", "tau", "R2", "90 % coverage", "measured on"], rows)
+    return table(["task", "networks", "training set", "tau", "R2", "90 % coverage", "measured on"], rows)
