@@ -1,17 +1,20 @@
-"""Code of the documents is the code of examples/, compiles, and imports what there is."""
+"""Code of the documents runs: the script is that of examples/, imports exist, requests are answered as printed."""
 
 import ast
 import importlib
 import io
 import json
+import re
 import runpy
 import sys
 
 import pytest
 
+from model.artifact import TaskDescription
 from tests.docs.pages import PAGES, ROOT, code_blocks, read
 
 SCRIPT = ROOT / "examples/rank.py"
+CURL = re.compile(r"curl -s http://127\.0\.0\.1:8000(/\w+)[^\n]* -d '(.*?)'(?=\n)", re.DOTALL)
 OWN = ("adapters", "cli", "model", "service", "training")
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
@@ -51,7 +54,24 @@ def test_python_code_imports_what_there_is(block):
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
-def test_json_examples_of_the_api_are_json():
-    for page in PAGES:
-        for block in code_blocks(page.read_text(), "json"):
-            json.loads(block)
+def test_requests_of_the_documents_are_answered(client):
+    """Every `curl ... -d '...'` to a route of the service, for the tasks that ship."""
+    shipped = {one["task"] for one in client.get("/tasks").json()}
+    commands = [match for page in PAGES for match in CURL.findall(page.read_text())]
+    bodies = [(route, json.loads(body)) for route, body in commands]
+    answered = [client.post(route, json=body).status_code for route, body in bodies if body["task"] in shipped]
+    assert len(answered) >= 3
+    assert set(answered) == {200}
+
+
+def test_the_error_of_the_api_page_is_the_service_s(client):
+    request, problem = (json.loads(block) for block in code_blocks(read("docs/api.md"), "json"))
+    assert client.post("/predict", json=request).status_code == 200
+    layers = [{"type": "linear", "out_features": 64}, {"type": "conv", "kernel_size": 3, "out_channels": 64}]
+    returned = client.post("/predict", json={"task": "mnist-mini", "architectures": [{"layers": layers}]}).json()
+    assert returned | {"request_id": problem["request_id"]} == problem
+
+
+def test_the_description_of_a_task_is_one():
+    (block,) = code_blocks(read("docs/bring-your-own.md"), "json")
+    TaskDescription.model_validate(json.loads(block)["about"])
