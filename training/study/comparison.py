@@ -154,7 +154,7 @@ def scatter(one: Measured, kept: Kept, folder: Path) -> list[str]:
     if not panels:
         return []
     file = f"study-scatter-{one.task.name}.svg"
-    pictures.scatter(folder / file, panels)
+    pictures.scatter(folder / file, f"{one.task.name}: predicted against measured final accuracy", panels)
     return [f"![{one.task.name}: predicted against measured final accuracy](pictures/{file})", ""]
 
 
@@ -177,7 +177,7 @@ def growth(one: Measured, kept: Kept, folder: Path) -> list[str]:
     rows = [[name, *(dict(points).get(size) for size in sizes)] for name, points in series.items()]
     noise = ceiling(one.task.rows)
     file = f"study-learning-{one.task.name}.svg"
-    pictures.learning(folder / file, series, noise.tau if noise else None)
+    pictures.learning(folder / file, f"{one.task.name}: size of the training set", series, noise.tau if noise else None)
     return [
         f"### {one.task.name}",
         "",
