@@ -49,7 +49,7 @@ def project() -> Iterator[Compose]:
 def task(project: Compose) -> str:
     """Return a task of the service, which is made to run."""
     project("up", "--detach", "--wait", "--wait-timeout", "60", "peephole", "prometheus")
-    return str(fetch(f"{project.url}/info")["tasks"][0])
+    return str(next(iter(fetch(f"{project.url}/info")["tasks"])))
 
 
 def test_a_published_port_answers_predictions_on_this_machine_only(project: Compose, task: str) -> None:
