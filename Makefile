@@ -17,7 +17,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serving: pyproject.toml | $(BIN)/python
-	@echo "Installing the service into $(VENV) (once; some 100 MB)"
+	@echo "Installing the service into $(VENV) (once; some 200 MB)"
 	$(PIP) install -e '.[cpu]'
 	@touch $@
 
