@@ -52,14 +52,14 @@ def project() -> Iterator[Compose]:
 
 @pytest.fixture
 def task(project: Compose) -> str:
-    """Return a task of the service, which is made to run."""
+    """Start the service if it is not running; return one of its tasks."""
     project("up", "--detach", "--wait", "--wait-timeout", "60", "peephole", "prometheus")
     return str(next(iter(fetch(f"{project.url}/info")["tasks"])))
 
 
-def test_a_published_port_answers_predictions_on_this_machine_only(project: Compose, task: str) -> None:
-    answer = fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})
-    assert 0 < answer["predictions"][0]["final_accuracy"] < 1
+def test_the_published_port_serves_predictions_on_this_machine_only(project: Compose, task: str) -> None:
+    response = fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})
+    assert 0 < response["predictions"][0]["final_accuracy"] < 1
     for service, port in (("peephole", "8000"), ("prometheus", "9090")):
         assert project("port", service, port).startswith("127.0.0.1:")
 

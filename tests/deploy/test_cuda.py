@@ -30,7 +30,7 @@ def gpu() -> Callable[[Artifact], None]:
 
 @pytest.mark.gpu
 @FOLDERS
-def test_the_gpu_answers_as_the_cpu_does_for_networks_of_mixed_length(folder, gpu) -> None:
+def test_gpu_and_cpu_predict_alike_for_networks_of_mixed_length(folder, gpu) -> None:
     artifact = read_artifact(folder)
     gpu(artifact)
     card = artifact.card
@@ -59,7 +59,7 @@ def test_the_service_loads_every_predictor_on_the_gpu(gpu) -> None:
     assert {model.predictor.provider for model in registry.models.values()} == {"CUDAExecutionProvider"}
 
 
-def test_a_gpu_that_is_not_there_is_an_error_and_not_the_cpu_in_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_an_error_not_a_silent_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(NoGpuError, match="no CUDA provider"):
         session(read_artifact(shipped()[0]).model, cuda=True)
