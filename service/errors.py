@@ -123,7 +123,9 @@ def problem_of(error: ValidationError, form: Any = None, base: Sequence[str | in
 
 def problem_uri(request: Request, slug: str) -> str:
     """Return the `type` of a problem: where GET explains it, behind a path prefix too."""
-    return f"{request.scope.get('root_path', '')}/problems/{slug}"
+    scope = request.scope
+    prefix = scope.get("app_root_path", scope.get("root_path", ""))  # a mount has its own root path
+    return f"{prefix}/problems/{slug}"
 
 
 def request_id(request: Request) -> str:
@@ -150,7 +152,7 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
         slash = "leave out the slash at its end; " if request.scope["path"].rstrip("/") != request.scope["path"] else ""
         problem = Problem("not-found", f"There is no such path; {slash}GET /docs lists the resources.")
     elif error.status_code == 405:
-        allowed = headers.get("Allow", "GET").replace("GET", "GET, HEAD")  # the middleware handles HEAD as GET
+        allowed = "POST" if headers.get("Allow") == "POST" else "GET, HEAD"  # the middleware handles HEAD as GET
         hint = "Use POST" if allowed == "POST" else f"The methods are: {allowed}"
         problem = Problem("method-not-allowed", f"{hint}; GET /docs shows the form.", headers={"Allow": allowed})
     else:

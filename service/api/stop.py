@@ -1,8 +1,8 @@
 """`POST /stop`: will a training run end below the best so far (Baker et al., arXiv 1705.10823, section 4)."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ CONFIDENCE = 0.95
 RUN_FIELDS = ("id", "observed", "layers", "in_channels")
 _ARCHITECTURES = re.compile(rb'"architectures"\s*:')  # JSON could also spell it with escapes: then an unknown field
 _OF_EACH = "describes one run: move it into each of `architectures`, or leave `architectures` out"
+_OR_MANY = "; many runs go into `architectures`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,19 @@ def _validate(adapter: TypeAdapter[Any], form: type, body: bytes) -> Mapping[str
         document: Mapping[str, Any] = adapter.validate_json(body)
     except ValidationError as error:
         problem = problem_of(error, form)
-        if form is StopRuns and problem.faults:
-            misplaced = {pointer(name) for name in RUN_FIELDS}
-            found = [Fault(one.pointer, "excluded", _OF_EACH) for one in problem.faults if one.pointer in misplaced]
-            raise invalid(*found) if found else problem from None
-        raise problem from None
+        raise (invalid(*_in_words_of_both_forms(problem.faults, form)) if problem.faults else problem) from None
     return document
+
+
+def _in_words_of_both_forms(faults: Sequence[Fault], form: type) -> list[Fault]:
+    """Say of fields that belong into the other form of the request where they belong."""
+    if form is StopRuns:
+        misplaced = {pointer(name) for name in RUN_FIELDS}
+        return [Fault(one.pointer, "excluded", _OF_EACH) for one in faults if one.pointer in misplaced] or list(faults)
+    return [
+        replace(one, detail=one.detail + _OR_MANY) if (one.pointer, one.code) == ("/observed", "missing") else one
+        for one in faults
+    ]
 
 
 def _read_runs(document: Mapping[str, Any], runs: list[dict[str, Any]], service: Service) -> Question:
