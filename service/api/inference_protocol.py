@@ -140,10 +140,7 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )
-    epochs = tensors.elements.get("epochs")
-    if epochs is not None and (not epochs or min(epochs) < 1):
-        raise invalid(Fault("/epochs", "out-of-range", "must be 1 or more, at least one"))
-    return Call(model, choose_epochs(epochs, model), networks), tensors
+    return Call(model, choose_epochs(tensors.elements.get("epochs"), model), networks), tensors
 
 
 def _read_element(text: bytes, index: int) -> Any:

@@ -148,18 +148,18 @@ def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[
     """Return the epochs to predict.
 
     Raises:
-        Problem: 422 when one is beyond the curve or repeated.
+        Problem: 422 when there is none, or one is outside the curve or repeated.
     """
     last = model.card.epochs
     if requested is None:
         return tuple(range(1, last + 1))
     is_single = isinstance(requested, int)
     epochs = (requested,) if isinstance(requested, int) else tuple(requested)
-    faults: list[Fault] = []
+    faults = [] if epochs else [Fault("/epochs", "too-short", "must hold at least one element")]
     seen: set[int] = set()
     for index, epoch in enumerate(epochs):
         where = pointer("epochs") if is_single else pointer("epochs", index)
-        if epoch > last:
+        if not 1 <= epoch <= last:
             faults.append(Fault(where, "out-of-range", f"must be 1 to {last} for task {model.card.task}"))
         elif epoch in seen:
             faults.append(Fault(where, "duplicate", "each epoch may be listed once"))
