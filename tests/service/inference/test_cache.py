@@ -13,7 +13,14 @@ def key(sha256: str = "a", epochs: tuple[int, ...] = (1,), codes: list[list[int]
 
 
 def test_a_key_tells_predictors_epochs_and_codes_apart() -> None:
-    different = [key(), key("b"), key(epochs=(2,)), key(epochs=(1, 2)), key(codes=[[2, 1]]), key(codes=[[1, 2], [0, 0]])]
+    different = [
+        key(),
+        key("b"),
+        key(epochs=(2,)),
+        key(epochs=(1, 2)),
+        key(codes=[[2, 1]]),
+        key(codes=[[1, 2], [0, 0]]),
+    ]
     assert len(set(different)) == len(different)
     assert key() == key()
 

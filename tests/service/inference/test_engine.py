@@ -97,20 +97,23 @@ class Request:
         except TimeoutError:
             assert self.has_short_deadline
         except Problem as problem:
-            reasons = {
-                "queue-full": True,
-                "too-large": sum(map(len, self.networks)) > MAX_COST / 2,
-                "prediction-failed": bool(self.marks & {RAISES, NAN}),
-                "unavailable": is_down,
-            }
-            assert reasons[problem.slug], problem.slug  # noqa: PT017 - either outcome is right
-            if problem.slug == "prediction-failed":
-                assert [fault.pointer for fault in problem.faults] == [f"/architectures/{len(self.networks) - 1}"]
+            self._check_problem(problem, is_down=is_down)
         else:
             assert not self.marks
             expected = [[one.sum() * 1000.0 + epoch for epoch in self.epochs] for one in self.networks]
             np.testing.assert_array_equal(curves.accuracy, np.array(expected, dtype=np.float32))
             np.testing.assert_array_equal(curves.distance, [len(one) for one in self.networks])
+
+    def _check_problem(self, problem: Problem, *, is_down: bool) -> None:
+        reasons = {
+            "queue-full": True,
+            "too-large": sum(map(len, self.networks)) > MAX_COST / 2,
+            "prediction-failed": bool(self.marks & {RAISES, NAN}),
+            "unavailable": is_down,
+        }
+        assert reasons[problem.slug], problem.slug
+        if problem.slug == "prediction-failed":
+            assert [fault.pointer for fault in problem.faults] == [f"/architectures/{len(self.networks) - 1}"]
 
 
 class EngineMachine(RuleBasedStateMachine):

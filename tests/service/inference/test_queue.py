@@ -145,4 +145,3 @@ def test_a_closed_queue_hands_out_what_it_has_and_accepts_no_more() -> None:
         put(queue, job(1))
     assert sizes([queue.take(0.0) or []]) == [1]
     assert queue.take(0.0) is None
-
