@@ -1,6 +1,5 @@
 """Start the service: read the settings, check what can be checked at once, serve until a signal."""
 
-import signal
 import sys
 from ipaddress import ip_address
 
@@ -20,8 +19,6 @@ log = structlog.get_logger("peephole")
 
 def main() -> int:
     """Serve until a signal; return the process's exit code: 0, 1 if the port is taken, 2 usage, 70 a failed service."""
-    if hasattr(signal, "SIGHUP"):  # before the predictors are loaded there is nothing to reload
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         settings = read_settings()
     except ValueError as error:
