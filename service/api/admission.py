@@ -56,7 +56,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
             closes the connection before the end.
         TimeoutError: when the deadline passes before the body has arrived.
     """
-    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
     limit = request.app.state.service.settings.max_body_bytes
     too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
