@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,20 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.service.conftest import Serve
+from tests.service.in_process import serving
 from tests.service.live import running
 from tests.service.requests import metric, problem
 
 BODY = {"architectures": [{"layers": [{"type": "relu"}]}]}
 
 
-@pytest.fixture
-def guarded(serve: Serve, tmp_path: Path) -> TestClient:
+@pytest.fixture(scope="module")
+def guarded(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A service with two keys from the environment and one from a file, written by an editor that marks UTF-8."""
-    file = tmp_path / "keys"
+    file = tmp_path_factory.mktemp("guarded") / "keys"
     file.write_text("from-file\n\n# of the search in March\n", encoding="utf-8-sig")
-    return serve(api_keys="old-key, new-key", api_keys_file=file)
+    with serving(models=(tiny,), api_keys="old-key, new-key", api_keys_file=file) as client:
+        yield client
 
 
 @pytest.mark.parametrize("key", ["old-key", "new-key", "from-file"])
@@ -67,11 +70,12 @@ def test_health_metrics_and_documentation_stay_open(guarded: TestClient, path: s
     assert guarded.get(path).status_code == 200
 
 
-def test_a_wrong_key_is_rejected_before_the_service_says_that_it_is_not_ready(guarded: TestClient) -> None:
-    """Who has no key learns nothing about the service."""
-    guarded.app.state.service.draining = True  # type: ignore[attr-defined]
-    problem(guarded.post("/predict", json=BODY), 401)
-    problem(guarded.post("/predict", json=BODY, headers={"X-API-Key": "old-key"}), 503)
+def test_the_key_is_checked_before_anything_else(serve: Serve) -> None:
+    """A client without a key is not told whether the service is ready."""
+    client = serve(api_keys="key")
+    client.app.state.service.draining = True  # type: ignore[attr-defined]
+    problem(client.post("/predict", json=BODY), 401)
+    problem(client.post("/predict", json=BODY, headers={"X-API-Key": "key"}), 503)
 
 
 def test_keys_are_nowhere_to_be_seen(tiny: Path) -> None:
