@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.encoding.layer_code import PAPER, PAPER_BINS
-from model.network.schema import AvgPool, BatchNorm, Conv, Layer, MaxPool, ReLU, Sigmoid, Tanh
+from model.network.schema import Layer
 
 STATES = ("conv", "max_pool", "avg_pool", "relu", "sigmoid", "tanh")
 TRANSITIONS = {
@@ -19,19 +19,17 @@ TRANSITIONS = {
 BATCH_NORM_PROBABILITY = 0.6
 MAX_LAYERS = 10
 MAX_CONVOLUTIONS = 3
-_ACTIVATIONS: dict[str, type[ReLU] | type[Sigmoid] | type[Tanh]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
 
 
 def _draw_layer(state: str, rng: np.random.Generator) -> Layer:
-    if state in _ACTIVATIONS:
-        return _ACTIVATIONS[state]()
+    if state == "relu" or state == "sigmoid" or state == "tanh":
+        return {"type": state}
     kernels = PAPER.rows[state].kernels
     assert kernels is not None  # noqa: S101 - only activations have none
     height, width = (int(size) for size in rng.choice(kernels, size=2))
     if state == "conv":
-        return Conv(kernel_size=(height, width), channel_ratio=float(rng.choice(PAPER_BINS)))
-    pool = MaxPool if state == "max_pool" else AvgPool
-    return pool(kernel_size=(height, width), stride=(1, 1))
+        return {"type": "conv", "kernel_size": (height, width), "channel_ratio": float(rng.choice(PAPER_BINS))}
+    return {"type": state, "kernel_size": (height, width), "stride": (1, 1)}
 
 
 def sample_block(rng: np.random.Generator) -> list[Layer]:
@@ -48,7 +46,7 @@ def sample_block(rng: np.random.Generator) -> list[Layer]:
         if state == "conv":
             convolutions += 1
             if len(block) < length and rng.random() < BATCH_NORM_PROBABILITY:
-                block.append(BatchNorm())
+                block.append({"type": "batch_norm"})
         state = _next_state(state, rng, may_convolve=convolutions < MAX_CONVOLUTIONS)
     return block
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from model.network.schema import BatchNorm, Conv, Layer, MaxPool, ReLU
+from model.network.schema import Layer
 from model.network.shapes import Shape, trace
 
 STAGES = 3
@@ -21,20 +21,24 @@ def assemble(block: Sequence[Layer], image: Shape, width: int) -> list[Layer]:
         image: channels, height and width of the input.
         width: output channels of the stem and of the first stage; 16 in the paper.
     """
-    layers: list[Layer] = [Conv(kernel_size=(3, 3), out_channels=width), BatchNorm(), ReLU()]
+    layers: list[Layer] = [
+        {"type": "conv", "kernel_size": (3, 3), "out_channels": width},
+        {"type": "batch_norm"},
+        {"type": "relu"},
+    ]
     running = Shape(width, image.height, image.width)
     for stage in range(STAGES):
         if stage:
-            layers.append(MaxPool(kernel_size=(2, 2), stride=(2, 2)))
+            layers.append({"type": "max_pool", "kernel_size": (2, 2), "stride": (2, 2)})
         stage_width = width * 2**stage
         for _ in range(BLOCKS_PER_STAGE):
             if running.channels != stage_width:
-                layers.append(Conv(kernel_size=(1, 1), out_channels=stage_width))
+                layers.append({"type": "conv", "kernel_size": (1, 1), "out_channels": stage_width})
                 running = Shape(stage_width, running.height, running.width)
             layers.extend(block)
             for _, _, shape in trace(block, running):
                 running = shape
         if running.channels != stage_width:
-            layers.append(Conv(kernel_size=(1, 1), out_channels=stage_width))
+            layers.append({"type": "conv", "kernel_size": (1, 1), "out_channels": stage_width})
             running = Shape(stage_width, running.height, running.width)
     return layers
