@@ -33,9 +33,8 @@ class Results:
     def rounds(self, scenario: str, figure: str, batch: int = 1) -> pd.DataFrame:
         """Return a figure by round (rows) and server (columns); NaN where a server has none."""
         of = self.readings[(self.readings.scenario == scenario) & (self.readings.batch == batch)]
-        return of.pivot(index="round", columns="server").reindex(columns=[(figure, name) for name in self.titles])[
-            figure
-        ]
+        by_server = of.set_index(["round", "server"]).reindex(columns=[figure])[figure].unstack()
+        return by_server.reindex(columns=list(self.titles))
 
     def medians(self, columns: dict[str, tuple[str, str, int]]) -> pd.DataFrame:
         """Return medians over the rounds by server; `columns` are a heading and what `rounds` takes."""
@@ -187,8 +186,9 @@ of a server. The *bare predictor* is one call of ONNX Runtime on the padded batc
 
 ## Overload
 
-Requests of {OVERLOAD_BATCH} networks. The capacity is what {CONNECTIONS} clients reach. Then {OVERLOAD} times as many arrive,
-at random, with a deadline of {PATIENCE:g} s (`X-Request-Timeout-Ms`). *Goodput* counts the networks answered within it.
+Requests of {OVERLOAD_BATCH} networks. The capacity is what {CONNECTIONS} clients reach. Then {OVERLOAD} times as many
+arrive at random, with a deadline of {PATIENCE:g} s (`X-Request-Timeout-Ms`). 
+*Goodput* counts networks answered within it.
 
 {overload(results)}
 
