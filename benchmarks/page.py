@@ -187,7 +187,7 @@ of a server. The *bare predictor* is one call of ONNX Runtime on the padded batc
 ## Overload
 
 Requests of {OVERLOAD_BATCH} networks. The capacity is what {CONNECTIONS} clients reach. Then {OVERLOAD} times as many
-arrive at random, with a deadline of {PATIENCE:g} s (`X-Request-Timeout-Ms`). 
+arrive at random, with a deadline of {PATIENCE:g} s (`X-Request-Timeout-Ms`).
 *Goodput* counts networks answered within it.
 
 {overload(results)}
