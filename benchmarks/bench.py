@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from time import monotonic
@@ -134,14 +135,14 @@ class Bench:
         for batch in BATCHES:
             bare = [measure.bare(predictor, workload, batch, pace.sequential / 2) for predictor in self.predictors]
             self._note(number, "sequential", "bare", min(bare, key=itemgetter("p50_ms")), batch)
-            await self._each(
-                number, "sequential", lambda s, n=batch: measure.sequential(s, workload, n, pace.sequential), batch
-            )
-        await self._each(number, "concurrent", lambda s: measure.concurrent(s, workload, 1, pace.concurrent))
-        await self._each(number, "steady", lambda s: measure.steady(s, workload, self.rate, pace.steady))
-        await self._each(
-            number, "overload", lambda s: measure.overloaded(s, workload, pace.overload), measure.OVERLOAD_BATCH
-        )
+            one_client = partial(measure.sequential, workload=workload, batch=batch, seconds=pace.sequential)
+            await self._each(number, "sequential", one_client, batch)
+        busy = partial(measure.concurrent, workload=workload, batch=1, seconds=pace.concurrent)
+        await self._each(number, "concurrent", busy)
+        steady = partial(measure.steady, workload=workload, rate=self.rate, seconds=pace.steady)
+        await self._each(number, "steady", steady)
+        overloaded = partial(measure.overloaded, workload=workload, seconds=pace.overload)
+        await self._each(number, "overload", overloaded, measure.OVERLOAD_BATCH)
 
     async def _each(
         self, number: int, scenario: str, measured: Callable[[Server], Awaitable[Reading]], batch: int = 1

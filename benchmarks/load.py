@@ -32,10 +32,12 @@ class Response:
 class Outcome:
     """What a load measured: seconds to each 200, seconds to each other response, and requests by result.
 
-    Results are `answered` (200), `rejected` (another status), `timed_out` and `broken` (connections).
+    Results are `answered` (200), `rejected` (another status), `timed_out` and `broken` (connections). `during` counts the
+    requests answered before the last was sent, in `seconds`; the others are answered while the load has ended.
     """
 
     seconds: float = 0.0
+    during: int = 0
     answered: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -140,8 +142,8 @@ def arrivals(rate: float, seconds: float) -> Iterator[float]:
         at += rng.exponential(1 / rate)
 
 
-async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: float, patience: float) -> Outcome:
-    """Send requests at `rate` a second for `seconds`; the client closes after `patience` seconds without a response."""
+async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: float, timeout: float) -> Outcome:
+    """Send requests at `rate` a second for `seconds`; the client closes after `timeout` seconds without a response."""
     outcome = Outcome(seconds=seconds)
     source = cycle(requests)
     idle = [await connect(port) for _ in range(IDLE_CONNECTIONS)]
@@ -150,7 +152,7 @@ async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, second
     async def one(due: float, request: bytes) -> None:
         connection = idle.pop() if idle else None
         try:
-            async with asyncio.timeout(due + patience - perf_counter()):
+            async with asyncio.timeout(due + timeout - perf_counter()):
                 if connection is None or not connection.reusable:
                     connection = await connect(port)
                 outcome.note(await connection.send(request), due)
@@ -169,6 +171,7 @@ async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, second
             await asyncio.sleep(wait)
         tasks.add(task := asyncio.create_task(one(began + offset, next(source))))
         task.add_done_callback(tasks.discard)
+    outcome.during = len(outcome.answered)
     await asyncio.gather(*tasks)
     for connection in idle:
         connection.close()

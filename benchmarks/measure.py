@@ -16,7 +16,7 @@ from model.runtime import Predictor
 
 BATCHES = (1, 32, 1000)  # networks in a request
 CONNECTIONS = 16
-PATIENCE = 1.0  # seconds that a client waits for a response under overload
+DEADLINE = 1.0  # seconds for a response under overload
 OVERLOAD_BATCH = 32
 OVERLOAD = 3  # times the capacity
 Reading = dict[str, float]
@@ -59,9 +59,9 @@ async def concurrent(server: Server, workload: Workload, batch: int, seconds: fl
 
 
 async def steady(server: Server, workload: Workload, rate: float, seconds: float) -> Reading:
-    """Time single-network requests that arrive at random, at a rate that every server can bear."""
+    """Time single-network requests that arrive at random, at a rate that every server sustains."""
     requests = [post(body) for body in workload.bodies(1, 4000)]
-    outcome = await open_loop(server.port, requests, rate=rate, seconds=seconds, patience=10)
+    outcome = await open_loop(server.port, requests, rate=rate, seconds=seconds, timeout=10)
     check_answered(outcome)
     return percentiles(outcome.answered) | {"rate": rate}
 
@@ -69,19 +69,19 @@ async def steady(server: Server, workload: Workload, rate: float, seconds: float
 async def overloaded(server: Server, workload: Workload, seconds: float) -> Reading:
     """Find the server's capacity, then send three times as many requests a second.
 
-    Clients say in a header how long they wait, `PATIENCE`. Goodput counts the networks answered in that time, from when
-    the request was due.
+    Requests carry a deadline of `DEADLINE`. Goodput counts the networks answered in that time, from when the request was
+    due, as long as the load lasts.
     """
     peak = await concurrent(server, workload, OVERLOAD_BATCH, seconds / 2)
     rate = OVERLOAD * peak["requests_per_second"]
     bodies = workload.bodies(OVERLOAD_BATCH, 128)
-    requests = [post(body, round(1000 * PATIENCE)) for body in bodies]
-    outcome = await open_loop(server.port, requests, rate=rate, seconds=seconds, patience=PATIENCE)
+    requests = [post(body, round(1000 * DEADLINE)) for body in bodies]
+    outcome = await open_loop(server.port, requests, rate=rate, seconds=seconds, timeout=DEADLINE)
     await server.ready(bodies[0])  # once what is still queued was computed
     await asyncio.sleep(seconds / 4)
     return {
         "capacity": peak["requests_per_second"] * OVERLOAD_BATCH,
-        "goodput": len(outcome.answered) / seconds * OVERLOAD_BATCH,
+        "goodput": outcome.during / seconds * OVERLOAD_BATCH,
         **percentiles(outcome.rejected, "rejected_"),
         **outcome.counts,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.bench import RESULTS
-from benchmarks.measure import BATCHES, CONNECTIONS, OVERLOAD, OVERLOAD_BATCH, PATIENCE
+from benchmarks.measure import BATCHES, CONNECTIONS, DEADLINE, OVERLOAD, OVERLOAD_BATCH
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 AIMS = {1: 1.5, 32: 1.7, 1000: 2.5}  # times the rate of the best other server, by networks in a request
@@ -180,14 +180,14 @@ of a server. The *bare predictor* is one call of ONNX Runtime on the padded batc
 
 ## Several clients
 
-{CONNECTIONS} clients that send as soon as they can; then random arrivals at a rate that every server can bear.
+{CONNECTIONS} clients that send as soon as they can; then random arrivals at a rate that every server sustains.
 
 {several_clients(results)}
 
 ## Overload
 
 Requests of {OVERLOAD_BATCH} networks. The capacity is what {CONNECTIONS} clients reach. Then {OVERLOAD} times as many
-arrive at random, with a deadline of {PATIENCE:g} s (`X-Request-Timeout-Ms`).
+arrive at random, with a deadline of {DEADLINE:g} s (`X-Request-Timeout-Ms`).
 *Goodput* counts networks answered within it.
 
 {overload(results)}
