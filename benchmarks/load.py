@@ -32,8 +32,8 @@ class Response:
 class Outcome:
     """What a load measured: seconds to each 200, seconds to each other response, and requests by result.
 
-    Results are `answered` (200), `rejected` (another status), `timed_out` and `broken` (connections). `during` counts the
-    requests answered before the last was sent, in `seconds`; the others are answered while the load has ended.
+    Results are `answered` (200), `rejected` (another status), `timed_out` and `broken` (connections). `during` counts
+    the requests answered before the last one was sent; the load takes `seconds`.
     """
 
     seconds: float = 0.0

@@ -69,8 +69,8 @@ async def steady(server: Server, workload: Workload, rate: float, seconds: float
 async def overloaded(server: Server, workload: Workload, seconds: float) -> Reading:
     """Find the server's capacity, then send three times as many requests a second.
 
-    Requests carry a deadline of `DEADLINE`. Goodput counts the networks answered in that time, from when the request was
-    due, as long as the load lasts.
+    Requests carry a deadline of `DEADLINE`. Goodput counts the networks answered in that time, from when the request
+    was due, as long as the load lasts.
     """
     peak = await concurrent(server, workload, OVERLOAD_BATCH, seconds / 2)
     rate = OVERLOAD * peak["requests_per_second"]
