@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_refusal
+from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_fault
 from model.artifact import Artifact, read_artifact, shipped
 from model.encoding.layer_code import pad
 from service.inference.registry import Registry
@@ -47,7 +47,7 @@ def test_gpu_and_cpu_predict_alike_for_networks_of_mixed_length(folder, gpu) -> 
 def test_no_node_of_a_shipped_predictor_is_left_to_the_cpu(folder, gpu) -> None:
     artifact = read_artifact(folder)
     gpu(artifact)
-    assert strict_refusal(artifact.model) is None
+    assert strict_fault(artifact.model) is None
 
 
 @pytest.mark.gpu
