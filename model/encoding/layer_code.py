@@ -176,9 +176,12 @@ def encode(
             if kernel_height not in row.kernels or kernel_width not in row.kernels:
                 allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
                 faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
-            if stride > MAX_STRIDE:  # of a pool whose stride was left out
-                message = f"is the stride too, which must be at most {MAX_STRIDE}; give a `stride`"
-                faults.append(LayerFault(index, "kernel_size", message))
+            if stride > MAX_STRIDE:
+                limit = f"must be at most {MAX_STRIDE}"
+                if layer.get("stride") is not None:
+                    faults.append(LayerFault(index, "stride", limit))
+                else:  # of a pool
+                    faults.append(LayerFault(index, "kernel_size", f"is the stride too, which {limit}; give a `stride`"))
         elif layer["type"] == "dropout":
             dropout = round(layer.get("p", 0.5) * DROPOUT_UNITS)
         if shape.channels != before.channels:
