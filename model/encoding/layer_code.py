@@ -177,11 +177,9 @@ def encode(
                 allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
                 faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
             if stride > MAX_STRIDE:
-                limit = f"must be at most {MAX_STRIDE}"
-                if layer.get("stride") is not None:
-                    faults.append(LayerFault(index, "stride", limit))
-                else:  # of a pool
-                    faults.append(LayerFault(index, "kernel_size", f"is the stride too, which {limit}; give a `stride`"))
+                where = "kernel_size" if layer.get("stride") is None else "stride"
+                message = f"the stride must be at most {MAX_STRIDE}; a pool without one strides by its kernel"
+                faults.append(LayerFault(index, where, message))
         elif layer["type"] == "dropout":
             dropout = round(layer.get("p", 0.5) * DROPOUT_UNITS)
         if shape.channels != before.channels:

@@ -160,7 +160,7 @@ def test_a_pool_that_would_stride_too_far_needs_a_stride(client: TestClient) -> 
     pool = {"type": "max_pool", "kernel_size": 9}
     (fault,) = problem(client.post("/predict", json={"architectures": [{"layers": [pool]}]}), 422)["errors"]
     assert fault["pointer"] == "/architectures/0/layers/0/kernel_size"
-    assert fault["detail"] == "is the stride too, which must be at most 8; give a `stride`"
+    assert fault["detail"] == "the stride must be at most 8; a pool without one strides by its kernel"
     ask(client, {"layers": [pool | {"stride": 8}]})
 
 
