@@ -71,7 +71,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise too_large
-    except ClientDisconnect:  # nobody reads the response; the log and the metrics know it as the client's fault
+    except ClientDisconnect:  # the response goes nowhere; log and metrics count it as the client's fault
         raise Problem("bad-request", "The connection was closed before the body was complete.") from None
     request.scope["state"]["sizes"] = {"bytes_in": size}
     return b"".join(chunks)

@@ -116,7 +116,7 @@ def test_head_on_a_post_route_is_a_405(live: Live) -> None:
 
 
 def test_responses_are_compressed_on_request(client: TestClient) -> None:
-    """Large ones; small ones and those of clients that do not ask are not."""
+    """Large ones; small ones and those of clients that do not accept it are not."""
     body = {"architectures": [network(3) for _ in range(200)]}
     with client.stream("POST", "/predict", json=body, headers={"Accept-Encoding": "gzip"}) as response:
         content = b"".join(response.iter_raw())

@@ -47,6 +47,14 @@ def test_a_wrong_setting_is_named(
     assert value not in line
 
 
+def test_a_folder_without_an_artifact_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A path is no secret, and the operator has to find it."""
+    line = rejection(monkeypatch, capsys, PEEPHOLE_MODELS=str(tmp_path))
+    assert line == f"peephole: PEEPHOLE_MODELS: {tmp_path}: no artifact here; expected card.json or folders with one"
+
+
 def test_a_public_address_without_a_key_has_to_be_confirmed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

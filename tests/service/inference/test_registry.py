@@ -18,8 +18,8 @@ from service.observability.metrics import Metrics
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import Serve
-from tests.service.live import Live
 
+NO_CUDA_HERE = pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")
 POINTS_NOWHERE = "x" * 300  # a name that is too long: looking at it fails for every user, root too
 
 
@@ -127,17 +127,6 @@ def test_an_artifact_that_cannot_be_trusted_is_rejected(tmp_path: Path, spoil: C
     assert "\n" not in line
 
 
-def test_a_bad_artifact_ends_the_process_with_70(tmp_path: Path) -> None:
-    """And one line in the log says why; no traceback."""
-    folder = tampered(tmp_path / "bad")
-    code, output = Live(folder).wait()
-    assert code == 70
-    (line,) = [line for line in output.splitlines() if '"failed"' in line]
-    assert str(folder) in line
-    assert "it was changed or truncated" in line
-    assert "Traceback" not in output
-
-
 def no_card(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -160,22 +149,26 @@ def test_a_folder_without_an_artifact_is_a_wrong_setting(tmp_path: Path, place: 
         check_sources(Settings(models=(folder,), shipped=False))
 
 
-def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    for models, says in ((points_nowhere(tmp_path / "none"), "PEEPHOLE_MODELS"), (None, "PEEPHOLE_SHIPPED is false")):
-        code, output = Live(models).wait()
-        (line,) = output.splitlines()
-        assert code == 2
-        assert says in line
+def test_no_folder_at_all_is_a_wrong_setting() -> None:
+    """With the shipped predictors left out, the reason is that they are."""
+    with pytest.raises(ArtifactError, match="PEEPHOLE_SHIPPED is false and PEEPHOLE_MODELS names none"):
+        check_sources(Settings(shipped=False))
 
 
-def test_cuda_without_a_gpu_is_rejected(tiny: Path) -> None:
-    """At once where this ONNX Runtime could never use a GPU."""
-    live = Live(tiny, PEEPHOLE_PROVIDER="cuda", CUDA_VISIBLE_DEVICES="")
-    code, output = live.wait()
-    assert code == (70 if CUDA in onnxruntime.get_available_providers() else 2)
-    assert len([line for line in output.splitlines() if "PEEPHOLE_PROVIDER=cuda" in line]) == 1
+@NO_CUDA_HERE
+@pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this ONNX Runtime may find a GPU")
+def test_cuda_without_a_gpu_is_rejected(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once where this ONNX Runtime could never use a GPU, else when the predictors are loaded."""
+    settings = Settings(models=(tiny,), provider="cuda")
+    with pytest.raises(ArtifactError, match="PEEPHOLE_PROVIDER=cuda: this ONNX Runtime has no CUDA provider"):
+        check_sources(settings)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
+    check_sources(settings)
+    with pytest.raises(ArtifactError, match="PEEPHOLE_PROVIDER=cuda: "):
+        load(tiny, provider="cuda")
 
 
+@NO_CUDA_HERE
 @pytest.mark.parametrize("has_cuda", [False, True], ids=["built-for-cpu", "built-for-cuda"])
 def test_auto_falls_back_only_where_a_gpu_could_have_been_used(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, has_cuda: bool
