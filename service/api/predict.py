@@ -13,7 +13,7 @@ from model.artifact import Card
 from model.runtime import Curves
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
 from service.api.networks import Networks, choose_epochs, encode_networks
-from service.api.schemas import PREDICT_REQUEST, PredictResponse
+from service.api.schemas import PREDICT_REQUEST, PredictRequest, PredictResponse
 from service.errors import problem_of, request_id
 from service.inference.continuation import predict_or_continue
 from service.inference.registry import Model
@@ -74,7 +74,7 @@ def read_call(body: bytes, service: Service) -> Call:
     try:
         document = PREDICT_REQUEST.validate_json(body)
     except ValidationError as error:
-        raise problem_of(error) from None
+        raise problem_of(error, PredictRequest) from None
     model = service.registry.choose(document.get("task"))
     epochs = choose_epochs(document.get("epochs"), model)
     networks = encode_networks(
@@ -134,7 +134,7 @@ def doubts(card: Card, layers: int, distance: float) -> list[str]:
 
 def count_networks(metrics: Metrics, card: Card, networks: Networks, curves: Curves) -> None:
     """Count the networks of a response: their layers, and those outside the training distribution."""
-    metrics.architectures.labels(card.task).inc(len(networks.ids))
+    metrics.architectures.labels(card.task).inc(len(networks.codes))
     metrics.unfamiliar.labels(card.task).inc(int((curves.distance > card.distance_threshold).sum()))
     for codes in networks.codes:
         metrics.input_layers.observe(len(codes))

@@ -13,7 +13,7 @@ from model.encoding.layer_cache import LayerCache
 from model.network.faults import Fault
 from model.runtime import Predictor, Provider
 from model.weights import WeightsPredictor, read_weights_predictor
-from service.errors import Problem, invalid
+from service.errors import RETRY_SOON, Problem, invalid
 from service.inference.warmup import check_continuation, check_predictor, check_weights
 from service.observability.metrics import Metrics
 from service.settings import Settings
@@ -127,10 +127,12 @@ class Registry:
         """Return the predictor of a task in a path.
 
         Raises:
-            Problem: 404 that lists the tasks.
+            Problem: 404 that lists the tasks; 503 while none is loaded.
         """
+        if not self.models:
+            raise Problem("unavailable", "the predictors are loading", headers=RETRY_SOON)
         if task not in self.models:
-            raise Problem("not-found", f"The tasks are: {', '.join(self.models) or 'none yet'}.")
+            raise Problem("not-found", f"The tasks are: {', '.join(self.models)}.")
         return self.models[task]
 
 
