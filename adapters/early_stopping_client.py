@@ -51,10 +51,10 @@ class InProcess:
         loaded = read_artifact(folder)
         continuation = read_continuation(folder)
         if continuation is None:
-            raise ArtifactError(f"{folder} cannot predict during training; fit that with `peephole fit-during`")
+            raise ArtifactError(f"{folder} cannot predict during training; fit that with `peephole fit-continuation`")
         if continuation.card.predictor_sha256 != loaded.card.sha256:
             raise ArtifactError(
-                f"the mid-training part of {folder} belongs to another predictor; refit it with `peephole fit-during`"
+                f"the continuation of {folder} belongs to another predictor; refit it with `peephole fit-continuation`"
             )
         self.epochs = loaded.card.epochs
         self._card, self._continuation = loaded.card, continuation

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
@@ -89,6 +90,11 @@ def read_call(body: bytes, service: Service) -> Call:
 
 def render(request_id: str, call: Call, curves: Curves) -> bytes:
     """Return the response's JSON; curves are [networks, epochs] in the order of the request."""
+    return to_json({"request_id": request_id, **document(call, curves)})
+
+
+def document(call: Call, curves: Curves) -> dict[str, Any]:
+    """Return the response without its request id, as the command line prints it too."""
     card, networks = call.model.card, call.networks
     final = rounded(curves.accuracy[:, call.epochs.index(max(call.epochs))]).tolist()
     distances = rounded(curves.distance / card.distance_threshold).tolist()
@@ -118,7 +124,7 @@ def render(request_id: str, call: Call, curves: Curves) -> bytes:
         )
     ]
     model = {"task": card.task, "version": card.version, "sha256": card.sha256}
-    return to_json({"request_id": request_id, "model": model, "epochs": call.epochs, "predictions": predictions})
+    return {"model": model, "epochs": call.epochs, "predictions": predictions}
 
 
 def doubts(card: Card, layers: int, distance: float) -> list[str]:

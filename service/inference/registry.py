@@ -95,18 +95,16 @@ class Registry:
         }
 
     def _load_one(self, artifact: Artifact, provider: Provider) -> Model:
-        predictor = Predictor(artifact, threads=self.threads, provider=provider, lanes=self.workers)
-        continuation = read_continuation(artifact.folder)
-        weights = read_weights_predictor(artifact.folder)
+        model = load_model(artifact, threads=self.threads, provider=provider, lanes=self.workers)
         try:
-            curves = check_predictor(predictor)
-            if continuation is not None:
-                check_continuation(continuation, predictor, curves)
-            if weights is not None:
-                check_weights(weights)
+            curves = check_predictor(model.predictor)
+            if model.continuation is not None:
+                check_continuation(model.continuation, model.predictor, curves)
+            if model.weights is not None:
+                check_weights(model.weights)
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.folder}: {error}") from error
-        return Model(predictor, LayerCache(artifact.card.layer_code, artifact.card.image), continuation, weights)
+        return model
 
     def choose(self, task: str | None) -> Model:
         """Return the predictor of a task; the only one when no task is named.
@@ -134,6 +132,20 @@ class Registry:
         if task not in self.models:
             raise Problem("not-found", f"The tasks are: {', '.join(self.models)}.")
         return self.models[task]
+
+
+def load_model(artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu", lanes: int = 1) -> Model:
+    """Load an artifact's predictor, and what else its folder has; for the options see `Predictor`.
+
+    Raises:
+        ArtifactError: when one of them cannot be loaded.
+    """
+    return Model(
+        Predictor(artifact, threads=threads, provider=provider, lanes=lanes),
+        LayerCache(artifact.card.layer_code, artifact.card.image),
+        read_continuation(artifact.folder),
+        read_weights_predictor(artifact.folder),
+    )
 
 
 def runs_on_cpu(settings: Settings) -> bool:

@@ -37,7 +37,7 @@ def test_a_rejection_of_the_service_is_raised(client: TestClient) -> None:
 
 
 def test_a_folder_that_cannot_continue_is_refused(tiny_paper_folder: Path) -> None:
-    with pytest.raises(ArtifactError, match="fit-during"):
+    with pytest.raises(ArtifactError, match="fit-continuation"):
         InProcess(tiny_paper_folder)
 
 
@@ -45,7 +45,7 @@ def test_a_continuation_of_another_predictor_is_refused(folder: Path, tmp_path: 
     stale = shutil.copytree(folder, tmp_path / "stale")
     card = json.loads((stale / CONTINUATION_CARD_FILE).read_text())
     (stale / CONTINUATION_CARD_FILE).write_text(json.dumps(card | {"predictor_sha256": "0" * 64}))
-    with pytest.raises(ArtifactError, match=r"belongs to another predictor; refit it with `peephole fit-during`"):
+    with pytest.raises(ArtifactError, match=r"belongs to another predictor; refit it with `peephole fit-continuation`"):
         InProcess(stale)
 
 

@@ -16,6 +16,7 @@ from model.encoding.layer_code import CODES
 from model.predictors.export import TOLERANCE, largest_difference, opset, to_onnx
 from model.predictors.predictor import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fitting.describe import describe
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.fitting.recipe import Recipe
@@ -153,6 +154,7 @@ def fit(
         opset=opset(model),
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
+        about=describe(used, image),
     )
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, model, listed)

@@ -136,7 +136,7 @@ def load(
     chosen = check_against(chosen, epochs, in_channels=in_channels, resolution=resolution)
     kept = check_code(chosen, code, image)
     if found.faults and not (skip_bad_rows and kept):
-        raise ObservationError(f"{found.error(path)}\nmend them, or leave them out with --skip-bad-rows")
+        raise ObservationError(f"{found.error(path)}\ncorrect them, or leave them out with --skip-bad-rows")
     rows, repeated = without_repeated(kept)
     given = {
         "in_channels": in_channels or any(row.in_channels for row in rows),
