@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import typer
-
 from cli.files import described
+
 from cli.fit import show_figures
 from cli.main import COMMANDS, main
 from cli.predict import predict

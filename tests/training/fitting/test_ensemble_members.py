@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import typer
+from cli.during import register as register_during
 from typer.testing import CliRunner
 
-from cli.during import register as register_during
 from cli.fit import register
 from model.artifact import read_artifact, read_networks
 from model.encoding.layer_code import EXTENDED

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import typer
+from cli.during import register as register_during
 from typer.testing import CliRunner
 
-from cli.during import register as register_during
 from cli.fit import register
 from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, shipped, write_artifact
 from model.runtime import Predictor

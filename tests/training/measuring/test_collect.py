@@ -13,9 +13,9 @@ from itertools import islice
 import pytest
 import torch
 import typer
+from cli.collect import register
 from typer.testing import CliRunner
 
-from cli.collect import register
 from training.measuring import datasets
 from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import typer
+from cli.select import register
 from hypothesis import given, settings
 from typer.testing import CliRunner
 
-from cli.select import register
 from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
 from model.network.schema import ARCHITECTURE
