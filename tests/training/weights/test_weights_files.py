@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from safetensors.numpy import save
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from cli import weights as command
+from cli.main import app
 from model.weights import (
     MOST_TENSORS,
     WeightsError,
@@ -42,9 +41,8 @@ def test_the_route_and_the_command_agree(
     assert answer.json()["accuracy"] == pytest.approx(expected.accuracy, abs=1e-6)
     assert answer.json()["lower"] <= answer.json()["accuracy"] <= answer.json()["upper"]
     (tmp_path / "network.safetensors").write_bytes(content)
-    cli = typer.Typer()
-    command.register(cli)
-    result = CliRunner().invoke(cli, [str(tmp_path / "network.safetensors"), "--artifact", str(able)])
+    arguments = ["predict-weights", str(tmp_path / "network.safetensors"), "--artifact", str(able)]
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert f"accuracy {expected.accuracy:.4f}" in result.output
 
