@@ -216,10 +216,11 @@ def test_predict_weights_answers_as_the_service(peephole, client, weights):
 
 
 def test_predict_weights_says_which_predictors_can(peephole, rejected, weights):
-    assert rejected("predict-weights", weights, "--task", OTHER) == (
-        f"task {OTHER!r} cannot read weights; these can: cifar10-mini, mnist-mini"
+    said = (
+        f"{TASKS[OTHER]} reads no weights (those of cifar10-mini, mnist-mini do); fit that with `peephole fit-weights`"
     )
-    assert rejected("predict-weights", weights, "--artifact", TASKS[OTHER]).endswith("`peephole fit-weights`")
+    assert rejected("predict-weights", weights, "--task", OTHER) == said
+    assert rejected("predict-weights", weights, "--artifact", TASKS[OTHER]) == said
     assert peephole("predict-weights", weights).status == 2
 
 
