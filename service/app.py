@@ -20,7 +20,7 @@ from service.state import Service
 
 ROUTERS = (predict, stop, weights, tasks, info, health, inference_protocol)
 COMPRESS_BYTES = 1024
-COMPRESS_LEVEL = 1  # a population's curves shrink to a quarter; higher levels take longer than the prediction
+COMPRESS_LEVEL = 1  # the curves of many networks shrink to a quarter; higher levels take longer than the prediction
 
 
 @asynccontextmanager

@@ -39,7 +39,8 @@ log = structlog.get_logger("peephole")
 
 def choose_id(offered: str | None) -> str:
     """Return the id of a request: the client's, if it is safe to repeat, or a new one."""
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+    offered = (offered or "").strip()
+    return offered if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
 
 
 class RequestMiddleware:

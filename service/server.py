@@ -15,6 +15,7 @@ from service.supervisor import EXIT_CODE
 
 LINGER = 0.5  # seconds in which connections that were accepted before the listener closed may bring their request
 KEEP_ALIVE = 75
+BIND_FAILED = 1
 
 log = structlog.get_logger("peephole")
 
@@ -45,8 +46,8 @@ class Server(uvicorn.Server):
         self.service.supervisor.ends_process = True
         try:
             self.run()
-        except SystemExit as error:  # uvicorn's way to say that it could not bind
-            return int(error.code or 0)
+        except SystemExit:  # uvicorn's way to say that it could not bind, after a log line
+            return BIND_FAILED
         return EXIT_CODE if self.service.failure is not None else 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature

@@ -176,9 +176,10 @@ def encode(
             if kernel_height not in row.kernels or kernel_width not in row.kernels:
                 allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
                 faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
-            if stride > MAX_STRIDE:  # of a pool whose stride was left out
-                message = f"is the stride too, which must be at most {MAX_STRIDE}; give a `stride`"
-                faults.append(LayerFault(index, "kernel_size", message))
+            if stride > MAX_STRIDE:
+                where = "kernel_size" if layer.get("stride") is None else "stride"
+                message = f"the stride must be at most {MAX_STRIDE}; a pool without one strides by its kernel"
+                faults.append(LayerFault(index, where, message))
         elif layer["type"] == "dropout":
             dropout = round(dropout_of(layer) * DROPOUT_UNITS)
         if shape.channels != before.channels:

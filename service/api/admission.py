@@ -56,7 +56,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
             closes the connection before the end.
         TimeoutError: when the deadline passes before the body has arrived.
     """
-    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
     limit = request.app.state.service.settings.max_body_bytes
     too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
@@ -71,7 +71,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise too_large
-    except ClientDisconnect:  # nobody reads the response; the log and the metrics know it as the client's fault
+    except ClientDisconnect:  # the response goes nowhere; log and metrics count it as the client's fault
         raise Problem("bad-request", "The connection was closed before the body was complete.") from None
     request.scope["state"]["sizes"] = {"bytes_in": size}
     return b"".join(chunks)

@@ -159,7 +159,6 @@ def check_sources(settings: Settings) -> None:
 
     Raises:
         ArtifactError: one line that names the setting.
-        OSError: when a folder cannot be read.
     """
     if settings.provider == "cuda" and CUDA not in onnxruntime.get_available_providers():
         raise ArtifactError(f"PEEPHOLE_PROVIDER=cuda: {_NO_CUDA}")
@@ -174,14 +173,11 @@ def read_sources(settings: Settings) -> list[Artifact]:
         ArtifactError: when one cannot be read, two are of one task, or there is none.
     """
     own: dict[str, Artifact] = {}
-    try:
-        for artifact in map(read_artifact, artifact_folders(settings.models)):
-            task = artifact.card.task
-            if task in own:
-                raise ArtifactError(f"{artifact.folder}: task {task} is already in {own[task].folder}")
-            own[task] = artifact
-    except OSError as error:
-        raise ArtifactError(f"PEEPHOLE_MODELS: {error.filename}: {error.strerror}") from error
+    for artifact in map(read_artifact, artifact_folders(settings.models)):
+        task = artifact.card.task
+        if task in own:
+            raise ArtifactError(f"{artifact.folder}: task {task} is already in {own[task].folder}")
+        own[task] = artifact
     rest = map(read_artifact, shipped()) if settings.shipped else ()
     found = [*own.values(), *(artifact for artifact in rest if artifact.card.task not in own)]
     if not found:
@@ -195,14 +191,16 @@ def artifact_folders(paths: Sequence[Path]) -> list[Path]:
     Folders whose names begin with a dot are left out: they are being written, or kept to go back to.
 
     Raises:
-        ArtifactError: when a path holds no artifact.
-        OSError: when a folder cannot be read.
+        ArtifactError: when a path holds no artifact or cannot be read; one line that names the setting.
     """
     found: list[Path] = []
     for path in paths:
-        if not path.exists():
-            raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
-        inside = [path] if _has_card(path) else [one for one in sorted(path.glob("[!.]*")) if _has_card(one)]
+        try:
+            if not path.exists():
+                raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
+            inside = [path] if _has_card(path) else [one for one in sorted(path.glob("[!.]*")) if _has_card(one)]
+        except OSError as error:
+            raise ArtifactError(f"PEEPHOLE_MODELS: {error.filename}: {error.strerror}") from error
         if not inside:
             raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no artifact here; expected {CARD_FILE} or folders with one")
         found += inside

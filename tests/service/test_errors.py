@@ -174,7 +174,7 @@ def test_another_method_on_a_get_route_says_so(client: TestClient, path: str) ->
 
 
 def test_an_unexpected_failure_is_a_500_problem(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception that nobody foresaw is logged under the request's id and answered without its text."""
+    """An unforeseen exception is logged under the request's id and answered without its text."""
     logged: list[dict[str, Any]] = []
 
     def fail(*_: object, **__: object) -> None:

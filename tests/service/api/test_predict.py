@@ -24,7 +24,7 @@ def curve(layers: list[Any], epochs: list[int], tiny: Path, *, clamp: bool = Fal
     return [1 / (1 + math.exp(-graphs.expected_logit(codes, epoch))) for epoch in epochs]
 
 
-def ask(client: TestClient, *architectures: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def predict(client: TestClient, *architectures: dict[str, Any], **fields: Any) -> dict[str, Any]:
     response = client.post("/predict", json={"architectures": list(architectures), **fields})
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
@@ -39,7 +39,7 @@ def test_the_response_is_the_models_for_every_epoch(client: TestClient, tiny: Pa
         RELU,
         {"type": "conv", "kernel_size": (3, 5), "channel_ratio": 1.5},
     ]
-    response = ask(client, {"id": "a", "in_channels": 3, "layers": layers})
+    response = predict(client, {"id": "a", "in_channels": 3, "layers": layers})
     assert response["epochs"] == [1, 2, 3, 4, 5]
     (prediction,) = response["predictions"]
     np.testing.assert_allclose(prediction["accuracy"], curve(layers, response["epochs"], tiny), atol=1e-5)
@@ -52,7 +52,7 @@ def test_the_response_is_the_models_for_every_epoch(client: TestClient, tiny: Pa
 def test_order_names_and_ranks_of_several_networks(client: TestClient, tiny: Path) -> None:
     """Networks of mixed lengths come back in request order, each with its own curve; equals share a rank."""
     lists = [[CONV, RELU] * n for n in (3, 1, 9, 1, 30)]
-    found = ask(client, *({"id": str(i), "layers": layers} for i, layers in enumerate(lists)), epochs=[4, 2])
+    found = predict(client, *({"id": str(i), "layers": layers} for i, layers in enumerate(lists)), epochs=[4, 2])
     assert [prediction["id"] for prediction in found["predictions"]] == list("01234")
     for prediction, layers in zip(found["predictions"], lists, strict=True):
         np.testing.assert_allclose(prediction["accuracy"], curve(layers, [4, 2], tiny), atol=1e-5)
@@ -62,7 +62,7 @@ def test_order_names_and_ranks_of_several_networks(client: TestClient, tiny: Pat
 
 def test_epochs_may_be_an_integer(client: TestClient) -> None:
     """`4` means `[4]`."""
-    one, listed = (ask(client, {"layers": [CONV]}, epochs=epochs) for epochs in (4, [4]))
+    one, listed = (predict(client, {"layers": [CONV]}, epochs=epochs) for epochs in (4, [4]))
     assert one["epochs"] == listed["epochs"] == [4]
     assert one["predictions"] == listed["predictions"]
     assert len(one["predictions"][0]["accuracy"]) == 1
@@ -70,26 +70,26 @@ def test_epochs_may_be_an_integer(client: TestClient) -> None:
 
 def test_missing_ids_are_null(client: TestClient) -> None:
     """A network without a name is answered without one; the order tells which it is."""
-    found = ask(client, {"layers": [CONV]}, {"id": "b", "layers": [RELU]}, {"id": None, "layers": [RELU]})
+    found = predict(client, {"layers": [CONV]}, {"id": "b", "layers": [RELU]}, {"id": None, "layers": [RELU]})
     assert [prediction["id"] for prediction in found["predictions"]] == [None, "b", None]
 
 
 @pytest.mark.parametrize("name", ["", "\u7f51\u7edc-\U0001f680", "a/b~c", "\u202eabc", "x" * 200, "e\u0301"])
 def test_an_id_comes_back_as_it_was_sent(client: TestClient, name: str) -> None:
-    (prediction,) = ask(client, {"id": name, "layers": [RELU]})["predictions"]
+    (prediction,) = predict(client, {"id": name, "layers": [RELU]})["predictions"]
     assert prediction["id"] == name
 
 
 @pytest.mark.parametrize("field", ["id", "in_channels", "observed"])
 def test_null_means_absent(client: TestClient, field: str) -> None:
-    plain, with_null = (ask(client, {"layers": [CONV]} | fields) for fields in ({}, {field: None}))
+    plain, with_null = (predict(client, {"layers": [CONV]} | fields) for fields in ({}, {field: None}))
     assert plain["predictions"] == with_null["predictions"]
-    assert ask(client, {"layers": [CONV]}, task=None, epochs=None)["predictions"] == plain["predictions"]
+    assert predict(client, {"layers": [CONV]}, task=None, epochs=None)["predictions"] == plain["predictions"]
 
 
 def test_the_distance_tells_what_is_out_of_distribution(client: TestClient) -> None:
     """1.0 is the threshold: beyond it a prediction is not in distribution and carries a note."""
-    near, at, far = ask(client, *({"layers": [RELU] * n} for n in (20, 40, 41)))["predictions"]
+    near, at, far = predict(client, *({"layers": [RELU] * n} for n in (20, 40, 41)))["predictions"]
     assert [near["distance"], at["distance"], far["distance"]] == [0.5, 1.0, 1.025]
     assert [one["in_distribution"] for one in (near, at, far)] == [True, True, False]
     assert near["notes"] == at["notes"] == []
@@ -97,7 +97,7 @@ def test_the_distance_tells_what_is_out_of_distribution(client: TestClient) -> N
 
 
 def test_networks_longer_or_shorter_than_the_training_set_carry_a_note(client: TestClient) -> None:
-    (short,) = ask(client, {"layers": [RELU]})["predictions"]
+    (short,) = predict(client, {"layers": [RELU]})["predictions"]
     assert short["notes"] == ["1 layers; the training set has networks of 2 to 60"]
 
 
@@ -110,7 +110,7 @@ def test_clamp_takes_the_outermost_bin_and_says_so(client: TestClient, tiny: Pat
         assert fault["pointer"] == "/architectures/0/layers/2/channel_ratio"
         assert fault["detail"].endswith('"out_of_range": "clamp" takes the nearest one')
     for _ in range(2):
-        (prediction,) = ask(client, {"layers": layers}, out_of_range="clamp")["predictions"]
+        (prediction,) = predict(client, {"layers": layers}, out_of_range="clamp")["predictions"]
         (note,) = prediction["notes"]
         assert note.startswith("/layers/2/channel_ratio: channel ratio 100 is outside")
         assert note.endswith("took the nearest value of the layer code")
@@ -152,7 +152,7 @@ def test_a_spatial_layer_behind_linear_is_rejected(
     (fault,) = problem(client.post("/predict", json={"architectures": [{"layers": layers}]}), 422)["errors"]
     assert fault["pointer"] == f"/architectures/0/layers/3/{where}"
     assert says in fault["detail"]
-    ask(client, {"layers": [CONV, {"type": "global_avg_pool"}, layer]})
+    predict(client, {"layers": [CONV, {"type": "global_avg_pool"}, layer]})
 
 
 def test_a_pool_that_would_stride_too_far_needs_a_stride(client: TestClient) -> None:
@@ -160,15 +160,15 @@ def test_a_pool_that_would_stride_too_far_needs_a_stride(client: TestClient) -> 
     pool = {"type": "max_pool", "kernel_size": 9}
     (fault,) = problem(client.post("/predict", json={"architectures": [{"layers": [pool]}]}), 422)["errors"]
     assert fault["pointer"] == "/architectures/0/layers/0/kernel_size"
-    assert fault["detail"] == "is the stride too, which must be at most 8; give a `stride`"
-    ask(client, {"layers": [pool | {"stride": 8}]})
+    assert fault["detail"] == "the stride must be at most 8; a pool without one strides by its kernel"
+    predict(client, {"layers": [pool | {"stride": 8}]})
 
 
 def test_every_loaded_task_is_served_by_name(serve: Serve, tiny: Path, tiny_paper: Path) -> None:
     """With two predictors `task` chooses; without it the error lists them."""
     client = serve(models=(tiny, tiny_paper))
     for task in ("tiny", "tiny-paper"):
-        assert ask(client, {"layers": [CONV]}, task=task)["model"]["task"] == task
+        assert predict(client, {"layers": [CONV]}, task=task)["model"]["task"] == task
     document = problem(client.post("/predict", json={"architectures": [{"layers": [CONV]}]}), 422)
     assert document["detail"] == "several predictors are loaded; name one of: tiny, tiny-paper"
     assert document["errors"][0]["pointer"] == "/task"
@@ -193,10 +193,10 @@ def test_headers_say_which_request_and_where_the_time_went(client: TestClient) -
 def test_large_requests_are_read_in_a_thread_and_answered_alike(client: TestClient) -> None:
     """A body above the inline size gives the same curves as its networks sent alone."""
     networks = [network(n % 7, n) for n in range(2000)]
-    together = ask(client, *networks)["predictions"]
+    together = predict(client, *networks)["predictions"]
     assert [prediction["id"] for prediction in together] == [one["id"] for one in networks]
     for n in (0, 1000, 1999):
-        assert ask(client, networks[n])["predictions"][0]["accuracy"] == together[n]["accuracy"]
+        assert predict(client, networks[n])["predictions"][0]["accuracy"] == together[n]["accuracy"]
 
 
 def test_a_byte_order_mark_is_accepted(client: TestClient) -> None:
@@ -221,7 +221,7 @@ def test_of_a_name_given_twice_the_last_counts(client: TestClient, fields: str, 
     body = f'{{"architectures":[],"architectures":[{{"layers":[{{"type":"sigmoid"}}],{fields}}}]}}'
     response = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 200, response.text
-    assert response.json()["predictions"] == ask(client, {"layers": [{"type": "sigmoid"}]} | meant)["predictions"]
+    assert response.json()["predictions"] == predict(client, {"layers": [{"type": "sigmoid"}]} | meant)["predictions"]
 
 
 def test_of_a_name_given_twice_the_last_is_the_fault(client: TestClient) -> None:
@@ -234,7 +234,7 @@ def test_networks_are_counted(client: TestClient) -> None:
     """Repeats too; those outside the training distribution in a counter of their own."""
     names = ("predictor_architectures_total", "predictor_unfamiliar_inputs_total")
     before = [metric(client, "predictor_input_layers_count"), metric(client, "predictor_input_layers_sum")]
-    ask(client, {"layers": [RELU] * 41}, {"layers": [RELU] * 41}, {"layers": [RELU] * 2})
+    predict(client, {"layers": [RELU] * 41}, {"layers": [RELU] * 41}, {"layers": [RELU] * 2})
     assert [metric(client, f'{name}{{task="tiny"}}') for name in names] == [3, 2]
     after = [metric(client, "predictor_input_layers_count"), metric(client, "predictor_input_layers_sum")]
     assert [new - old for new, old in zip(after, before, strict=True)] == [3, 84]
