@@ -13,7 +13,7 @@ from model.artifact import CARD_FILE, ArtifactError, read_artifact
 if TYPE_CHECKING:
     from model.continuation import ContinuationCard
     from model.encoding.layer_code import LayerCode
-    from training.observations.user_table import OwnTable
+    from training.observations.user_table import UserTable
 
 
 _METHODS = {
@@ -64,7 +64,7 @@ def fit(
         table, layer_code, task=task, resolution=resolution, in_channels=in_channels, skip_bad_rows=skip_bad_rows
     )
     _check_target(out, own.rows[0].task, overwrite=overwrite)
-    related = [load_table(path, layer_code).rows for path in pretrain or ()]
+    pretraining = [load_table(path, layer_code).rows for path in pretrain or ()]
     report = data_report(own, layer_code)
     print_figures(str(table), shown(report))
     if own.skipped:
@@ -89,7 +89,7 @@ def fit(
             in_channels=in_channels,
             data=report,
             split=split,
-            related=related,
+            pretraining=pretraining,
             seed=seed,
             description=description,
             on_fit=on_fit,
@@ -101,9 +101,9 @@ def fit(
         progress.update(bar, completed=steps)
     card = fitted.card
     print_figures(f"{card.task} {card.version}", card.metrics["cross_validation"])
-    if left_out := card.training.get("twins_left_out"):
+    if left_out := card.training.get("duplicates_left_out"):
         typer.echo(f"{left_out} networks of the train split are duplicates of test networks: left out", err=True)
-    if part := card.training.get("process_scales_fitted_to"):
+    if part := card.training.get("gaussian_process_scales_fitted_to"):
         typer.echo(f"the Gaussian process took its scales from {part} networks, drawn at random", err=True)
     measured = table if split == "train" else "OTHER-NETWORKS"
     typer.echo(f"written to {out}; try it: peephole evaluate --table {measured} --artifact {out}")
@@ -136,7 +136,7 @@ def fit_continuation(
     prior = out_of_fold(
         read(table),
         card,
-        related=[read(existing(one)) for one in pretrain or ()],
+        pretraining=[read(existing(one)) for one in pretrain or ()],
         seed=seed,
         cache=cache,
         on_fit=partial(typer.echo, err=True),
@@ -163,7 +163,7 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
     others = other_tasks([read(existing(one)) for one in pretrain or ()], task)
     with progress_bar() as progress:
         bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
-        card = write_weights(artifact, task, rows, related=others, on_member=lambda: progress.advance(bar))
+        card = write_weights(artifact, task, rows, pretraining=others, on_member=lambda: progress.advance(bar))
     titles = {"cross_validation": "final weights", "quarter_of_training": "weights at a quarter of training"}
     found = [(title, card.metrics[name]) for name, title in titles.items()]
     print_table(
@@ -173,7 +173,7 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
     )
 
 
-def load_table(path: Path, code: "LayerCode", **options: Any) -> "OwnTable":
+def load_table(path: Path, code: "LayerCode", **options: Any) -> "UserTable":
     """Read a table, and say what of it does not matter; for the options see `training.observations.user_table`."""
     existing(path)
     from training.observations.user_table import load

@@ -19,6 +19,7 @@ from service.supervisor import Supervisor
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
+STOPPING = "the service is stopping"
 
 log = structlog.get_logger("peephole")
 
@@ -70,7 +71,7 @@ class Service:
         if not self.registry.models and not reasons:
             reasons.append("the predictors are loading")
         if self.draining:
-            reasons.append("the service is stopping")
+            reasons.append(STOPPING)
         return reasons
 
     def refresh_metrics(self) -> None:

@@ -1,4 +1,4 @@
-"""Clients that keep asking for predictions, and the fate of every request."""
+"""Clients that keep sending prediction requests, and what became of each request."""
 
 import itertools
 import json
@@ -11,11 +11,11 @@ from types import TracebackType
 from uuid import uuid4
 
 STOPPING = 503
-NO_ANSWER = 599
+NO_RESPONSE = 599
 
 
 def request_body(task: str, networks: int, dice: random.Random) -> bytes:
-    """Return a request for networks that nobody asked about before, so that no cache answers."""
+    """Return a request for new networks, which no cache holds."""
     architectures = []
     for _ in range(networks):
         layers: list[dict[str, object]] = []
@@ -30,13 +30,12 @@ class Load:
     """Closed-loop clients on kept-alive connections that back off when told to; a context manager.
 
     Attributes:
-        answered: number of answers by status.
+        answered: number of responses by status.
         answers: status by request id.
-        refused: connections that were not accepted: nothing was asked yet, the client goes elsewhere. Once the service
-            has said that it stops (503), a new connection that is reset counts as well: closing a listening socket
-            resets the connections that the kernel had queued for it.
-        retried: times that a request was sent again, when there are retries: after no answer or a server error.
-        lost: requests that got no answer, with the error.
+        refused: connections that were not accepted, before any request. Once a client got 503, a new connection that is
+            reset counts as well: closing a listening socket resets the connections that the kernel queued for it.
+        retried: times that a request was sent again, when there are retries: after no response or a server error.
+        lost: requests that got no response, with the error.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Load:
                     self.refused += 1
                 elif not left:
                     self.lost.append(f"{name}: {error!r}")
-            return before if not left else NO_ANSWER
+            return before if not left else NO_RESPONSE
         with self._lock:
             if response.status < 500 or not left:
                 self.answered[response.status] += 1

@@ -16,7 +16,7 @@ from tests.training.observations.test_user_table import jsonl, networks, row
 from training.curves.fit import fit_continuation
 from training.curves.prior import out_of_fold
 from training.fitting.fit import fit
-from training.fitting.fit_ensemble import process_part
+from training.fitting.fit_ensemble import gaussian_process_part
 from training.fitting.fit_peephole import PeepholeRecipe
 from training.fitting.recipe import Recipe
 from training.observations.observation import Observation
@@ -132,9 +132,9 @@ def test_the_scales_of_the_process_are_fitted_to_a_part_of_a_large_table_and_the
     rows = [Observation.model_validate(one) for one in networks([1] * 30)]
     small = replace(TINY, process_networks=12)
     first = fit(rows, tmp_path / "a", recipe=small)
-    assert first.card.training["process_scales_fitted_to"] == 12
+    assert first.card.training["gaussian_process_scales_fitted_to"] == 12
     check(tmp_path / "a", first)
     assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
-    assert process_part(30, TINY, 0).tolist() == list(range(30))
-    assert len(set(process_part(30, small, 0))) == 12
-    assert process_part(30, small, 0).tolist() != process_part(30, small, 1).tolist()
+    assert gaussian_process_part(30, TINY, 0).tolist() == list(range(30))
+    assert len(set(gaussian_process_part(30, small, 0))) == 12
+    assert gaussian_process_part(30, small, 0).tolist() != gaussian_process_part(30, small, 1).tolist()

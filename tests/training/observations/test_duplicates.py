@@ -77,7 +77,7 @@ def test_a_network_with_a_twin_in_the_test_split_is_not_fitted_to(tmp_path):
     groups = [{row.layers[0]["out_channels"] for row in part} for part in (kept, [r for r in rows if r not in kept])]
     assert not groups[0] & groups[1]
     card = fit(rows, tmp_path, split="train", recipe=TINY).card
-    assert card.training["twins_left_out"] == left_out
+    assert card.training["duplicates_left_out"] == left_out
     assert card.training["networks"] == len(kept)
 
 

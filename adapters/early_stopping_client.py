@@ -1,4 +1,7 @@
-"""Who says how probable it is that a run ends at or below the best so far: an artifact in process, or a service."""
+"""Early-stopping clients: how probable it is that a run ends at or below the best so far.
+
+`InProcess` loads an artifact, `Service` sends requests to a running service.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +21,8 @@ _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 SECONDS = 10.0
 
 
-class Judge(Protocol):
-    """Answers for one task."""
+class EarlyStoppingClient(Protocol):
+    """Continues curves of one task."""
 
     def below(self, observed: Sequence[float], best: float, layers: Layers | None = None) -> float:
         """Return the probability that a run ends at or below `best`.
@@ -59,7 +62,7 @@ class InProcess:
         self._priors: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
 
     def below(self, observed: Sequence[float], best: float, layers: Layers | None = None) -> float:
-        """Return the probability that a run ends at or below `best`; see `Judge`.
+        """Return the probability that a run ends at or below `best`; see `EarlyStoppingClient`.
 
         Raises:
             ValueError: when the curve is empty, longer than the task's, or holds anything but numbers from 0 to 1.
@@ -84,23 +87,23 @@ class Service:
     Args:
         url: where it listens, such as `http://localhost:8000`.
         task: which predictor; optional when the service has one.
-        key: API key, where the service asks for one.
+        key: API key, where the service requires one.
         client: an `httpx2.Client` of your own, for proxies, retries or tests.
     """
 
     def __init__(self, url: str, task: str | None = None, *, key: str | None = None, client: Any = None) -> None:
         if client is None:
-            import httpx2  # noqa: PLC0415 - only callers of a service need it
+            import httpx2  # noqa: PLC0415 - only clients of a service need it
 
             client = httpx2.Client(base_url=url, timeout=SECONDS)
         self._client, self._task = client, task
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def below(self, observed: Sequence[float], best: float, layers: Layers | None = None) -> float:
-        """Return the probability that a run ends at or below `best`; see `Judge`.
+        """Return the probability that a run ends at or below `best`; see `EarlyStoppingClient`.
 
         Raises:
-            ValueError: with the service's own words, when it refuses the request.
+            ValueError: with the service's message, when it rejects the request.
         """
         body: dict[str, Any] = {"observed": list(observed), "best": best}
         if self._task is not None:

@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 
-class Floor(nn.Module):
+class ChanceLevel(nn.Module):
     """Below a threshold, predictions become the level; above, they rise twice as fast until they are as they were.
 
-    The distribution of accuracies has an atom at the level: many networks end at just this accuracy, as those do that
-    name one class for every image. Whoever is as good as sure of such a network knows its accuracy exactly. The map is
-    continuous and increasing, and rounding grows at most twofold.
+    The distribution of accuracies has an atom at the level: many networks end at exactly this accuracy, as those do
+    that return one class for every image. The map is continuous and increasing, and rounding grows at most twofold.
 
     Args:
         levels: accuracies, float [..., epochs].
@@ -27,12 +26,12 @@ class Floor(nn.Module):
         self.register_buffer("thresholds", torch.from_numpy(np.asarray(thresholds, dtype=np.float32)))
 
     def rows(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what `over` asks for, of all rows and epochs."""
+        """Return what `over` takes, of all rows and epochs."""
         return self.levels, self.levels - 2 * self.thresholds
 
     @staticmethod
     def over(accuracy: torch.Tensor, level: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        """Return accuracies over a floor, of whose `rows` those of the accuracies are given."""
+        """Return accuracies snapped to the level; `level` and `start` are the `rows` of the accuracies."""
         return torch.maximum(torch.minimum(accuracy, 2 * accuracy + start), level)
 
     def forward(self, accuracy: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
