@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model.network.faults import Fault, faults_of
@@ -135,8 +135,13 @@ async def handle_timeout(request: Request, _: Exception) -> Response:
     return Problem("deadline-exceeded", "The deadline passed before the response was ready.").response(request)
 
 
+async def handle_disconnect(request: Request, _: Exception) -> Response:
+    """Exception handler for `ClientDisconnect`: for the metrics and the log, since no client reads the response."""
+    return Problem("bad-request", "The client hung up before its body was complete.").response(request)
+
+
 async def handle_http_exception(request: Request, error: Exception) -> Response:
-    """Exception handler for what the router raises: unknown paths and methods, bodies over the limit."""
+    """Exception handler for what the router raises: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     headers = dict(error.headers or {})
     if error.status_code == 404:
@@ -145,9 +150,6 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
         allowed = headers.get("Allow", "")
         hint = "POST JSON here; GET /docs shows the form." if allowed == "POST" else f"The methods are: {allowed}."
         problem = Problem("method-not-allowed", hint, headers=headers)
-    elif error.status_code == 413:
-        limit = request.app.state.service.settings.max_body_bytes
-        problem = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
     else:
         problem = Problem("bad-request", "The request is malformed.", headers=headers)
     return problem.response(request)
@@ -162,5 +164,6 @@ async def handle_unexpected(request: Request, error: Exception) -> Response:
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     Problem: handle_problem,
     TimeoutError: handle_timeout,
+    ClientDisconnect: handle_disconnect,
     HTTPException: handle_http_exception,
 }
