@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service.examples import LAYERS
+from service.api.examples import LAYERS
 from starlette.testclient import TestClient
 
 from adapters.callback import StopHopeless

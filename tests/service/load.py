@@ -23,7 +23,7 @@ class Load:
         self.url = live.url
         self.stops_on_503 = stops_on_503
         self.outcomes: Counter[str] = Counter()
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
         self._connected: set[int] = set()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
 
@@ -38,14 +38,14 @@ class Load:
 
     def stop(self) -> None:
         """Stop; every client gets its last response."""
-        self.stopping.set()
+        self._stopping.set()
         for thread in self._threads:
             thread.join(30)
         assert not any(thread.is_alive() for thread in self._threads), "a client was never answered"
 
     def _run(self, number: int) -> None:
         with httpx2.Client(timeout=20) as client:
-            while not self.stopping.is_set() and self._send(client, number):
+            while not self._stopping.is_set() and self._send(client, number):
                 pass
 
     def _send(self, client: httpx2.Client, number: int) -> bool:
