@@ -83,6 +83,13 @@ def test_a_command_without_its_packages_says_how_to_install_them(arguments, miss
     assert re.fullmatch(rf"peephole: this needs \w+: pip install '\.\[{extra}\]' in the repository\n", found.stderr)
 
 
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_its_own_packages_it_says_how_to_install_them(package, without):
+    found = python("-c", "import cli; cli.run()", path=without(package))
+    assert found.returncode == 1
+    assert found.stderr == "peephole: the command line is not installed: pip install '.[cli]' in the repository\n"
+
+
 HELP_OF_ALL = f"""
 import sys
 sys.modules.update(dict.fromkeys({[*TRAINING, "onnxruntime", "pyarrow"]!r}))  # importing them fails
