@@ -37,10 +37,10 @@ def test_no_file_has_a_transport_of_its_own(file: Path) -> None:
 
 
 def test_a_serving_process_has_loaded_nothing_for_training(tiny: Path) -> None:
-    """Seen in the process itself, after requests to every kind of route."""
+    """Seen in the process itself, with what ships, after requests to every kind of route."""
     tell = "import atexit; atexit.register(lambda: print('MODULES', *sys.modules))"
-    with running(tiny, before=tell) as live:
-        assert httpx2.post(live.url + "/predict", json=pair()).status_code == 200
+    with running(tiny, before=tell, PEEPHOLE_SHIPPED="true") as live:
+        assert httpx2.post(live.url + "/predict", json=pair() | {"task": "tiny"}).status_code == 200
         for path in ("/docs", "/openapi.json", "/tasks", "/info", "/metrics", "/v2/models/tiny"):
             assert live.status_of(path) == 200, path
         live.signal(signal.SIGTERM)
