@@ -25,8 +25,8 @@ from model.network.shapes import Shape
 from model.predictors.export import to_onnx
 from model.predictors.paper_predictor import PaperPredictor
 from model.predictors.peephole import Peephole
-from training.blocks import sample_block
-from training.skeleton import assemble
+from model.sampling.blocks import sample_block
+from model.sampling.skeleton import assemble
 
 SIZES = (1, 32, 1000)
 EPOCHS = 120  # of the paper's curves

@@ -18,9 +18,9 @@ from model.artifact import ZOO, read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
 from model.weights import WEIGHTS_CARD_FILE
-from training.during.figures import FinalError, final_error
-from training.observations import held_out, read
-from training.table import Table, tabulate
+from training.curves.figures import FinalError, final_error
+from training.observations.read import read
+from training.observations.table import Table, tabulate
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "during-training.md"
@@ -45,7 +45,7 @@ def cross_validated(task: str) -> str:
 
 def _test_table(task: str) -> Table:
     card = read_artifact(ZOO / task).card
-    rows = [row for row in read(ROOT / "data" / f"{task}.parquet") if held_out(row.architecture)]
+    rows = [row for row in read(ROOT / "data" / f"{task}.parquet") if row.split == "test"]
     return tabulate(rows, card.layer_code, card.image, clamp=True)
 
 
@@ -79,12 +79,12 @@ def held_out_networks() -> str:
             for name, rival in rivals.items():
                 title = re.sub(r"^rivals/| \d+%$", "", name)
                 if rival["seen"] == seen and title != LAST:
-                    if missing := set(table.architectures) - rival["predicted"].keys():
+                    if missing := set(table.network_ids) - rival["predicted"].keys():
                         raise SystemExit(
                             f"{name} knows nothing of {len(missing)} networks of {task}: "
                             f"peephole report --refresh --task {task}"
                         )
-                    predicted = np.array([rival["predicted"][one] for one in table.architectures])
+                    predicted = np.array([rival["predicted"][one] for one in table.network_ids])
                     lines.append(_line(task, seen, title, final_error(final, predicted)))
     return "\n".join(lines)
 

@@ -21,8 +21,8 @@ import matplotlib.pyplot as plt
 from model.artifact import read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
-from training.observations import read
-from training.table import tabulate
+from training.observations.read import read
+from training.observations.table import tabulate
 
 PICTURES = Path("docs/pictures")
 COLOUR = "#1f6f8b"

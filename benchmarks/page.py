@@ -188,8 +188,8 @@ the load was {machine["load_before"]} before it began; clients and servers share
 - **Model:** the shipped predictor of `{model["task"]}`, `{model["sha256"][:12]}`, {model["epochs"]} epochs, on
   {_cores(data["cores"])}. What each server makes of {"it" if data["cores"] == 1 else "them"} is among its settings
   below; the bare predictor is called with one thread and with all, and the faster counts. The other servers load the
-  same file through the same `model.runtime.Predictor`, and encode layer objects with the same `model.encoding`. All servers'
-  answers are compared with the bare predictor's before anything is timed.
+  same file through the same `model.runtime.Predictor`, and encode layer objects with the same `model.encoding`. All
+  servers' answers are compared with the bare predictor's before anything is timed.
 - **Requests:** {load["networks"]:,} different networks that the paper's block generator drew, {load["layers"][0]} to
   {load["layers"][1]} layers, {load["mean_layers"]} on average; as codes {load["bytes"]["codes"]:,} bytes each, as layer
   objects {load["bytes"]["layers"]:,}. The service's cache of curves is off, so that no answer is remembered. What it

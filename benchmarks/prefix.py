@@ -20,9 +20,9 @@ from model.artifact import ZOO, read_artifact
 from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.runtime import Predictor
-from training.blocks import sample_block
+from model.sampling.blocks import sample_block
+from model.sampling.skeleton import assemble
 from training.protocols import PROTOCOLS, Protocol
-from training.skeleton import assemble
 
 Codes = NDArray[np.int32]
 POPULATION = 64

@@ -38,10 +38,10 @@ def prepare(
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
     from model.artifact import read_artifact
     from model.predictors.milestones import milestones
-    from training.during.kernels import add_kernels
-    from training.during.prior import out_of_fold
-    from training.during.ridges import cross_fit, final_quantiles, logit
-    from training.observations import read
+    from training.curves.kernels import add_kernels
+    from training.curves.prior import out_of_fold
+    from training.curves.ridges import cross_fit, final_quantiles, logit
+    from training.observations.read import read
 
     card = read_artifact(artifact).card
     if len(milestones(card.epochs)) < card.epochs:
@@ -101,7 +101,7 @@ def stopped(
 
 def learnt_inside(curves: np.ndarray, order: np.ndarray, first: int, confidence: float) -> tuple[int, float]:
     """Baker's rule by regressions that know only the search's own first networks, each trained to its end."""
-    from training.during.ridges import cross_fit, final_quantiles, fit_ridges, logit
+    from training.curves.ridges import cross_fit, final_quantiles, fit_ridges, logit
 
     logits, start, epochs = logit(curves), order[:first], curves.shape[1]
     fitted = fit_ridges(logits[start], None)
@@ -190,7 +190,7 @@ def rules(kept: Any) -> dict[str, Callable[[np.ndarray], tuple[int, float]]]:
         ),
     }
     try:
-        import training.during.ridges  # noqa: F401
+        import training.curves.ridges  # noqa: F401
     except ImportError:
         print("torch or scikit-learn is not installed: rules that learn from the search are left out")
     else:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from model.weight_features import FEATURES
 from model.weights import over_floor, within_reach
 from training.baselines.weight_trees import feature_groups, weight_trees
-from training.during.fit_weights import Fit, by_reader, cross_validated, figures
-from training.during.weights_table import WeightsTable, tabulate_weights
-from training.observations import held_out, read
+from training.observations.observation import Observation
+from training.observations.read import read
+from training.weights.fit import Fit, by_reader, cross_validated, figures
+from training.weights.table import WeightsTable, tabulate_weights
 
 SHARES = (0.25, 0.5)
 WORST = 10
@@ -33,8 +34,8 @@ Splits = dict[str, tuple[WeightsTable, WeightsTable]]
 Reads = Callable[[WeightsTable], Floats]
 
 
-def _split(table: WeightsTable) -> tuple[WeightsTable, WeightsTable]:
-    held = np.array([held_out(name) for name in table.groups])
+def _split(table: WeightsTable, rows: Sequence[Observation]) -> tuple[WeightsTable, WeightsTable]:
+    held = np.isin(table.groups, [row.network_id for row in rows if row.split == "test"])
     return table.only(np.flatnonzero(~held)), table.only(np.flatnonzero(held))
 
 
@@ -124,7 +125,7 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
     for path in tables:
         rows = read(path)
         task = rows[0].task
-        final[task], quarter[task] = (_split(tabulate_weights(rows, moment)) for moment in ("final", "quarter"))
+        final[task], quarter[task] = (_split(tabulate_weights(rows, moment), rows) for moment in ("final", "quarter"))
     first = next(iter(final))
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         judged = {task: pool.submit(_judge, task, final, quarter) for task in final}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from model.artifact import Card
 from model.encoding.layer_code import CodeError, encode, pad
-from training.blocks import sample_block
-from training.skeleton import assemble
+from model.sampling.blocks import sample_block
+from model.sampling.skeleton import assemble
 
 Form = Literal["codes", "layers"]
 LAYERS = range(40, 61)

@@ -14,12 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.networks import File, read_networks
 from cli.plain import plain_console
+from model.network.hashing import canonical_hash
 from model.network.schema import Architecture
-from training.collect import Job, plan, population
-from training.collect import collect as collect_networks
-from training.durations import parse_duration
-from training.journal import Journal
-from training.observations import Observation, architecture_id
+from training.measuring.collect import Job, plan
+from training.measuring.collect import collect as collect_networks
+from training.measuring.durations import parse_duration
+from training.measuring.journal import Journal
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.protocols import PROTOCOLS, Protocol
 
 _NAMES = ", ".join(PROTOCOLS)
@@ -40,7 +42,7 @@ def _summary(row: Observation) -> str:
 
 def _on_cluster(address: str) -> Callable[..., int]:
     try:
-        module = importlib.import_module("training.ray_collect")
+        module = importlib.import_module("training.measuring.ray_collect")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
@@ -55,10 +57,10 @@ def sample(
 ) -> None:
     """Print networks of a protocol's population as JSON, ready for `peephole predict` and `POST /predict`."""
     architectures = [
-        Architecture(id=identity, in_channels=protocol.in_channels, layers=layers).model_dump(
+        Architecture(id=one.network_id, in_channels=protocol.in_channels, layers=one.layers).model_dump(
             mode="json", exclude_none=True
         )
-        for identity, layers in islice(population(protocol), skip, skip + count)
+        for one in islice(protocol.population(), skip, skip + count)
     ]
     typer.echo(json.dumps({"architectures": architectures}))
 
@@ -143,7 +145,8 @@ def collect(
     if ray is not None and (workers is not None or device != "cpu"):
         raise typer.BadParameter("the cluster decides on --workers and --device; leave them out", param_hint="--ray")
     collector = partial(collect_networks, workers=workers, device=device) if ray is None else _on_cluster(ray)
-    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out)
+    measured = read(out) if only_held_out and out.is_file() else ()
+    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out, measured=measured)
     _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
 
 
@@ -168,7 +171,9 @@ def train(
             message = f"{network.in_channels}, but images of {protocol.name} have {protocol.in_channels}"
             raise networks.error("architectures", index, "in_channels", message=message)
     jobs = [
-        Job(architecture_id(one.layers), one.layers, seed) for one in networks.architectures for seed in range(seeds)
+        Job(canonical_hash(one.layers, protocol.in_channels), one.layers, seed)
+        for one in networks.architectures
+        for seed in range(seeds)
     ]
     _measure(partial(collect_networks, workers=workers, device=device, time_limit=time_limit), protocol, out, jobs)
 

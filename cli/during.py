@@ -12,12 +12,12 @@ from cli.plain import plain_console
 from cli.quiet import hush_exporter
 from model.artifact import read_artifact
 from model.continuation import ContinuationCard
-from training.during.fit import fit_continuation
-from training.during.fit_weights import fit_weights as fit_weights_to
-from training.during.fit_weights import members_to_fit
-from training.during.prior import out_of_fold
-from training.observations import read
-from training.tasks import other_tasks
+from training.curves.fit import fit_continuation
+from training.curves.prior import out_of_fold
+from training.observations.read import read
+from training.observations.tasks import other_tasks
+from training.weights.fit import fit_weights as fit_weights_to
+from training.weights.fit import members_to_fit
 
 _ROWS = {
     "before_training": "before training",

@@ -17,12 +17,12 @@ from cli.quiet import hush_exporter
 from model.artifact import read_artifact, read_networks
 from model.encoding.layer_code import CODES, LayerCode
 from model.runtime import Predictor
-from training import evaluate as evaluation
-from training import fit as fitting
-from training.calibrate import FOLDS
-from training.data_report import data_report, shown
-from training.during.fit import fit_continuation
-from training.own_table import OwnTable, load
+from training.curves.fit import fit_continuation
+from training.fitting import evaluate as evaluation
+from training.fitting import fit as fitting
+from training.fitting.calibrate import FOLDS
+from training.observations.report import data_report, shown
+from training.observations.user_table import OwnTable, load
 
 Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from model.artifact import ZOO
-from training.datasets import data_folder
+from training.measuring.datasets import data_folder
 from training.study.networks import tasks_in
 from training.study.page import Places, write_report
 from training.study.refresh import refresh as bring_up_to_date
@@ -31,7 +31,8 @@ def report(
 ) -> None:
     """Write the results report from the committed tables and the shipped predictors.
 
-    `--refresh` cross-validates on the public tables in PEEPHOLE_DATA/curves as well, where they are.
+    `--refresh` cross-validates on the public tables as well, where they are: in `curves`, beside the images
+    (PEEPHOLE_DATA).
     """
     if not refresh and (force or task is not None):
         raise typer.BadParameter("--force and --task go with --refresh", param_hint="--refresh")

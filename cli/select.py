@@ -14,8 +14,8 @@ from cli.predict import Artifact, load
 from model.artifact import Card, shipped
 from model.network.schema import Architecture, Layer
 from training.protocols import PROTOCOLS, Protocol
-from training.select import Selected, protocol_of, select
-from training.widen import to_source, widen
+from training.selection.select import Selected, protocol_of, select
+from training.selection.widen import to_source, widen
 
 _TASKS = ", ".join(folder.name for folder in shipped() if folder.name in PROTOCOLS)
 _SHORT = {"batch_norm": "bn", "max_pool": "max", "avg_pool": "avg"}
@@ -37,11 +37,11 @@ def _show(found: list[Selected], card: Card, sampled: int) -> None:
     for rank, one in enumerate(found, start=1):
         table.add_row(
             str(rank),
-            one.member.architecture,
+            one.network.network_id,
             f"{one.accuracy:.4f}",
             f"{one.lower:.3f} to {one.upper:.3f}",
             f"{one.params:,}",
-            ", ".join(map(_brief, one.member.block))
+            ", ".join(map(_brief, one.network.block))
             + ("" if one.familiar else " (unlike the networks it learned from)"),
         )
     plain_console().print(table)
@@ -51,10 +51,10 @@ def _write(found: list[Selected], card: Card, protocol: Protocol, out: Path, wid
     """Write each network as a layer list (JSON) and as a PyTorch module (`.py`)."""
     out.mkdir(parents=True, exist_ok=True)
     for rank, one in enumerate(found, start=1):
-        widened = widen(one.member.block, protocol, width=width, full_resolution=full)
+        widened = widen(one.network.block, protocol, width=width, full_resolution=full)
         name = f"{card.task}-{rank}-width{width}".replace("-", "_").replace(".", "_")
         title = (
-            f"Block {one.member.architecture} of {card.task} at width {width}: rank {rank}; predicted at width "
+            f"Block {one.network.network_id} of {card.task} at width {width}: rank {rank}; predicted at width "
             f"{protocol.width}: {one.accuracy:.3f} ({one.lower:.3f} to {one.upper:.3f})."
         )
         (out / f"{name}.json").write_text(widened.architecture.model_dump_json(exclude_none=True) + "\n")
@@ -108,7 +108,7 @@ def select_networks(
         )
     if as_json:
         networks = [
-            Architecture(id=one.member.architecture, in_channels=card.in_channels, layers=one.member.layers)
+            Architecture(id=one.network.network_id, in_channels=card.in_channels, layers=one.network.layers)
             for one in found
         ]
         dumped = [network.model_dump(mode="json", exclude_none=True) for network in networks]

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.schema import Architecture, Layer, pair, stride_of
+from ..network.schema import Architecture, Layer, dropout_of, pair, stride_of
 from ..network.shapes import Shape, trace
 
 Number = TypeVar("Number", bound=np.generic)
@@ -179,7 +179,7 @@ def encode(
             if stride > MAX_STRIDE:
                 faults.append(LayerFault(index, "stride", f"must be at most {MAX_STRIDE}"))
         elif layer["type"] == "dropout":
-            dropout = round(layer.get("p", 0.5) * DROPOUT_UNITS)
+            dropout = round(dropout_of(layer) * DROPOUT_UNITS)
         if shape.channels != before.channels:
             exact = shape.channels / before.channels
             ratio = 1 + bisect(code.edges, exact)

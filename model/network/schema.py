@@ -167,6 +167,11 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
+def dropout_of(layer: Dropout) -> float:
+    """Return the probability of a dropout layer, 0.5 when absent."""
+    return layer.get("p", 0.5)
+
+
 def stride_of(layer: Conv | MaxPool | AvgPool) -> tuple[int, int]:
     """Return the vertical and horizontal stride; absent, it is 1 for a convolution and the kernel size for a pool."""
     stride = layer.get("stride")

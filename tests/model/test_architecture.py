@@ -3,16 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
-from model.network.schema import Architecture, Conv, MaxPool
+from model.network.schema import ARCHITECTURE
 
 
 def test_the_documented_example_is_read():
     text = """{"id": "cand-17", "in_channels": 3, "layers": [
       {"type": "conv", "kernel_size": [3, 3], "out_channels": 16}, {"type": "batch_norm"}, {"type": "relu"},
       {"type": "conv", "kernel_size": 5, "channel_ratio": 1.5}, {"type": "max_pool", "kernel_size": 2, "stride": 2}]}"""
-    layers = Architecture.model_validate_json(text).layers
-    assert layers[3] == Conv(kernel_size=(5, 5), channel_ratio=1.5)
-    assert layers[4] == MaxPool(kernel_size=(2, 2), stride=(2, 2))
+    layers = ARCHITECTURE.validate_json(text)["layers"]
+    assert layers[3] == {"type": "conv", "kernel_size": 5, "channel_ratio": 1.5}
+    assert layers[4] == {"type": "max_pool", "kernel_size": 2, "stride": 2}
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_the_documented_example_is_read():
 )
 def test_a_malformed_layer_is_refused(layer):
     with pytest.raises(ValidationError):
-        Architecture.model_validate_json(f'{{"layers": [{layer}]}}')
+        ARCHITECTURE.validate_json(f'{{"layers": [{layer}]}}')
 
 
 def test_a_network_without_layers_is_refused():
     with pytest.raises(ValidationError):
-        Architecture.model_validate_json('{"layers": []}')
+        ARCHITECTURE.validate_json('{"layers": []}')

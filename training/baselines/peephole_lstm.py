@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from model.encoding.layer_code import LayerCode
 from model.predictors.paper_predictor import PaperPredictor
 from training.baselines import Floats
-from training.calibrate import predict_table
-from training.fit_peephole import PeepholeRecipe, fit_peephole
-from training.table import Table
+from training.fitting.calibrate import predict_table
+from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.observations.table import Table
 
 
 def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> Table:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from model.predictors.feature_list import SIGNAL
 from model.predictors.predictor import CurvePredictor
-from training.calibrate import cross_validate
-from training.fit_ensemble import explained, fit_ensemble
-from training.recipe import Recipe
-from training.related import Related, begin_from
+from training.fitting.calibrate import cross_validate
+from training.fitting.fit_ensemble import explained, fit_ensemble
+from training.fitting.recipe import Recipe
+from training.observations.pretraining import Related, begin_from
+from training.observations.table import Table
 from training.study.networks import Networks
-from training.table import Table
 
 Array = NDArray[np.floating]
 AS_IT_SHIPS = "as it ships"

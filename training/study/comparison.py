@@ -60,7 +60,7 @@ def own_task(one: Measured, kept: Kept) -> list[str]:
     noise = ceiling(one.task.rows)
     limit = noise.tau if noise else None
     rows = _rival_rows(kept, limit)
-    text = [f"{len({row.architecture for row in one.task.test_rows})} test networks."]
+    text = [f"{len({row.network_id for row in one.task.test_rows})} test networks."]
     if noise:
         text.append(f"The ceiling is a tau of {noise.tau:.3f} and an R2 of {noise.r2:.3f}.")
     if one.evaluation is not None:
@@ -114,7 +114,7 @@ def _predictions(one: Measured, kept: Kept) -> dict[str, tuple[np.ndarray, np.nd
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     finals: dict[str, list[float]] = {}
     for row in one.task.test_rows:
-        finals.setdefault(row.architecture, []).append(row.accuracy[-1])
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
     for key, entry in kept.starting("rivals/").items():
         known = [name for name in entry.get("predicted", {}) if name in finals]
         if not known:
@@ -166,7 +166,7 @@ def growth(one: Measured, kept: Kept, folder: Path) -> list[str]:
     series: dict[str, list[tuple[int, float]]] = {}
     for step in steps:
         series.setdefault(step["method"], []).append((step["networks"], float(np.mean(step["taus"]))))
-    whole = len({row.architecture for row in one.task.rows} - {row.architecture for row in one.task.test_rows})
+    whole = len({row.network_id for row in one.task.rows} - {row.network_id for row in one.task.test_rows})
     for name, points in series.items():
         entry = kept.get(f"rivals/{name}")
         if name == SHIPPED and one.evaluation is not None and one.predictor is not None:

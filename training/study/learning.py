@@ -8,15 +8,15 @@ import numpy as np
 
 from model.artifact import Card
 from model.predictors.floor import Floor
-from training.calibrate import predict_table
-from training.fit_ensemble import fit_ensemble
-from training.floors import apply_floor
+from training.fitting.calibrate import predict_table
+from training.fitting.chance_level import apply_floor
+from training.fitting.fit_ensemble import fit_ensemble
+from training.fitting.recipe import Recipe
 from training.metrics import tau
-from training.recipe import Recipe
-from training.related import Related
+from training.observations.pretraining import Related
+from training.observations.table import Floats
 from training.study.networks import Networks
 from training.study.rivals import LSTM, predict, rivals
-from training.table import Floats
 
 SIZES = (50, 100, 200, 400, 844)
 FEW = 100  # up to this many networks, the draw of the networks matters: it is repeated

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from training.evaluate import Evaluation
-from training.table import Floats
+from training.fitting.evaluate import Evaluation
+from training.observations.table import Floats
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -135,4 +135,4 @@ def _curve(axis: Axes, found: Evaluation, index: int) -> None:
     axis.fill_between(ticks, low, high, alpha=0.25, color=OURS, linewidth=0, label="90 % interval")
     axis.plot(ticks, found.predicted[index], color=OURS, label="predicted before training")
     axis.plot(ticks, found.table.curves[index], "o", ms=3, color=DARK, label="measured")
-    axis.set(title=found.table.architectures[index][:8], ylim=(0, 1))
+    axis.set(title=found.table.network_ids[index][:8], ylim=(0, 1))

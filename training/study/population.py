@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.metrics import ceiling
-from training.observations import Observation, held_out
+from training.observations.observation import Observation
 from training.study.limits import ceiling_interval, untied_ceiling
 from training.study.markdown import table
 from training.study.networks import Task
@@ -16,7 +16,7 @@ from training.study.shipped import trainable
 def _statistics(rows: Sequence[Observation], name: str) -> list[object]:
     finals: dict[str, list[float]] = {}
     for row in rows:
-        finals.setdefault(row.architecture, []).append(row.accuracy[-1])
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
     means = np.array([np.mean(values) for values in finals.values()])
     return [name, len(means), *(float(f(means)) for f in (np.mean, np.std, np.min, np.max))]
 
@@ -26,7 +26,7 @@ def measurements(tasks: Sequence[Task]) -> list[str]:
     rows, cost = [], []
     for task in tasks:
         for part, chosen in (("train", False), ("test", True)):
-            members = [row for row in task.rows if held_out(row.architecture) is chosen]
+            members = [row for row in task.rows if (row.split == "test") is chosen]
             if members:
                 rows.append(_statistics(members, f"{task.name}, {part}"))
         for device in sorted({row.device for row in task.rows if row.device and row.seconds}):

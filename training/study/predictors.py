@@ -94,7 +94,7 @@ def transfer(measured: Sequence[Measured]) -> list[str]:
 
 
 def _same(one: Task, other: Task) -> tuple[int, float | None]:
-    finals = [{row.architecture: row.accuracy[-1] for row in task.rows} for task in (one, other)]
+    finals = [{row.network_id: row.accuracy[-1] for row in task.rows} for task in (one, other)]
     both = sorted(finals[0].keys() & finals[1].keys())
     if len(both) < 3:
         return len(both), None

@@ -10,7 +10,7 @@ from model.artifact import Card
 from model.encoding.layer_code import EXTENDED
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
-from training.related import Related, begin_from, relate_all
+from training.observations.pretraining import Related, begin_from, relate_all
 from training.study import structure
 from training.study.ablation import ablate
 from training.study.kept import Kept

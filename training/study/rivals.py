@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from training.baselines import FinalPredictor
+from training.baselines.gaussian_process import FeatureProcess
 from training.baselines.last_value import LastValue
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.one_feature import FLOPS, PARAMETERS, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
-from training.baselines.process import FeatureProcess
 from training.baselines.trees import BoostedTrees
-from training.during.figures import final_error
+from training.curves.figures import final_error
+from training.observations.table import Floats
 from training.study.networks import Indices, Networks
-from training.table import Floats
 
 LSTM = "Peephole LSTM, whole curves"
 SVR, LC_NET = "ν-SVR (Baker et al.)", "LC-Net (Klein et al.)"
@@ -112,7 +112,7 @@ def judge(
             on_fitted(method)
             errors.append(final_error(networks.final[asked], predicted))
             if seed == 0 and len(parts) == 1:
-                names = (networks.table.architectures[index] for index in asked)
+                names = (networks.table.network_ids[index] for index in asked)
                 first = dict(zip(names, predicted.round(4).tolist(), strict=True))
         figures = ("tau", "r2", "mse", "mae")
         runs.append({name: float(f"{np.mean([getattr(one, name) for one in errors]):.4g}") for name in figures})

@@ -9,7 +9,8 @@ from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.network.shapes import cost
 from model.runtime import Predictor
-from training.observations import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.study.markdown import table
 from training.study.shipped import Measured
 
@@ -39,7 +40,7 @@ class _Network:
 def _networks(rows: list[Observation]) -> list[_Network]:
     grouped: dict[str, list[Observation]] = {}
     for row in rows:
-        grouped.setdefault(row.architecture, []).append(row)
+        grouped.setdefault(row.network_id, []).append(row)
     found = [_Network(list(same[0].layers), [row.accuracy[-1] for row in same]) for same in grouped.values()]
     return sorted(found, key=lambda one: -one.mean)
 

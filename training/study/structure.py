@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from model.predictors.paper_predictor import PaperPredictor
+from training.observations.table import Floats
 from training.study.networks import Networks
-from training.table import Floats
 
 SHOWN = 6
 PERPLEXITY = 30
