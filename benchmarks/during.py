@@ -80,10 +80,10 @@ def main(
                 continue
             started, seen = time.perf_counter(), entry["epochs"]
             predicted = np.empty(len(curves))
-            for rest, asked in folds:
+            for rest, test in folds:
                 method = make()
                 method.fit(curves[rest], features[rest])
-                predicted[asked] = method.predict(curves[asked, :seen], features[asked])
+                predicted[test] = method.predict(curves[test, :seen], features[test])
             entry["methods"][name] = rounded(final_error(curves[:, -1], predicted))
             print(share, name, entry["methods"][name], f"{time.perf_counter() - started:.0f} s", flush=True)
             out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

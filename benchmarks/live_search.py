@@ -17,7 +17,7 @@ import optuna
 import torch
 import typer
 
-from adapters.judge import InProcess
+from adapters.early_stopping_client import InProcess
 from adapters.optuna_pruner import LAYERS_ATTRIBUTE, PeepholePruner
 from benchmarks import machine
 from training.measuring import datasets
@@ -77,10 +77,10 @@ def main(
     names = sorted(rows)
     chosen = [rows[names[i]] for i in np.random.default_rng(seed).permutation(len(names))[:trials]]
     images = datasets.load(protocol)
-    judge = InProcess(protocol.name)
+    client = InProcess(protocol.name)
     pruners: dict[str, optuna.pruners.BasePruner] = {"without": optuna.pruners.NopPruner()}
     for wanted in confidence or (0.95, 0.8):
-        pruners[f"confidence {wanted:g}"] = PeepholePruner(judge, confidence=wanted)
+        pruners[f"confidence {wanted:g}"] = PeepholePruner(client, confidence=wanted)
     result: dict[str, Any] = {"protocol": protocol.name, "trials": trials, "machine": machine.describe()}
     for name, pruner in pruners.items():
         result[name] = search(chosen, protocol, images, pruner)

@@ -1,6 +1,10 @@
 """`python -m service`: start the service on HOST and PORT."""
 
+import signal
 import sys
+
+if hasattr(signal, "SIGHUP"):  # before the predictors are loaded there is nothing to reload; imports take a second
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 from service.main import main
 

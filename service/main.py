@@ -1,13 +1,11 @@
 """Start the service: read the settings, check what can be checked at once, serve until a signal."""
 
-import signal
 import sys
 from ipaddress import ip_address
 
 import structlog
 from pydantic import ValidationError
 
-from model.artifact import ArtifactError
 from service.app import create_app
 from service.inference.registry import check_sources
 from service.observability.logging import configure_logging
@@ -20,8 +18,6 @@ log = structlog.get_logger("peephole")
 
 def main() -> int:
     """Serve until a signal; return the process's exit code: 0, 1 if the port is taken, 2 usage, 70 a failed service."""
-    if hasattr(signal, "SIGHUP"):  # before the predictors are loaded there is nothing to reload
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         settings = read_settings()
     except ValueError as error:
@@ -44,11 +40,8 @@ def read_settings() -> Settings:
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
         raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
-    try:
-        has_keys = bool(settings.keys())
-        check_sources(settings)
-    except (ArtifactError, OSError) as error:
-        raise ValueError(str(error)) from error
+    has_keys = bool(settings.keys())
+    check_sources(settings)
     if is_public(settings.host) and not has_keys and not settings.public_without_key:
         raise ValueError(
             f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "

@@ -1,8 +1,10 @@
 """Around every request: its id, its timing, metrics, one log line, security headers, the 500 of last resort."""
 
+import asyncio
 import random
 import re
 from collections.abc import MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -11,10 +13,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PROBLEM_TYPES, handle_unexpected
+from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem, handle_unexpected
 from service.observability.metrics import Metrics
 from service.observability.tracing import trace_id
-from service.state import Service
+from service.state import STOPPING, Service
 
 PROBES = {
     "/livez",
@@ -32,6 +34,7 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
+DISCARD_SECONDS = 2.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
 
 log = structlog.get_logger("peephole")
@@ -39,7 +42,8 @@ log = structlog.get_logger("peephole")
 
 def choose_id(offered: str | None) -> str:
     """Return the id of a request: the client's, if it is safe to repeat, or a new one."""
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+    offered = (offered or "").strip()
+    return offered if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
 
 
 class RequestMiddleware:
@@ -59,13 +63,29 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
+        headers = Headers(scope=scope)
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = choose_id(Headers(scope=scope).get("x-request-id"))
+        state["request_id"] = choose_id(headers.get("x-request-id"))
         status = 0
+        is_body_left = True
+
+        async def receive_body() -> Message:
+            nonlocal is_body_left
+            message = await receive()
+            is_body_left = message.get("more_body", False)
+            return message
+
+        async def discard_body() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISCARD_SECONDS):
+                    while is_body_left:
+                        await receive_body()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                if self.service.draining or headers.get("connection", "").lower() == "close":
+                    await discard_body()  # closing a connection with unread data resets it: the response would be lost
                 status = message["status"]
                 self._add_headers(MutableHeaders(scope=message), state)
             await send(message)
@@ -74,7 +94,13 @@ class RequestMiddleware:
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
         self.service.inflight += method == "POST"
         try:
-            await self.app(inner, receive, send_with_headers)
+            await self.app(inner, receive_body, send_with_headers)
+        except asyncio.CancelledError:  # by the server, when the drain is over
+            if status:
+                raise
+            is_body_left = False  # nor is there time to read it
+            stopping = Problem("unavailable", STOPPING, headers=RETRY_SOON)
+            await stopping.response(Request(scope))(scope, receive, send_with_headers)
         except Exception as error:
             if status:
                 raise

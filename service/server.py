@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from service.state import Service
 from service.supervisor import EXIT_CODE
 
-LINGER = 0.5  # seconds in which connections that were accepted before the listener closed may bring their request
+LINGER = 0.5  # seconds for clients to learn of the end: with the listener open, then on the connections it accepted
 KEEP_ALIVE = 75
+BIND_FAILED = 1
 
 log = structlog.get_logger("peephole")
 
@@ -38,22 +39,22 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,  # the drain is over by then
             )
         )
-        self._drain_until = 0.0
+        self._drain_began = 0.0
 
     def serve_until_exit(self) -> int:
         """Serve; return the process's exit code: 0, 1 when the port is taken, 70 when the service failed."""
         self.service.supervisor.ends_process = True
         try:
             self.run()
-        except SystemExit as error:  # uvicorn's way to say that it could not bind
-            return int(error.code or 0)
+        except SystemExit:  # uvicorn's way to say that it could not bind, after a log line
+            return BIND_FAILED
         return EXIT_CODE if self.service.failure is not None else 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin the drain; the signal is not raised again, so the exit code stays 0."""
         if not self.service.draining:
             self.service.draining = True
-            self._drain_until = monotonic() + self.service.settings.drain_seconds
+            self._drain_began = monotonic()
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Bind, then say where."""
@@ -66,10 +67,13 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to stop serving; called ten times a second."""
-        idle = self.service.inflight == 0 or monotonic() > self._drain_until
-        if (self.service.draining and idle) or self.service.failure is not None:
+        if self.service.failure is not None or (self.service.draining and self._is_drained()):
             self.should_exit = True
         return await super().on_tick(counter)
+
+    def _is_drained(self) -> bool:
+        seconds = monotonic() - self._drain_began
+        return seconds > LINGER if self.service.inflight == 0 else seconds > self.service.settings.drain_seconds
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the listener, answer the connections that it had accepted, then shut down."""

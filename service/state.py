@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import time
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from service.supervisor import Supervisor
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
+STOPPING = "the service is stopping"
 
 log = structlog.get_logger("peephole")
 
@@ -48,10 +50,12 @@ class Service:
         self.inflight = 0
         self.draining = False
         self.failure: str | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start the threads and load the predictors in the background."""
+        self._loop = asyncio.get_running_loop()
         self.engine.start()
         self.supervisor.start()
         self._tasks = [asyncio.create_task(self._load_and_watch()), asyncio.create_task(self.supervisor.beat())]
@@ -70,7 +74,7 @@ class Service:
         if not self.registry.models and not reasons:
             reasons.append("the predictors are loading")
         if self.draining:
-            reasons.append("the service is stopping")
+            reasons.append(STOPPING)
         return reasons
 
     def refresh_metrics(self) -> None:
@@ -82,10 +86,11 @@ class Service:
         self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 
     def _fail(self, reason: str) -> None:
-        """Record that the service cannot serve any more, and answer every waiting request."""
+        """Record that the service cannot serve any more, and answer every waiting request; from any thread."""
         log.critical("failed", reason=reason)
         self.failure = reason
-        self.engine.fail(reason)
+        with suppress(RuntimeError):  # the loop was closed: no request waits
+            self._loop.call_soon_threadsafe(self.engine.fail, reason)
 
     async def _load_and_watch(self) -> None:
         before = await self.reloader.signature()  # what changes during loading is noticed afterwards

@@ -4,21 +4,18 @@ Silence is counted in ticks of this thread, not by the clock: a paused process d
 """
 
 import asyncio
+import faulthandler
 import os
 from collections.abc import Callable
 from threading import Event, Thread
 from time import sleep
 
-import structlog
-
 from service.inference.engine import Engine
 from service.settings import Settings
 
-TICK = 0.2  # seconds
+TICK = 0.1  # seconds
 EXIT_CODE = 70  # EX_SOFTWARE
 EXIT_GRACE = 3.0  # seconds for a failed service to answer and to end by itself
-
-log = structlog.get_logger("peephole")
 
 
 class Supervisor:
@@ -30,19 +27,17 @@ class Supervisor:
     """
 
     def __init__(self, engine: Engine, settings: Settings, *, on_failure: Callable[[str], None]) -> None:
-        """Prepare; `on_failure` is called on the event loop, once, with the reason."""
+        """Prepare; `on_failure` is called once, with the reason, from the supervisor's thread."""
         self.stalled: str | None = None
         self.ends_process = False
         self._engine = engine
         self._settings = settings
         self._on_failure = on_failure
         self._loop_beats = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = Event()
 
     def start(self) -> None:
-        """Start watching; from the event loop."""
-        self._loop = asyncio.get_running_loop()
+        """Start watching."""
         Thread(target=self._watch, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
@@ -76,10 +71,9 @@ class Supervisor:
                 return
 
     def _fail(self, reason: str) -> None:
-        assert self._loop is not None  # noqa: S101 - `start` set it
         self.stalled = reason
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._on_failure, reason)
+        self._on_failure(reason)
         if self.ends_process:
+            faulthandler.dump_traceback()  # where each thread is
             sleep(EXIT_GRACE)
             os._exit(EXIT_CODE)

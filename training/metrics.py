@@ -48,9 +48,9 @@ def score(measured: Floats, predicted: Floats) -> Metrics:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What training noise allows: how well one run of a network foretells others of the same network.
+    """What training noise allows: how well one run of a network predicts others of the same network.
 
-    This is how far another training run gets, and no strict bound: who knew the mean of endless runs would get further.
+    This is what another training run reaches, and no strict bound: the mean of endless runs would reach more.
 
     Attributes:
         networks: networks that were trained more than once.

@@ -12,12 +12,19 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 MAX_ID = 200  # characters
+MAX_SIZE = 1024
+MAX_STRIDE = 8
 
-Size = Annotated[int, Field(ge=1, le=1024)]
+Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Step = Annotated[int, Field(ge=1, le=MAX_STRIDE)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Pair = Annotated[
     Size | Annotated[tuple[Size, Size], Field(strict=False)],
     Field(description="An integer, or [height, width].", examples=[3, [3, 5]]),
+]
+Stride = Annotated[
+    Step | Annotated[tuple[Step, Step], Field(strict=False)],
+    Field(description="An integer, or [vertical, horizontal].", examples=[2, [2, 1]]),
 ]
 Name = Annotated[str, Field(max_length=MAX_ID)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -36,7 +43,7 @@ class Conv(TypedDict):
     kernel_size: Pair
     out_channels: NotRequired[Width | None]
     channel_ratio: NotRequired[Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None]
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict
@@ -45,7 +52,7 @@ class MaxPool(TypedDict):
 
     type: Literal["max_pool"]
     kernel_size: Pair
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict
@@ -54,7 +61,7 @@ class AvgPool(TypedDict):
 
     type: Literal["avg_pool"]
     kernel_size: Pair
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict

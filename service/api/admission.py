@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
 
 from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem
 from service.state import Service, ServiceDep
@@ -48,18 +49,32 @@ def _timeout_ms(request: Request, most: int) -> int:
 
 
 async def read_body(request: Request, deadline: float) -> bytes:
-    """Return the body; FastAPI limits its size.
+    """Return the body.
 
     Raises:
-        Problem: 415 for a compressed body.
+        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known, 400 when the client
+            closes the connection before the end.
         TimeoutError: when the deadline passes before the body has arrived.
     """
-    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
-    async with asyncio.timeout(deadline - monotonic()):
-        body = await request.body()
-    request.scope["state"]["sizes"] = {"bytes_in": len(body)}
-    return body
+    limit = request.app.state.service.settings.max_body_bytes
+    too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
+    if int(request.headers.get("content-length", 0)) > limit:  # the server has checked that it is a number
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(deadline - monotonic()):
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    raise too_large
+    except ClientDisconnect:  # the response goes nowhere; log and metrics count it as the client's fault
+        raise Problem("bad-request", "The connection was closed before the body was complete.") from None
+    request.scope["state"]["sizes"] = {"bytes_in": size}
+    return b"".join(chunks)
 
 
 async def read_json_body(request: Request, deadline: float) -> bytes:

@@ -104,7 +104,8 @@ class Engine:
             queue_seconds = (job.started or began) - began
             infer_seconds = monotonic() - (job.started or began)
             if job.failed:
-                places = [list(missing.values())[index] for index in job.failed]
+                failed = {list(missing)[index] for index in job.failed}
+                places = [place for place, key in enumerate(keys) if key in failed]
                 faults = [Fault(pointer("architectures", place), "failed", "no curve comes out") for place in places]
                 raise Problem("prediction-failed", "The predictor failed on networks of this request.", faults=faults)
             computed = dict(zip(missing, job.rows, strict=True))

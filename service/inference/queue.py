@@ -1,8 +1,7 @@
 """The queue between requests and worker threads: bounded by cost, fair between requests, batched without waiting."""
 
-import heapq
+from collections import deque
 from collections.abc import Sequence
-from itertools import count
 from threading import Condition
 
 from service.inference.batching import MAX_PADDING, MIN_BATCH, Chunk
@@ -17,9 +16,9 @@ class QueueClosedError(Exception):
 
 
 class WorkQueue:
-    """Chunks of jobs in the order of their rounds: the k-th chunk of a job waits k rounds.
+    """The chunks of jobs, in turns: a job whose chunk was taken goes to the end of the line with the rest.
 
-    So a small request that comes behind a large one is in the next batch, not behind all batches of the large one.
+    So a small request waits for one batch of each request before it at most, and small ones do not starve a large one.
 
     Attributes:
         cost: padded layers in the queue or in inference.
@@ -32,17 +31,14 @@ class WorkQueue:
         self.workers = workers
         self.cost = 0
         self.waiting = 0
-        self._heap: list[tuple[int, int, Chunk]] = []
-        self._round = 0
-        self._order = count()
+        self._line: deque[deque[Chunk]] = deque()  # what is left of each job
         self._changed = Condition()
         self._closed = False
 
     @property
     def requests(self) -> int:
         """Requests with work in the queue."""
-        with self._changed:
-            return len({id(chunk.job) for _, _, chunk in self._heap})
+        return len(self._line)
 
     def put(self, chunks: Sequence[Chunk]) -> None:
         """Add the chunks of a job.
@@ -59,8 +55,7 @@ class WorkQueue:
                 raise QueueFullError
             self.cost += cost
             self.waiting += cost
-            for number, chunk in enumerate(chunks):
-                heapq.heappush(self._heap, (self._round + number, next(self._order), chunk))
+            self._line.append(deque(chunks))
             self._changed.notify(len(chunks))
 
     def take(self, timeout: float) -> list[Chunk] | None:
@@ -69,29 +64,36 @@ class WorkQueue:
         A batch holds one worker's share of the queue, at most `max_batch`; chunks of several requests share it.
         """
         with self._changed:
-            if not self._heap:
+            if not self._line:
                 if self._closed:
                     return None
                 self._changed.wait(timeout)
             most = min(self.max_batch, max(MIN_BATCH, -(-self.waiting // self.workers)))
             batch: list[Chunk] = []
             networks = padded = longest = 0
-            while self._heap:
-                round_, _, chunk = self._heap[0]
-                is_over = chunk.job.is_over
+            while self._line:
+                left = self._line[0]
+                chunk = left[0]
+                if chunk.job.is_over:
+                    self._drop(self._line.popleft())
+                    continue
                 together = (networks + len(chunk.indices)) * max(longest, chunk.longest)
                 fits = together <= most and together - padded - chunk.cost <= MAX_PADDING
-                if batch and not is_over and not (fits and chunk.shares_batch(batch[0])):
+                if batch and not (fits and chunk.shares_batch(batch[0])):
                     break
-                heapq.heappop(self._heap)
-                self._round = max(self._round, round_)
+                batch.append(left.popleft())
                 self.waiting -= chunk.cost
-                if is_over:
-                    self.cost -= chunk.cost
-                    continue
-                batch.append(chunk)
                 networks, padded, longest = networks + len(chunk.indices), together, max(longest, chunk.longest)
+                self._line.popleft()
+                if left:
+                    self._line.append(left)
             return batch
+
+    def _drop(self, chunks: Sequence[Chunk]) -> None:
+        """Free the room of chunks that no request waits for any more."""
+        cost = sum(chunk.cost for chunk in chunks)
+        self.waiting -= cost
+        self.cost -= cost
 
     def done(self, chunks: Sequence[Chunk]) -> None:
         """Free the room of chunks that were computed."""

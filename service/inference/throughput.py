@@ -2,6 +2,7 @@
 
 DECAY = 0.95  # weight of the past at each batch
 INITIAL = 100_000.0  # padded layers a second, before the first batch
+MAX_SLOWER = 5.0  # than expected, that one batch may count as: the process may have been paused meanwhile
 
 
 class Throughput:
@@ -14,8 +15,9 @@ class Throughput:
 
     def note(self, cost: int, seconds: float) -> None:
         """Count a batch of one worker."""
+        expected = cost * self._seconds / self._cost
         self._cost = DECAY * self._cost + cost
-        self._seconds = DECAY * self._seconds + seconds
+        self._seconds = DECAY * self._seconds + min(seconds, MAX_SLOWER * expected)
 
     @property
     def rate(self) -> float:

@@ -1,27 +1,16 @@
 """Log lines: structlog over the standard library; for people on a terminal, else JSON. Never a body, never a key."""
 
-import atexit
 import logging
 import sys
 import threading
-from logging.handlers import QueueHandler, QueueListener
-from queue import Queue
 
 import structlog
-
-QUEUE_LINES = 10_000  # beyond it lines are dropped: a log reader that stalls must not stall the service
 
 log = structlog.get_logger("peephole")
 
 
-class _QueueHandler(QueueHandler):
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Leave the record as it is: the listener's thread renders it."""
-        return record
-
-
 def configure_logging(level: str) -> None:
-    """Write every log line of the process, the libraries' too, to standard output from one thread."""
+    """Write every log line of the process, the libraries' too, to standard output."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -48,13 +37,8 @@ def configure_logging(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    queue: Queue[logging.LogRecord] = Queue(QUEUE_LINES)
-    listener = QueueListener(queue, output)
-    listener.start()
-    atexit.register(listener.stop)
-    logging.raiseExceptions = False  # a full queue drops lines without a traceback for each
     root = logging.getLogger()
-    root.handlers[:] = [_QueueHandler(queue)]
+    root.handlers[:] = [output]
     root.setLevel(level.upper())
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.service import graphs
 from tests.service.in_process import serving
+from tests.service.live import Live, running
 
 Serve = Callable[..., TestClient]
 
@@ -24,6 +25,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of task `tiny-paper` in the paper's code."""
     return graphs.artifact(tmp_path_factory.mktemp("paper"), "tiny-paper", code="paper")
+
+
+@pytest.fixture(scope="session")
+def live(tiny: Path) -> Iterator[Live]:
+    """A process that serves `tiny` with the default limits; every test leaves it healthy."""
+    with running(tiny) as process:
+        yield process
 
 
 @pytest.fixture

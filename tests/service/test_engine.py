@@ -13,9 +13,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
-from model.runtime import Curves
-from service import backlog
 from service.cache import CurveCache
 from service.engine import Engine, supervise
 from service.intake import Intake
@@ -23,6 +20,9 @@ from service.ledger import Ledger
 from service.metrics import Metrics
 from service.predicting import predict_curves
 from service.problems import ClientGoneError, Problem
+
+from model.runtime import Curves
+from service import backlog
 
 RAISES, NAN, KILLS = 901, 902, 903
 MAX_COST, MAX_BATCH, LEAST_BATCH = 400, 60, 8

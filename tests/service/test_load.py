@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from service.cache import CurveCache
 from starlette.testclient import TestClient
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
-from service.cache import CurveCache
 from service.cores import available
 from tests.service import graphs
 from tests.service.conftest import Serve

@@ -13,10 +13,10 @@ from time import monotonic
 
 import httpx2
 import pytest
-
 from service.calls import read_call
 from service.problems import Problem
 from service.turns import Turns
+
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import running

@@ -1,101 +1,170 @@
-"""What the server process does for the service: its heap, and its end when the event loop does not go around."""
+"""The server process: how it starts, when it cannot start, what its console says."""
 
-import gc
-import re
+import json
+import os
+import pty
 import signal
+import socket
+import subprocess
+import sys
 import time
-import weakref
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from service.server import settle_heap
-from tests.service.live import Live, running
+from tests.service.live import ROOT, Live, running, until
+from tests.service.requests import body, network, single
 
-IMPATIENT = "import service.server; service.server.FROZEN_SECONDS = 2"
-FREEZE_COUNT = "import gc; print('frozen:', gc.get_freeze_count(), flush=True)"
-
-BODY = {"architectures": [{"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8}]}]}
-
-
-class _Knot:
-    """An object that only the garbage collector can free."""
-
-    def __init__(self) -> None:
-        self.itself = self
+LOADING = """
+init = model.runtime.Predictor.__init__
+def slow_init(self, *args, **kwargs):
+    {}
+    init(self, *args, **kwargs)
+model.runtime.Predictor.__init__ = slow_init
+"""
 
 
-def test_what_a_reload_replaced_is_freed_though_the_heap_was_settled() -> None:
-    knot = _Knot()
-    seen = weakref.ref(knot)
+@contextmanager
+def started(models: Path, before: str = "", **env: str) -> Iterator[Live]:
+    """A process that may not be ready yet."""
+    live = Live(models, before=before, **env)
     try:
-        settle_heap()
-        del knot
-        gc.collect()
-        assert seen() is not None, "frozen objects are out of the collector's sight"
-        settle_heap()
-        assert seen() is None
-    finally:
-        gc.unfreeze()
-
-
-def test_a_ready_server_has_settled_its_heap(tiny: Path) -> None:
-    """Everything that was imported and loaded is out of the collector's sight before the first answer."""
-    with running(tiny, action=FREEZE_COUNT) as live:
-        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
-        before, *_, after = map(int, re.findall(r"frozen: (\d+)", live.output()))
-    assert before == 0, "the warm-up comes first"
-    assert after > 10_000
-
-
-def test_a_reload_asked_for_before_there_is_anything_to_reload_does_no_harm(tiny: Path) -> None:
-    live = Live(tiny)
-    try:
-        for _ in range(30):
-            time.sleep(0.1)
-            live.signal(signal.SIGHUP)
-        live.wait_ready()
-        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
+        yield live
     finally:
         live.process.kill()
         live.wait()
 
 
-def test_a_frozen_event_loop_ends_the_process(tiny: Path) -> None:
-    """Not only in a prediction; the output says where it was stuck."""
-    stuck = "import service.quick; service.quick.parse = lambda _: time.sleep(3600)"
-    with running(tiny, before=f"{IMPATIENT}; {stuck}") as live:
-        with pytest.raises(httpx2.TransportError):
-            httpx2.post(live.url + "/predict", json=BODY, timeout=20)
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(tiny: Path, taken: int) -> None:
+    with started(tiny, PORT=str(taken)) as live:
+        code, output = live.wait(20)
+    assert code == 1, output
+    (line,) = output.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert "address already in use" in line
+    assert str(taken) in line
+
+
+def test_a_wrong_setting_is_one_line_and_exit_2(tiny: Path) -> None:
+    with started(tiny, PEEPHOLE_THREADS="many") as live:
+        code, output = live.wait(20)
+    assert code == 2
+    assert output.splitlines() == [output.strip()]
+    assert output.startswith("peephole: setting PEEPHOLE_THREADS: ")
+    assert "many" not in output
+
+
+def test_the_log_says_where_the_service_listens(tiny: Path) -> None:
+    """Most of all with port 0, when the operating system chooses."""
+    with started(tiny, PORT="0") as live:
+        live.wait_printed('"ready"')
+        lines = [json.loads(line) for line in live.output().splitlines()]
+        (address,) = [line["address"] for line in lines if line["event"] == "listening"]
+        assert httpx2.get(address + "/livez").status_code == 200
+        (ready,) = [line for line in lines if line["event"] == "ready"]
+        assert (ready["tasks"], ready["threads"], ready["provider"]) == (["tiny"], 2, "cpu")
+
+
+def test_the_service_listens_while_predictors_are_loading(tiny: Path) -> None:
+    """Alive at once, not ready, and 503 with Retry-After for predictions."""
+    with started(tiny, before=LOADING.format("time.sleep(1)")) as live:
+        until(lambda: live.status_of("/livez") == 200, "alive")
+        began = time.monotonic()
+        not_ready = httpx2.get(live.url + "/readyz")
+        assert time.monotonic() - began < 0.8, "loading does not hold up the event loop"
+        assert not_ready.status_code == 503
+        assert "loading" in not_ready.json()["detail"]
+        rejected = httpx2.post(live.url + "/predict", json=single())
+        assert rejected.status_code == 503
+        assert int(rejected.headers["retry-after"]) > 0
+        live.wait_ready()
+        assert httpx2.post(live.url + "/predict", json=single()).status_code == 200
+
+
+def test_sigterm_while_predictors_are_loading_ends_with_0(tiny: Path) -> None:
+    with started(tiny, before=LOADING.format("time.sleep(1)")) as live:
+        until(lambda: live.status_of("/livez") == 200, "alive")
+        live.signal(signal.SIGTERM)
+        code, output = live.wait(10)
+    assert code == 0, output
+    assert "Traceback" not in output
+
+
+def test_predictors_that_cannot_be_loaded_end_the_process_with_70(tiny: Path) -> None:
+    with started(tiny, before=LOADING.format("1 / 0")) as live:
         code, output = live.wait(20)
     assert code == 70, output
-    assert "the event loop is stuck" in output
-    assert "in look_up_call" in output, "where"
+    assert "the predictors cannot be loaded" in output
 
 
-def test_a_pause_of_the_process_is_not_held_against_the_event_loop(tiny: Path) -> None:
-    """`docker pause` and `docker unpause` cost nothing but the time between them."""
-    with running(tiny, before=IMPATIENT) as live:
-        live.signal(signal.SIGSTOP)
-        time.sleep(4)
-        live.signal(signal.SIGCONT)
-        time.sleep(2.5)
-        assert httpx2.post(live.url + "/predict", json=BODY).status_code == 200
+def test_sighup_during_the_start_changes_nothing(tiny: Path) -> None:
+    """There is nothing to reload yet; an orchestrator may send it at any time."""
+    with started(tiny) as live:
+        time.sleep(0.1)
+        while live.process.poll() is None and live.status_of("/readyz", seconds=1) != 200:
+            live.signal(signal.SIGHUP)
+            time.sleep(0.02)
+        assert httpx2.post(live.url + "/predict", json=single()).status_code == 200
 
 
-def test_a_pause_of_the_process_is_not_held_against_the_inference_threads(tiny: Path) -> None:
-    """One is in the middle of a batch when the pause begins, and still is after it."""
-    with running(tiny, "for _ in range(6): time.sleep(0.2)") as live, ThreadPoolExecutor(8) as callers:
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Heed SIGINT as in a terminal: what a shell starts in the background ignores it, and so do all its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
-        def call() -> int:
-            return httpx2.post(live.url + "/predict", json=BODY, timeout=30).status_code
 
-        first = callers.submit(call)
-        time.sleep(0.3)
-        live.signal(signal.SIGSTOP)
-        others = [callers.submit(call) for _ in range(7)]
-        time.sleep(3)
-        live.signal(signal.SIGCONT)
-        assert [answer.result() for answer in (first, *others)] == [200] * 8
+def read_terminal(end: int) -> str:
+    """Return what was written to a pseudo-terminal, until its other end is closed."""
+    parts = []
+    try:
+        while part := os.read(end, 65536):
+            parts.append(part)
+    except OSError:  # Linux: the last writer has closed
+        pass
+    return b"".join(parts).decode()
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_lines_for_people_and_ctrl_c_ends_the_process(tiny: Path) -> None:
+    """Not JSON; a request is one line with its route and status; no traceback at the end."""
+    ours, theirs = pty.openpty()
+    with running(tiny, stdout=theirs) as live:
+        os.close(theirs)
+        assert httpx2.post(live.url + "/predict", json=body(network(3), network(4))).status_code == 200
+        live.signal(signal.SIGINT)
+        assert live.wait(20)[0] == 0
+    output = read_terminal(ours)
+    os.close(ours)
+    (line,) = [line for line in output.splitlines() if "/predict" in line]
+    assert "request" in line
+    assert "200" in line
+    assert f"http://127.0.0.1:{live.port}" in output
+    assert '{"' not in output
+    assert "Traceback" not in output
+
+
+def test_a_port_in_use_is_one_line_on_a_terminal(tiny: Path, taken: int) -> None:
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PORT": str(taken), "PEEPHOLE_MODELS": str(tiny), "PEEPHOLE_SHIPPED": "false"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service"], stdout=theirs, stderr=theirs, env=environment, cwd=ROOT
+    )
+    os.close(theirs)
+    output = read_terminal(ours)
+    os.close(ours)
+    assert process.wait(20) == 1
+    (line,) = output.splitlines()
+    assert "address already in use" in line
+    assert '{"' not in line

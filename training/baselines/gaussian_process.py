@@ -1,4 +1,4 @@
-"""A Gaussian process on hand features: few networks suffice it."""
+"""A Gaussian process on hand features."""
 
 import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from training.baselines import Floats
 
 
-class FeatureProcess:
+class FeatureGaussianProcess:
     """One Matérn-3/2 kernel over the standardised features, its scales by maximum likelihood."""
 
     def fit(self, curves: Floats, features: Floats) -> None:
@@ -19,7 +19,7 @@ class FeatureProcess:
         self.pipeline = make_pipeline(StandardScaler(), process).fit(features, curves[:, -1])
 
     def predict(self, seen: Floats, features: Floats) -> Floats:
-        """Return the posterior mean, whatever was seen."""
+        """Return the posterior mean; `seen` is not used."""
         del seen
         predicted: Floats = np.clip(self.pipeline.predict(features), 0, 1)
         return predicted

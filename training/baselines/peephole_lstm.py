@@ -48,5 +48,5 @@ class PlainPeephole:
     def predict(self, seen: Floats, features: NDArray[np.int32]) -> Floats:
         """Return the prediction for the last epoch, whatever was seen."""
         del seen
-        asked = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
-        return predict_table(self.predictor, asked)[0][:, -1]
+        table = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
+        return predict_table(self.predictor, table)[0][:, -1]

@@ -58,12 +58,12 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
         out = crossed.fold == number
         margin = margins(crossed, ~out)[seen, seen:]
         residuals, predicted = crossed.missed[seen, out][:, seen:], crossed.predicted[seen, out, -1]
-        floored = crossed.floored[seen, out, -1]
+        snapped = crossed.snapped[seen, out, -1]
         within = np.where(np.isnan(residuals), np.nan, np.abs(residuals) <= margin)
         inside.append(within[~np.isnan(within)])
         final_inside.append(within[:, -1][~np.isnan(within[:, -1])])
         upper, lower = sigmoid(predicted + margin[-1]), sigmoid(predicted - margin[-1])
-        widths.append(np.maximum(upper, floored) - np.minimum(lower, floored))
+        widths.append(np.maximum(upper, snapped) - np.minimum(lower, snapped))
     return {
         "coverage": round(float(np.concatenate(inside).mean()), 4),
         "final_coverage": round(float(np.concatenate(final_inside).mean()), 4),
@@ -95,7 +95,7 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
         seen = int(at[passed - 1])
         entry: dict[str, Any] = {"epochs_seen": seen}
         for name, crossed in zip(("curve_only", "with_prior"), crossings, strict=True):
-            error = final_error(final, crossed.floored[passed, whole, -1])
+            error = final_error(final, crossed.snapped[passed, whole, -1])
             entry[name] = rounded(error) | interval_figures(crossed, passed)
         entry["last_seen_value"] = rounded(final_error(final, curves[whole, seen - 1]))
         entry["before_training"] = rounded(final_error(final, prior[whole, -1]))

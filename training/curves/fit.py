@@ -16,15 +16,15 @@ from model.continuation import (
     ContinuationCard,
     write_continuation,
 )
+from model.predictors.chance_level import ChanceLevel
 from model.predictors.curve_continuation import ContinuationModule, CurveContinuation
 from model.predictors.export import OPSET, TOLERANCE, serialised
-from model.predictors.floor import Floor
 from model.predictors.milestones import Milestones, milestones
 from training.curves.figures import figures
 from training.curves.kernels import Kernels, add_kernels
 from training.curves.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, logit, margins
 from training.fitting.calibrate import LEVEL
-from training.fitting.chance_level import fit_floor
+from training.fitting.chance_level import fit_chance_level
 
 Floats = NDArray[np.floating]
 
@@ -70,15 +70,16 @@ def _kernel_arrays(kernels: list[Kernels]) -> tuple[Floats, Floats, Floats, Floa
     return points, np.stack([k.scale for k in kernels]), np.stack([k.coefficients for k in kernels]), ends
 
 
-def _floor_arrays(floors: list[list[Floor]]) -> Floats:
+def _chance_level_arrays(chance_levels: list[list[ChanceLevel]]) -> Floats:
     """Return levels and thresholds, as the module takes them."""
-    return np.array([[[getattr(one, name) for one in each] for each in floors] for name in ("levels", "thresholds")])
+    names = ("levels", "thresholds")
+    return np.array([[[getattr(one, name) for one in each] for each in chance_levels] for name in names])
 
 
 def _fit_known(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[CurveContinuation, list[CrossFitted]]:
     logits, before = logit(curves), logit(prior)
     everyone = np.ones(len(curves), dtype=bool)
-    weights, widths, quantiles, crossings, floors = [], [], [], [], []
+    weights, widths, quantiles, crossings, chance_levels = [], [], [], [], []
     kernels: list[Kernels] = []
     for known in (None, before):
         crossed = cross_fit(logits, known, fold)
@@ -90,9 +91,15 @@ def _fit_known(curves: Floats, prior: Floats, fold: NDArray[np.intp]) -> tuple[C
         widths.append(margins(crossed, everyone))
         quantiles.append(final_quantiles(crossed, everyone))
         crossings.append(crossed)
-        floors.append([fit_floor(*each) for each in zip(crossed.measured, crossed.unfloored, strict=True)])
+        chance_levels.append(
+            [fit_chance_level(*each) for each in zip(crossed.measured, crossed.unsnapped, strict=True)]
+        )
     module = CurveContinuation(
-        np.stack(weights), np.stack(widths), np.stack(quantiles), *_kernel_arrays(kernels), _floor_arrays(floors)
+        np.stack(weights),
+        np.stack(widths),
+        np.stack(quantiles),
+        *_kernel_arrays(kernels),
+        _chance_level_arrays(chance_levels),
     )
     return module, crossings
 

@@ -1,4 +1,4 @@
-"""Support vectors that say where curves end: a second opinion beside the ridges, on the same logits and prior."""
+"""Support vectors that predict where curves end, beside the ridges, from the same logits and prior."""
 
 from dataclasses import dataclass, replace
 
@@ -32,7 +32,7 @@ def kernel_features(logits: Floats, prior: Floats | None, seen: int) -> Floats:
 
 @dataclass(frozen=True)
 class Kernels:
-    """Radial support vectors for each number of epochs seen; the last accuracy seen is added to what they say.
+    """Radial support vectors for each number of epochs seen; the last accuracy seen is added to their output.
 
     Attributes:
         points: logits of the networks fitted to [points, epochs], not measured ones 0.
@@ -52,9 +52,9 @@ class Kernels:
 
     def predict(self, logits: Floats, prior: Floats | None, seen: int) -> Floats:
         """Return final logits [networks]."""
-        asked = kernel_features(logits, prior, seen) * self.scale[seen]
+        query = kernel_features(logits, prior, seen) * self.scale[seen]
         points = kernel_features(self.points, self.prior, seen) * self.scale[seen]
-        squared = (asked**2).sum(1)[:, None] + (points**2).sum(1) - 2 * asked @ points.T
+        squared = (query**2).sum(1)[:, None] + (points**2).sum(1) - 2 * query @ points.T
         final: Floats = np.exp(-GAMMA * squared) @ self.coefficients[seen] + self.constant[seen] + logits[:, seen - 1]
         return final
 

@@ -1,4 +1,4 @@
-"""What a shipped predictor's recipe says of networks that it was not fitted to."""
+"""Out-of-fold predictions by a shipped predictor's recipe."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.fitting.recipe import Recipe
 from training.observations.observation import Observation, ObservationError
-from training.observations.pretraining import Related, begin_from, relate_all
+from training.observations.pretraining import PretrainingTable, pretraining_tables, without_held_out
 from training.observations.split import training_split
 from training.observations.table import Table, tabulate
 
@@ -40,9 +40,9 @@ def _recipe(card: Card) -> Recipe:
     return Recipe(**{name: value for name, value in card.training.get("recipe", {}).items() if name in known})
 
 
-def _related(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Related]:
-    """Return the tables that a predictor's members began from."""
-    found = relate_all(tables, card.task, card.layer_code, card.image, card.training.get("split", "all"))
+def _pretraining(card: Card, tables: Sequence[Sequence[Observation]]) -> list[PretrainingTable]:
+    """Return the pretraining tables of a predictor."""
+    found = pretraining_tables(tables, card.task, card.layer_code, card.image, card.training.get("split", "all"))
     wanted, given = sorted(card.training.get("pretrained_on", {})), sorted(one.task for one in found)
     if wanted != given:
         raise ObservationError(
@@ -53,14 +53,19 @@ def _related(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Relate
 
 
 def _cross_validate(
-    table: Table, everything: Table, related: Sequence[Related], card: Card, seed: int, on_fit: Callable[[str], None]
+    table: Table,
+    everything: Table,
+    pretraining: Sequence[PretrainingTable],
+    card: Card,
+    seed: int,
+    on_fit: Callable[[str], None],
 ) -> OutOfFold:
     def fit_once(part: Table, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1}")
         if card.code == "paper":
             return fit_peephole(part, card.layer_code, PeepholeRecipe(), seed=seed + fold)
-        others = begin_from(related, everything, part)
-        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold, related=others)
+        others = without_held_out(pretraining, everything, part)
+        return fit_ensemble(part, card.image, _recipe(card), seed=seed + 100 * fold, pretraining=others)
 
     return cross_validate(table, fit_once, seed=seed)
 
@@ -69,7 +74,7 @@ def out_of_fold(
     observations: Sequence[Observation],
     card: Card,
     *,
-    related: Sequence[Sequence[Observation]] = (),
+    pretraining: Sequence[Sequence[Observation]] = (),
     seed: int = 0,
     cache: Path | None = None,
     on_fit: Callable[[str], None] = lambda _: None,
@@ -79,19 +84,19 @@ def out_of_fold(
     Args:
         observations: rows; those of other tasks are left out.
         card: of the predictor.
-        related: tables of the other tasks that the predictor's members began from.
+        pretraining: tables of the other tasks that the ensemble members were trained on first.
         seed: fixes folds and initial weights.
         cache: a folder where predictions are kept and found again, for the same rows and predictor.
-        on_fit: told of each fold.
+        on_fit: called with a description of each fold.
 
     Raises:
         ObservationError: when the table has no rows of the task, or its curves are not as long as the card's, or
-            the related tables are not those of the card.
+            the pretraining tables are not those of the card.
     """
     rows = [row for row in observations if row.task == card.task]
     if not rows:
         raise ObservationError(f"the table holds no task {card.task}")
-    others = _related(card, related)
+    others = _pretraining(card, pretraining)
     everything = tabulate(rows, card.layer_code, card.image, clamp=True)
     if card.training.get("split") == "train":
         rows, _ = training_split(rows, card.layer_code, card.image)
@@ -103,8 +108,8 @@ def out_of_fold(
     if cache is None:
         validated = _cross_validate(table, everything, others, card, seed, on_fit)
         return Prior(table, validated.predicted, validated.fold)
-    # the predictor's digest stands for what the recipe does not say, as how its members are built
-    content = f"{card.sha256} {_recipe(card)} floor {seed} {table.network_ids}".encode() + table.curves.tobytes()
+    # the predictor's digest stands for what the recipe does not hold, such as how its members are built
+    content = f"{card.sha256} {_recipe(card)} chance level {seed} {table.network_ids}".encode() + table.curves.tobytes()
     content += b"".join(other.table.curves.tobytes() for other in others)
     file = cache / f"{card.task}-{hashlib.sha256(content).hexdigest()[:12]}.npz"
     if not file.exists():

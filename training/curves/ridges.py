@@ -10,13 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from model.predictors.predictor import LARGEST, SMALLEST
 from training.fitting.calibrate import LEVEL, conformal_margins
-from training.fitting.chance_level import cross_floor, missed
+from training.fitting.chance_level import cross_fit_chance_level, missed
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 STRENGTHS = np.logspace(-3, 3, 13)
 QUANTILES = 199
-NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals say nothing about
+NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals cannot tell
 FEWEST = 8
 
 
@@ -98,15 +98,15 @@ class CrossFitted:
     fold: NDArray[np.intp]
 
     @property
-    def unfloored(self) -> Floats:
+    def unsnapped(self) -> Floats:
         """Predicted accuracies, same shape as `predicted`."""
         return sigmoid(self.predicted)
 
     @cached_property
-    def floored(self) -> Floats:
-        """Predicted accuracies over floors that the other folds gave, same shape as `predicted`."""
-        each = zip(self.measured, self.unfloored, strict=True)
-        return np.stack([cross_floor(measured, predicted, self.fold) for measured, predicted in each])
+    def snapped(self) -> Floats:
+        """Predicted accuracies, snapped to chance levels that the other folds gave; same shape as `predicted`."""
+        each = zip(self.measured, self.unsnapped, strict=True)
+        return np.stack([cross_fit_chance_level(measured, predicted, self.fold) for measured, predicted in each])
 
     @property
     def measured(self) -> Floats:
@@ -115,8 +115,8 @@ class CrossFitted:
 
     @cached_property
     def missed(self) -> Floats:
-        """Residuals as the intervals see them, which reach to the floored predictions too."""
-        return missed(self.residuals, self.measured, self.unfloored, self.floored)
+        """Residuals as the intervals see them, which reach to the snapped predictions too."""
+        return missed(self.residuals, self.measured, self.unsnapped, self.snapped)
 
 
 def cross_fit(logits: Floats, prior: Floats | None, fold: NDArray[np.intp]) -> CrossFitted:
@@ -142,7 +142,7 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
     for seen in range(1, epochs):
         for target in range(seen, epochs):
             if np.isnan(crossed.residuals[seen, :, target]).all():
-                continue  # nobody's curve goes that far
+                continue  # no curve goes that far
             rivals = {"last": logits[:, seen - 1]}
             if prior is not None:
                 rivals["prior"] = prior[:, target]

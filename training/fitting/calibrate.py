@@ -1,4 +1,4 @@
-"""Cross-validation of a whole fit, and the floor and the conformal intervals that follow from it."""
+"""Cross-validation of a whole fit; the chance level and the conformal intervals that follow from it."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from model.predictors.predictor import CurvePredictor, Raw
-from training.fitting.chance_level import cross_floor, fit_floor, missed
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.metrics import Floats, Metrics, score
 from training.observations.table import Table
 
@@ -25,19 +25,19 @@ class OutOfFold:
 
     Attributes:
         measured: accuracies, NaN where not measured [networks, epochs].
-        predicted: accuracies, over a floor that the other folds gave [networks, epochs].
-        unfloored: accuracies as the predictors gave them [networks, epochs].
+        predicted: accuracies, snapped to a chance level that the other folds gave [networks, epochs].
+        unsnapped: accuracies as the predictors gave them [networks, epochs].
         curves: the same on the predictors' own scale [networks, epochs].
-        residuals: measured minus predicted on the predictor's own scale, NaN where not measured, 0 where the floor's
-            prediction and the predictor's lie around what was measured [networks, epochs].
-        variance: disagreement of the members, same scale [networks, epochs].
+        residuals: measured minus predicted on the predictor's own scale, NaN where not measured, 0 where what
+            was measured lies between the prediction and the snapped one [networks, epochs].
+        variance: disagreement of the ensemble members, same scale [networks, epochs].
         distance: out-of-distribution score [networks].
         fold: which fold predicted each network [networks].
     """
 
     measured: Floats
     predicted: Floats
-    unfloored: Floats
+    unsnapped: Floats
     curves: Floats
     residuals: Floats
     variance: Floats
@@ -46,15 +46,15 @@ class OutOfFold:
 
     def metrics(self, predicted: Floats | None = None) -> Metrics:
         """The mean of the folds' metrics, of `predicted` or of others; a fold of one network has no R2."""
-        asked = self.predicted if predicted is None else predicted
+        chosen = self.predicted if predicted is None else predicted
         folds = [self.fold == number for number in np.unique(self.fold)]
-        each = [astuple(score(self.measured[out], asked[out])) for out in folds]
+        each = [astuple(score(self.measured[out], chosen[out])) for out in folds]
         return Metrics(*(float(np.nanmean(column)) for column in zip(*each, strict=True)))
 
 
 @torch.no_grad()
 def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]:
-    """Return accuracies [networks, epochs] without a floor, and the prediction on the predictor's own scale."""
+    """Return accuracies [networks, epochs] before they are snapped, and the prediction on the predictor's own scale."""
     predictor.eval()
     index = torch.arange(table.epochs)
     raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
@@ -66,7 +66,7 @@ def cross_validate(
 ) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
-    Twins, which are one network to a predictor, share a fold, so that none stands on both sides.
+    Duplicates under the encoding share a fold, so that none is on both sides.
 
     Args:
         table: networks of at least two different codes.
@@ -74,7 +74,7 @@ def cross_validate(
         folds: how many parts.
         seed: of the split.
     """
-    unfloored, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
+    unsnapped, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
     groups = table.groups
@@ -85,13 +85,13 @@ def cross_validate(
         held_out = np.flatnonzero(inside)
         predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
-        unfloored[held_out], raw = predict_table(predictor, part)
+        unsnapped[held_out], raw = predict_table(predictor, part)
         curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
         residuals[held_out] = predictor.scale.standardise(part.curves) - curves[held_out]
         fold_of[held_out] = number
-    predicted = cross_floor(table.curves, unfloored, fold_of)
-    residuals = missed(residuals, table.curves, unfloored, predicted)
-    return OutOfFold(table.curves, predicted, unfloored, curves, residuals, variance, distance, fold_of)
+    predicted = cross_fit_chance_level(table.curves, unsnapped, fold_of)
+    residuals = missed(residuals, table.curves, unsnapped, predicted)
+    return OutOfFold(table.curves, predicted, unsnapped, curves, residuals, variance, distance, fold_of)
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
@@ -121,9 +121,9 @@ def base_uncertainty(result: OutOfFold) -> float:
 
 
 def calibrate(predictor: CurvePredictor, result: OutOfFold) -> None:
-    """Set a predictor's floor and its interval from out-of-fold predictions."""
-    floor = fit_floor(result.measured, result.unfloored)
-    predictor.floor = floor if floor.thresholds.any() else None
+    """Set a predictor's chance level and its interval from out-of-fold predictions."""
+    chance_level = fit_chance_level(result.measured, result.unsnapped)
+    predictor.chance_level = chance_level if chance_level.thresholds.any() else None
     predictor.base_uncertainty = base_uncertainty(result)
     uncertainty = np.sqrt(result.variance + predictor.base_uncertainty**2)
     predictor.margins = torch.from_numpy(conformal_margins(result.residuals, uncertainty).astype(np.float32))

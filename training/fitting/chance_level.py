@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.predictors.floor import Floor
+from model.predictors.chance_level import ChanceLevel
 
 Floats = NDArray[np.floating]
 SHARE = 0.05
@@ -27,15 +27,15 @@ def _threshold(measured: Floats, predicted: Floats, level: float) -> float | Non
     error = predicted - measured
     least, chosen = float(np.abs(error).mean()), None
     for step in STEPS:
-        floor = Floor(np.array([level]), np.array([level + step]))
-        moved = apply_floor(floor, predicted[:, None], np.zeros(1, dtype=np.intp))[:, 0] - measured
+        chance_level = ChanceLevel(np.array([level]), np.array([level + step]))
+        moved = apply_chance_level(chance_level, predicted[:, None], np.zeros(1, dtype=np.intp))[:, 0] - measured
         absolute = float(np.abs(moved).mean())
         if absolute < least and (moved**2).mean() <= (error**2).mean():
             least, chosen = absolute, float(level + step)
     return chosen
 
 
-def fit_floor(measured: Floats, predicted: Floats) -> Floor:
+def fit_chance_level(measured: Floats, predicted: Floats) -> ChanceLevel:
     """Fit to out-of-fold predictions.
 
     Args:
@@ -43,7 +43,7 @@ def fit_floor(measured: Floats, predicted: Floats) -> Floor:
         predicted: same shape, by predictors not fitted to these networks; NaN where there is no prediction.
 
     Returns:
-        A floor with a level and a threshold for each epoch; both 0 without an atom, or where none helps.
+        A chance level with a level and a threshold for each epoch; both 0 without an atom, or where none helps.
     """
     levels, thresholds = np.zeros((2, measured.shape[1]))
     for epoch in range(measured.shape[1]):
@@ -52,26 +52,26 @@ def fit_floor(measured: Floats, predicted: Floats) -> Floor:
         threshold = None if level is None else _threshold(measured[known, epoch], predicted[known, epoch], level)
         if level is not None and threshold is not None:
             levels[epoch], thresholds[epoch] = level, threshold
-    return Floor(levels, thresholds)
+    return ChanceLevel(levels, thresholds)
 
 
-def apply_floor(floor: Floor, predicted: Floats, index: NDArray[np.intp] | None = None) -> Floats:
-    """Return predictions [networks, epochs] with a floor under them, of all epochs or of those at `index`."""
+def apply_chance_level(chance_level: ChanceLevel, predicted: Floats, index: NDArray[np.intp] | None = None) -> Floats:
+    """Return predictions [networks, epochs] snapped to a chance level, of all epochs or of those at `index`."""
     epochs = np.arange(predicted.shape[1]) if index is None else index
-    return np.asarray(floor(torch.from_numpy(predicted), torch.from_numpy(epochs)).numpy())
+    return np.asarray(chance_level(torch.from_numpy(predicted), torch.from_numpy(epochs)).numpy())
 
 
-def cross_floor(measured: Floats, predicted: Floats, fold: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return out-of-fold predictions [networks, epochs] with a floor that comes from the other folds alone."""
-    floored = np.empty_like(predicted, dtype=np.float64)
+def cross_fit_chance_level(measured: Floats, predicted: Floats, fold: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return out-of-fold predictions [networks, epochs], each snapped to the chance level of the other folds."""
+    snapped = np.empty_like(predicted, dtype=np.float64)
     for number in np.unique(fold):
         out = fold == number
-        floored[out] = apply_floor(fit_floor(measured[~out], predicted[~out]), predicted[out])
-    return floored
+        snapped[out] = apply_chance_level(fit_chance_level(measured[~out], predicted[~out]), predicted[out])
+    return snapped
 
 
-def missed(residuals: Floats, measured: Floats, predicted: Floats, floored: Floats) -> NDArray[np.float64]:
+def missed(residuals: Floats, measured: Floats, predicted: Floats, snapped: Floats) -> NDArray[np.float64]:
     """Return residuals as an interval around both predictions sees them: 0 for what lies between the two."""
-    low, high = np.minimum(predicted, floored) - TIE, np.maximum(predicted, floored) + TIE
-    moved = np.abs(predicted - floored) > TIE
+    low, high = np.minimum(predicted, snapped) - TIE, np.maximum(predicted, snapped) + TIE
+    moved = np.abs(predicted - snapped) > TIE
     return np.where(moved & (measured >= low) & (measured <= high), 0.0, residuals)

@@ -20,7 +20,7 @@ from training.observations.table import Table, carry_forward
 
 log = logging.getLogger(__name__)
 RANKING_SHARPNESS = 3.0  # per standard deviation
-FEWEST_JUDGES = 8
+FEWEST_TO_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class MemberInputs:
 
 
 class Data(NamedTuple):
-    """Networks of the own task, and of others."""
+    """Networks of the task itself, and of pretraining tables."""
 
     own: MemberInputs
-    related: list[MemberInputs]
+    pretraining: list[MemberInputs]
 
 
 def member_inputs(table: Table, image: Shape, inputs: Inputs, epochs: int) -> MemberInputs:
@@ -101,10 +101,10 @@ def _train(member: LayerConv, data: MemberInputs, chosen: torch.Tensor, recipe: 
 
 
 def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConv:
-    """Train a member on each related task in turn, and then on the chosen networks of its own."""
+    """Train a member on each pretraining table in turn, and then on the chosen networks of its own task."""
     torch.manual_seed(seed)
     member = LayerConv(data.own.targets.shape[1], data.own.whole.shape[1])
-    for other in data.related:
+    for other in data.pretraining:
         _train(member, other, torch.arange(len(other.lengths)), recipe, recipe.pretraining_passes)
     _train(member, data.own, chosen, recipe, recipe.passes)
     return member.eval()
@@ -119,7 +119,7 @@ def _validation_tau(member: LayerConv, data: MemberInputs, chosen: torch.Tensor)
 def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConv:
     """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
 
-    Fewer than `FEWEST_JUDGES` networks rank by chance and say nothing of a collapse.
+    Fewer than `FEWEST_TO_RANK` networks rank by chance and show no collapse.
     """
     count = len(data.own.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
@@ -130,7 +130,7 @@ def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConv:
         reached = _validation_tau(member, data.own, order[:cut])
         if best is None or reached > best[0]:
             best = reached, member
-        if reached >= recipe.collapsed_tau or cut < FEWEST_JUDGES:
+        if reached >= recipe.collapsed_tau or cut < FEWEST_TO_RANK:
             break
         log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
     assert best is not None  # noqa: S101 - there is at least one attempt

@@ -72,7 +72,7 @@ def choose(
         chosen = [row for row in rows if row.network_id not in known]
         if not chosen:
             raise ObservationError(
-                "the artifact was fitted to every network of the table; --part all measures it on them all the same"
+                "the artifact was fitted to every network of the table; --split all measures it on them"
             )
         return chosen
     chosen = [row for row in rows if part in {"all", row.split}]
@@ -82,7 +82,7 @@ def choose(
     if part == "test" and leaked:
         raise ObservationError(
             f"the artifact was fitted to {len(leaked)} networks of the test split, which tests nothing then; fit with "
-            "--split train, or measure with --part all"
+            "--split train, or measure with --split all"
         )
     return chosen
 

@@ -16,12 +16,13 @@ from model.encoding.layer_code import CODES
 from model.predictors.export import TOLERANCE, largest_difference, opset, to_onnx
 from model.predictors.predictor import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fitting.describe import describe
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.fitting.recipe import Recipe
 from training.metrics import ceiling
 from training.observations.observation import Observation, ObservationError
-from training.observations.pretraining import begin_from, relate_all
+from training.observations.pretraining import pretraining_tables, without_held_out
 from training.observations.split import training_split
 from training.observations.table import Table, tabulate
 from training.observations.tasks import image_of, task_of
@@ -50,7 +51,7 @@ def fit(
     in_channels: int | None = None,
     data: dict[str, Any] | None = None,
     split: Split = "all",
-    related: Sequence[Sequence[Observation]] = (),
+    pretraining: Sequence[Sequence[Observation]] = (),
     seed: int = 0,
     recipe: Recipe | None = None,
     description: str | None = None,
@@ -63,12 +64,12 @@ def fit(
         out: the artifact's folder.
         code_name: `extended` fits the shipped ensemble, `paper` the paper's LSTM on Table 1's code.
         task: which rows.
-        resolution: of the images, where the rows do not say.
-        in_channels: of the images, where the rows do not say.
-        data: what the card says of the table (`training.observations.report`).
-        split: `train` leaves out the test split (a third of the networks) and its networks' twins.
-        related: tables of other tasks, that members are trained on first; rows of the own task in them do not count. Of
-            each fold's networks, and of the test split with `split`, nothing is learnt there either.
+        resolution: of the images, where the rows do not give it.
+        in_channels: of the images, where the rows do not give it.
+        data: the description of the table in the card (`training.observations.report`).
+        split: `train` leaves out the test split (a third of the networks) and duplicates of its networks.
+        pretraining: tables of other tasks, which ensemble members are trained on first. Rows of the task itself are
+            left out, and so are each fold's networks and, with `split`, the test split.
         seed: fixes folds and initial weights.
         recipe: of the ensemble.
         description: one sentence for the card.
@@ -82,16 +83,16 @@ def fit(
     name, rows = task_of(observations, task)
     image = image_of(rows, resolution, in_channels)
     code = CODES[code_name]
-    used, twins = training_split(rows, code, image) if split == "train" else (rows, 0)
+    used, duplicates = training_split(rows, code, image) if split == "train" else (rows, 0)
     if not used:
         raise ObservationError("no network of the table belongs to the train split")
     table = tabulate(used, code, image, clamp=True)
     if len(table) < FEWEST_NETWORKS:
         raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
     if not table.groups.any():
-        raise ObservationError(f"all networks look the same in the {code.name} code; there is nothing to learn")
+        raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
-    others = relate_all(related, name, code, image, split)
+    others = pretraining_tables(pretraining, name, code, image, split)
     everything = tabulate(rows, code, image, clamp=True) if others else table
 
     out.mkdir(parents=True, exist_ok=True)
@@ -102,12 +103,13 @@ def fit(
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
         if code_name == "paper":
             return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
-        return fit_ensemble(part, image, settings, seed=seed + 100 * fold, related=begin_from(others, everything, part))
+        first = without_held_out(others, everything, part)
+        return fit_ensemble(part, image, settings, seed=seed + 100 * fold, pretraining=first)
 
     validated = cross_validate(table, fit_once, seed=seed)
     predictor = fit_once(table, FOLDS)
-    pretrained = begin_from(others, everything, table)
-    canonical = {row.network_id: row.canonical for part in (used, *related) for row in part}
+    pretrained = without_held_out(others, everything, table)
+    canonical = {row.network_id: row.canonical for part in (used, *pretraining) for row in part}
     listed = {
         name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
     }
@@ -130,8 +132,8 @@ def fit(
         in_channels=image.channels,
         resolution=image.height,
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
-        | ({"twins_left_out": twins} if twins else {})
-        | ({"floor": predictor.floor.as_lists()} if predictor.floor else {})
+        | ({"duplicates_left_out": duplicates} if duplicates else {})
+        | ({"chance_level": predictor.chance_level.as_lists()} if predictor.chance_level else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
         | ({"networks_listed": len(listed)} if pretrained else {})
         | ({"data": data} if data else {}),
@@ -152,6 +154,7 @@ def fit(
         opset=opset(model),
         sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
+        about=describe(used, image),
     )
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, model, listed)
@@ -177,5 +180,5 @@ def _training(
             "max": round(float(final.max()), 4),
         },
         "recipe": asdict(recipe),
-        **({"process_scales_fitted_to": limit} if limit < len(table) else {}),
+        **({"gaussian_process_scales_fitted_to": limit} if limit < len(table) else {}),
     }

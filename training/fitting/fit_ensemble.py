@@ -1,6 +1,6 @@
-"""Fit the shipped predictor: neural members and a Gaussian process on the same features.
+"""Fit the shipped predictor: neural ensemble members and a Gaussian process on the same features.
 
-The process learns from its own task alone; members may learn from others first.
+The Gaussian process learns from its own task alone; ensemble members may learn from others first.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from model.predictors.network_features import NetworkFeatures
 from model.predictors.predictor import LogitScale
 from training.fitting.ensemble_members import Data, fit_member, member_inputs
 from training.fitting.recipe import Recipe
-from training.fitting.sparse_gaussian_process import fit_sparse_process
-from training.observations.pretraining import Related
+from training.fitting.sparse_gaussian_process import fit_sparse_gaussian_process
+from training.observations.pretraining import PretrainingTable
 from training.observations.table import Table, carry_forward
 
 LEAST_NOISE = (1e-3, 1e-2, 1e-1)  # variances, of targets with variance 1
@@ -33,19 +33,19 @@ def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> 
     return shares
 
 
-def _fit_process(
+def _fit_gaussian_process(
     features: NDArray[np.floating],
     targets: NDArray[np.floating],
     slope: NDArray[np.floating],
     part: NDArray[np.intp],
     points: int,
 ) -> GaussianProcess:
-    """Fit the process; where data without noise make it too steep for single precision, assume more noise.
+    """Fit the Gaussian process; where data without noise make it too steep for single precision, assume more noise.
 
-    `slope` [epochs] is how much an accuracy moves, at most, when the process moves by one.
+    `slope` [epochs] is how much an accuracy moves, at most, when the Gaussian process moves by one.
     """
     for least_noise in LEAST_NOISE:
-        fitted = fit_sparse_process(features, targets, points=points, least_noise=least_noise, part=part)
+        fitted = fit_sparse_gaussian_process(features, targets, points=points, least_noise=least_noise, part=part)
         chosen, smooth = features[fitted.chosen], fitted.kernel
         process = GaussianProcess(chosen, fitted.weights, smooth.k1.constant_value, smooth.k2.length_scale)
         exact = smooth(features, chosen) @ fitted.weights
@@ -55,8 +55,8 @@ def _fit_process(
     return process
 
 
-def process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
-    """Return which networks tell the process's scales: all, or as many as the recipe allows, drawn at random."""
+def gaussian_process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
+    """Return which networks give the Gaussian process its scales: all, or a random part as the recipe says."""
     if networks <= recipe.process_networks:
         return np.arange(networks)
     return np.sort(np.random.default_rng(seed).choice(networks, recipe.process_networks, replace=False))
@@ -68,11 +68,13 @@ def fit_ensemble(
     recipe: Recipe,
     *,
     seed: int = 0,
-    related: Sequence[Related] = (),
+    pretraining: Sequence[PretrainingTable] = (),
     relevance: Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.floating]] = explained,
     on_member: Callable[[], None] = lambda: None,
 ) -> Ensemble:
-    """Fit an ensemble to every network of a table, the process's scales to a part of a large one (`process_part`).
+    """Fit an ensemble to every network of a table.
+
+    The Gaussian process takes its scales from a part of a large table (`gaussian_process_part`).
 
     Its intervals still need `calibrate`.
 
@@ -81,9 +83,9 @@ def fit_ensemble(
         image: shape of the task's images.
         recipe: sizes and schedules.
         seed: fixes everything random.
-        related: other tasks' networks that members are trained on first.
+        pretraining: tables of other tasks that ensemble members are trained on first.
         relevance: from hand features [networks, features] and final targets [networks] to a share for each feature.
-        on_member: called after each member.
+        on_member: called after each ensemble member.
     """
     scale = LogitScale(table.curves)
     filled = carry_forward(scale.standardise(table.curves))
@@ -91,11 +93,14 @@ def fit_ensemble(
         codes = torch.from_numpy(table.codes)
         features = NetworkFeatures(image)(codes)[1].numpy()
     inputs = Inputs(image, features, relevance(features, filled[:, -1]), recipe.features)
-    others = [member_inputs(other.table, other.image, inputs, table.epochs) for other in related if len(other.table)]
+    known = [other for other in pretraining if len(other.table)]
+    others = [member_inputs(other.table, other.image, inputs, table.epochs) for other in known]
     data = Data(member_inputs(table, image, inputs, table.epochs), others)
     slope = scale.std.numpy() * recipe.process_weight / 4  # the sigmoid's slope is at most a quarter
-    part = process_part(len(table), recipe, seed)
-    process = _fit_process(data.own.whole.numpy().astype(np.float64), filled, slope, part, recipe.process_points)
+    part = gaussian_process_part(len(table), recipe, seed)
+    process = _fit_gaussian_process(
+        data.own.whole.numpy().astype(np.float64), filled, slope, part, recipe.process_points
+    )
     members = []
     for number in range(recipe.members):
         members.append(fit_member(data, recipe, seed + number))

@@ -19,7 +19,7 @@ class Recipe:
     collapsed_tau: float = 0.3
     attempts: int = 3
     process_weight: float = 0.3
-    process_networks: int = 1500  # at most, for its scales; time grows with their cube
-    process_points: int = 256  # at most; what a prediction costs grows with them
+    process_networks: int = 1500  # for the scales of the Gaussian process, at most; time grows with their cube
+    process_points: int = 256  # inducing points, at most; the cost of a prediction grows with them
     features: int = 64
     gradient_norm: float = 1.0

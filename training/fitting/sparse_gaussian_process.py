@@ -1,8 +1,8 @@
-"""Fit a Gaussian process that looks at few of the networks it learnt from: its cost stays the same as tables grow.
+"""Fit a Gaussian process whose predictions use few of its networks: their cost does not grow with tables.
 
 Subset of regressors (Quiñonero-Candela and Rasmussen, JMLR 6, 2005): the mean is a sum of kernels at inducing points
 alone, with the weights that fit all networks best. The points are networks of the table, chosen by pivoted Cholesky
-decomposition: each is the one about which those before it say least (Fine and Scheinberg, JMLR 2, 2001).
+decomposition: each is the one that those before it predict worst (Fine and Scheinberg, JMLR 2, 2001).
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class SparseProcess:
-    """A fitted process.
+class SparseGaussianProcess:
+    """A fitted Gaussian process.
 
     Attributes:
         chosen: the inducing points' places among the networks it was fitted to, [points].
@@ -46,16 +46,16 @@ def pivots(covariance: Floats, most: int) -> NDArray[np.intp]:
     return np.array(order, dtype=np.intp)
 
 
-def fit_sparse_process(
+def fit_sparse_gaussian_process(
     features: Floats, targets: Floats, *, points: int, least_noise: float, part: NDArray[np.intp]
-) -> SparseProcess:
-    """Fit a process with a Matérn-3/2 kernel.
+) -> SparseGaussianProcess:
+    """Fit a Gaussian process with a Matérn-3/2 kernel.
 
     Args:
         features: float64 [networks, features].
         targets: float64 [networks, epochs], of about unit variance.
-        points: inducing points at most; where there are no more networks, the process is exact.
-        least_noise: smallest variance that the targets' noise may be thought to have.
+        points: inducing points at most; where there are no more networks, the Gaussian process is exact.
+        least_noise: smallest variance that the fit may give the targets' noise.
         part: networks that the kernel's amplitude and scale, and the noise, are fitted to: time grows with their cube.
     """
     kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(8.0, (1.0, 1e3), nu=1.5) + WhiteKernel(0.2, (least_noise, 10.0))
@@ -69,4 +69,4 @@ def fit_sparse_process(
     own = across[:, chosen] + JITTER * smooth.diag(features[:1])[0] * np.eye(len(chosen))
     rows = np.vstack([across.T, np.sqrt(noise) * np.linalg.cholesky(own).T])
     aims = np.vstack([targets, np.zeros((len(chosen), targets.shape[1]))])
-    return SparseProcess(chosen, smooth, np.linalg.lstsq(rows, aims, rcond=None)[0])
+    return SparseGaussianProcess(chosen, smooth, np.linalg.lstsq(rows, aims, rcond=None)[0])

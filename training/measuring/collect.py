@@ -68,7 +68,7 @@ _images: tuple[datasets.Images, datasets.Images]
 
 
 def _end_with_parent() -> None:
-    """End this worker when the process that collects has died: nobody else would, and it holds much memory."""
+    """End this worker when the collecting process has died; else it would go on and hold much memory."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - a worker has one
     parent.join()

@@ -154,7 +154,7 @@ def read(name: str, part: Part) -> Raw:
     raise DataNotFoundError(
         f"no {part} images of {name} in {folder.resolve()} ({given}). Put them there as {name}.npz (x_{part}, "
         f"y_{part}), as {name}-{part}.parquet (columns image and label), as images {name}/{part}/<class>/*.png{idx}; "
-        "or tell where they are: export PEEPHOLE_DATA=/path/to/folder. The protocol digits-mini needs no files."
+        "or set the folder: export PEEPHOLE_DATA=/path/to/folder. The protocol digits-mini needs no files."
     )
 
 

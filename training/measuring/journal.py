@@ -30,10 +30,10 @@ class Journal:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes that collect into the table away meanwhile: folding would lose their rows.
+        """Hold the lock of the table: two collecting processes would lose rows when they fold.
 
         Raises:
-            ObservationError: when one is at it.
+            ObservationError: when another process holds it.
         """
         self.table.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.table.with_suffix(".lock"))

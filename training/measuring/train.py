@@ -87,7 +87,7 @@ def train_network(
 
     The seed fixes the initial weights and the order of the images, so that a row can be measured again on the same kind
     of machine. `seconds` is processor time on a CPU, wall time on a GPU. `deadline` is in `time.time()` seconds.
-    `on_epoch` is told the validation accuracy after each epoch; what it raises ends the training.
+    `on_epoch` is called with the validation accuracy after each epoch; an exception from it ends the training.
 
     Raises:
         OutOfTimeError: when the deadline passes first.
@@ -125,7 +125,7 @@ def train_network(
     diverged = len(accuracy) < protocol.epochs
     if diverged:
         accuracy.append(measure_accuracy(network, validation))
-    untrainable = is_chance(max(accuracy), validation.labels)
+    failed_to_train = is_chance(max(accuracy), validation.labels)
     params, flops = cost(layers, protocol.image)
     return Observation(
         task=protocol.name,
@@ -136,7 +136,7 @@ def train_network(
         layers=list(layers),
         accuracy=accuracy,
         train_loss=losses,
-        status="diverged" if diverged else "untrainable" if untrainable else "ok",
+        status="diverged" if diverged else "failed_to_train" if failed_to_train else "ok",
         params=params,
         flops=flops,
         seconds=round(clock() - start, 3),

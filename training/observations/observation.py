@@ -44,7 +44,7 @@ def dump_layers(layers: Sequence[Layer]) -> str:
 
 
 def split_of(network_id: str, share: float = 1 / 3) -> Split:
-    """Return the split of a network whose table does not say it; all seeds of a network have the same."""
+    """Return the split of a network whose table does not hold it; all seeds of a network have the same."""
     drawn = int(hashlib.sha256(f"split:{network_id}".encode()).hexdigest()[:8], 16)
     return "test" if drawn / 16**8 < share else "train"
 
@@ -56,7 +56,7 @@ class Observation(BaseModel):
         network_id: identity of the network; rows of one network under different seeds share it.
         split: of the network. A table without a `network_id` gets both from the network's canonical form.
         accuracy: validation accuracy after each epoch, each between 0 and 1.
-        only_last: `accuracy` is one number, of the last epoch; said by writing it without a list.
+        only_last: `accuracy` is one number, of the last epoch; the table gives it without a list.
         train_loss: mean training loss of each epoch.
         seconds: processor seconds (CPU) or wall seconds (GPU) that training took.
         weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.measuring.weight_stats`.
@@ -78,13 +78,18 @@ class Observation(BaseModel):
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
     only_last: bool = False
     train_loss: list[float] | None = None
-    status: Literal["ok", "untrainable", "diverged"] = "ok"
+    status: Literal["ok", "failed_to_train", "diverged"] = "ok"
     params: int | None = None
     flops: int | None = None
     seconds: float | None = None
     device: str | None = None
     weight_stats: dict[str, dict[str, list[float]]] | None = None
     started_at: str | None = None
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _rename_status(cls, value: Any) -> Any:
+        return "failed_to_train" if value == "untrainable" else value  # as tables of version 0.1.0 have it
 
     @field_validator("weight_stats", mode="before")
     @classmethod
@@ -121,7 +126,7 @@ def to_record(observation: Observation) -> dict[str, Any]:
 
 
 def share_identity(rows: Iterable[Observation]) -> list[Observation]:
-    """Give rows whose network another row has under an earlier `network_id` that one's `network_id` and `split`."""
+    """Return rows in which a network has one `network_id` and `split`: earlier ones, where a row holds them."""
     rows = list(rows)
     earlier = {row.canonical: row for row in rows if row.network_id != row.canonical}
 

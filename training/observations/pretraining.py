@@ -1,4 +1,4 @@
-"""Networks measured on another task: what members learn before they learn their own."""
+"""Pretraining tables: networks of other tasks, which ensemble members learn before those of their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,43 +14,45 @@ from training.observations.tasks import image_of, other_tasks, task_of
 
 
 @dataclass(frozen=True)
-class Related:
+class PretrainingTable:
     """A table of another task.
 
     Attributes:
         task: its name.
         image: shape of its images.
         table: its networks.
-        looks: their codes on the own task's images, as `Table.looks`; empty where those are too small for a network.
+        encoding_keys: of its networks on the images of the task that is learnt afterwards, as `Table.encoding_keys`;
+            empty where those images are too small for a network.
     """
 
     task: str
     image: Shape
     table: Table
-    looks: list[bytes]
+    encoding_keys: list[bytes]
 
-    def without(self, others: Table) -> "Related":
-        """Leave out the networks of a table of the own task, and their twins."""
-        names, looks = set(others.network_ids), set(others.looks)
-        both = zip(self.table.network_ids, self.looks, strict=True)
-        kept = np.flatnonzero([name not in names and look not in looks for name, look in both])
-        return Related(self.task, self.image, self.table.rows(kept), [self.looks[index] for index in kept])
+    def without(self, others: Table) -> "PretrainingTable":
+        """Leave out networks, and their duplicates."""
+        names, encoding_keys = set(others.network_ids), set(others.encoding_keys)
+        both = zip(self.table.network_ids, self.encoding_keys, strict=True)
+        kept = np.flatnonzero([name not in names and key not in encoding_keys for name, key in both])
+        keys = [self.encoding_keys[index] for index in kept]
+        return PretrainingTable(self.task, self.image, self.table.rows(kept), keys)
 
 
-def _look(row: Observation, code: LayerCode, image: Shape) -> bytes:
+def _encoding_key(row: Observation, code: LayerCode, image: Shape) -> bytes:
     try:
         return encode(row.layers, code, image, clamp=True).codes.tobytes()
     except CodeError:
         return b""
 
 
-def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Related:
-    """Make a table of another task ready to begin from.
+def pretraining_table(rows: Sequence[Observation], code: LayerCode, image: Shape) -> PretrainingTable:
+    """Prepare a table of another task.
 
     Args:
         rows: of one task.
         code: the layer code.
-        image: shape of the own task's images.
+        image: shape of the images of the task that is learnt afterwards.
 
     Raises:
         ObservationError: when the rows are of several tasks, or a layer is outside the code.
@@ -59,26 +61,27 @@ def relate(rows: Sequence[Observation], code: LayerCode, image: Shape) -> Relate
     own_image = image_of(rows)
     table = tabulate(rows, code, own_image, clamp=True)
     first = {row.network_id: row for row in rows}
-    return Related(task, own_image, table, [_look(first[name], code, image) for name in table.network_ids])
+    keys = [_encoding_key(first[name], code, image) for name in table.network_ids]
+    return PretrainingTable(task, own_image, table, keys)
 
 
-def relate_all(
+def pretraining_tables(
     tables: Sequence[Sequence[Observation]], task: str, code: LayerCode, image: Shape, split: str
-) -> list[Related]:
-    """Make tables of other tasks than `task` ready to begin from.
+) -> list[PretrainingTable]:
+    """Prepare the tables of other tasks than `task`.
 
-    Of each the train split alone counts where the own task is split; a task with nothing in it is left out.
+    With the split `train`, only the train split of each is used; a task with no rows in it is left out.
 
     Raises:
-        ObservationError: as `relate` and `other_tasks` do.
+        ObservationError: as `pretraining_table` and `other_tasks` do.
     """
     others = other_tasks(tables, task)
     parts = (training_split(rows, code, image_of(rows))[0] if split == "train" else rows for rows in others)
-    return [relate(rows, code, image) for rows in parts if rows]
+    return [pretraining_table(rows, code, image) for rows in parts if rows]
 
 
-def begin_from(related: Sequence[Related], everything: Table, part: Table) -> list[Related]:
-    """Leave out of other tasks' tables the own networks that are to be predicted: those that `part` lacks."""
+def without_held_out(pretraining: Sequence[PretrainingTable], everything: Table, part: Table) -> list[PretrainingTable]:
+    """Leave out the networks that are predicted, which are those of `everything` that `part` lacks."""
     learnt = set(part.network_ids)
     outside = np.flatnonzero([name not in learnt for name in everything.network_ids])
-    return [one.without(everything.rows(outside)) for one in related]
+    return [one.without(everything.rows(outside)) for one in pretraining]

@@ -71,7 +71,7 @@ class Rows:
         good: the rows that could be read.
         numbers: their numbers in the table.
         faults: what is wrong with the others.
-        ignored: how many others could not be read either, but are of other tasks than the one asked for.
+        ignored: how many others could not be read either, but are of other tasks than the chosen one.
     """
 
     good: list[Observation]
@@ -89,8 +89,8 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
 
     Args:
         path: the table.
-        task: mistakes in rows of other tasks are no matter.
-        in_channels: of the images, where the rows do not say.
+        task: mistakes in rows of other tasks are ignored.
+        in_channels: of the images, where the rows do not give it.
 
     Raises:
         ObservationError: when the table is missing, empty or of another kind, or a task's accuracies are percent.
@@ -104,8 +104,8 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
     percent: Counter[str | None] = Counter()
     ignored = 0
     for place, content in records:
-        said = task_said(content)
-        counts[said] += 1
+        named = task_said(content)
+        counts[named] += 1
         if isinstance(content, ValueError):
             found.faults.add(place, (), f"not JSON ({content})")
             continue
@@ -117,12 +117,12 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
             found.good.append(Observation.model_validate(record))
             found.numbers.append(place)
         except ValidationError as error:
-            if wanted and said and said != wanted:
+            if wanted and named and named != wanted:
                 ignored += 1
                 continue
             found.faults.add_all(place, error, record)
             mistakes = {(one["loc"][:1], one["type"]) for one in error.errors()}
-            percent[said] += (("accuracy",), "less_than_equal") in mistakes
+            percent[named] += (("accuracy",), "less_than_equal") in mistakes
     if not counts:
         raise ObservationError(f"{path} has no rows")
     for name, above in percent.items():

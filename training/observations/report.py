@@ -1,4 +1,4 @@
-"""What a table holds and what to beware of, before anything is fitted to it."""
+"""A report on a table before anything is fitted to it: what it holds, and warnings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from model.network.shapes import Shape
 from training.metrics import Ceiling, ceiling
 from training.observations.observation import Observation
 from training.observations.table import tabulate
-from training.observations.user_table import OwnTable
+from training.observations.user_table import UserTable
 
 ADVISABLE_NETWORKS = 100
 SMALL_SPREAD = 0.01
@@ -20,8 +20,8 @@ ADVISABLE_CURVES = 20  # measured at the last epoch
 MUCH_CLIPPED = 0.05
 
 
-def _twins(rows: Sequence[Observation], code: LayerCode, image: Shape) -> tuple[int, int, int]:
-    """Count networks that differ as layer lists but not in the code; those across the test split; clipped networks.
+def _duplicates(rows: Sequence[Observation], code: LayerCode, image: Shape) -> tuple[int, int, int]:
+    """Count duplicates in the code, those across the test split, and clipped networks.
 
     A clipped network has a channel ratio outside the code's outermost bins.
     """
@@ -42,18 +42,18 @@ def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
 
 
-def data_report(table: OwnTable, code: LayerCode) -> dict[str, Any]:
+def data_report(table: UserTable, code: LayerCode) -> dict[str, Any]:
     """Describe a table; the result is kept in the card of what is fitted to it.
 
     Returns:
-        Counts of rows and networks, curve lengths, final accuracies, layer types, twins, clipped ratios, the noise
+        Counts of rows and networks, curve lengths, final accuracies, layer types, duplicates, clipped ratios, the noise
         ceiling where networks were trained more than once (else None), and warnings in words.
     """
     rows, image = table.rows, table.image
     tabulated = tabulate(rows, code, image, clamp=True)
     final = tabulated.final
     lengths = np.array([np.flatnonzero(~np.isnan(curve))[-1] + 1 for curve in tabulated.curves])
-    twins, across, clipped = _twins(rows, code, image)
+    duplicates, across, clipped = _duplicates(rows, code, image)
     noise = ceiling(rows)
     types = Counter(
         layer["type"] for layers in {row.network_id: row.layers for row in rows}.values() for layer in layers
@@ -62,10 +62,10 @@ def data_report(table: OwnTable, code: LayerCode) -> dict[str, Any]:
         "rows": len(rows),
         "networks": len(tabulated),
         "rows_skipped": table.skipped_rows,
-        "duplicate_rows": table.duplicates,
+        "duplicate_rows": table.repeated,
         "networks_repeated": sum(count > 1 for count in Counter(row.network_id for row in rows).values()),
-        "twins": twins,
-        "twins_across_split": across,
+        "duplicates": duplicates,
+        "duplicates_across_split": across,
         "image": [image.channels, image.height, image.width],
         "image_assumed": table.assumed,
         "layers": [int(tabulated.lengths.min()), int(tabulated.lengths.max())],
@@ -101,13 +101,14 @@ def _warnings(report: dict[str, Any], noise: Ceiling | None) -> list[str]:
         "accuracy is its last measured one": epochs["min"] < epochs["max"],
         f"only {epochs['whole_curves']} networks were measured at epoch {epochs['max']}; what is predicted there rests "
         "on them": epochs["whole_curves"] < min(ADVISABLE_CURVES, networks),
-        f"{report['twins']} networks look the same as another in this code, {report['twins_across_split']} of them on "
-        "both sides of the test split: folds keep them together, and --split train leaves those out": report["twins"]
-        > 0,
+        f"{report['duplicates']} networks are duplicates in this code, {report['duplicates_across_split']} of them on "
+        "both sides of the test split: folds keep them together, and --split train leaves those out": bool(
+            report["duplicates"]
+        ),
         f"{report['clipped_share']:.0%} of the networks have channel ratios beyond the code's outermost bins": (
             report["clipped_share"] > MUCH_CLIPPED
         ),
-        f"the rows do not say {' and '.join(report['image_assumed'])} of the images; taken as "
+        f"the rows do not give {' and '.join(report['image_assumed'])} of the images; taken as "
         f"{'x'.join(map(str, report['image']))}, else give --in-channels and --resolution": bool(
             report["image_assumed"]
         ),
@@ -126,8 +127,8 @@ def shown(report: dict[str, Any]) -> dict[str, str]:
     length = f"{epochs['min']} to {epochs['max']}" if epochs["min"] < epochs["max"] else str(epochs["max"])
     return {
         "networks": f"{report['networks']} in {report['rows']} rows; {report['networks_repeated']} trained repeatedly",
-        "left out": f"{report['duplicate_rows']} duplicates, {report['rows_skipped']} malformed",
-        "twins in this code": f"{report['twins']}, {report['twins_across_split']} across the test split",
+        "left out": f"{report['duplicate_rows']} repeated rows, {report['rows_skipped']} malformed",
+        "duplicates in this code": f"{report['duplicates']}, {report['duplicates_across_split']} across the test split",
         "images": "x".join(map(str, report["image"])) + (" (assumed)" if report["image_assumed"] else ""),
         "layers": f"{report['layers'][0]} to {report['layers'][1]} a network",
         "layer types": ", ".join(f"{name} {count}" for name, count in report["layer_types"].items()),

@@ -1,4 +1,4 @@
-"""Rows of tables from elsewhere: what is spelled differently but meant the same, and what is wrong with the others."""
+"""Rows of users' tables: other ways to write the same, and what is wrong with a row."""
 
 import json
 import math
@@ -32,7 +32,7 @@ def parse(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy arrays and scalars into lists and numbers, JSON text into what it says."""
+    """Turn numpy arrays and scalars into lists and numbers, JSON text into its value."""
     if isinstance(value, str):
         try:
             return parse(value)
@@ -95,7 +95,7 @@ def note_single(record: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """Refuse what pydantic would read as a number though nobody wrote one: `true`, `"0.5"`.
+    """Reject what pydantic would read as a number but is none: `true`, `"0.5"`.
 
     Raises:
         ValueError: saying what it is.

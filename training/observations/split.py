@@ -1,4 +1,4 @@
-"""The part of a table to fit to, so that the test split stays unseen."""
+"""The part of a table to fit to: no network of the test split, and no duplicate of one."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from training.observations.table import tabulate
 
 
 def training_split(rows: Sequence[Observation], code: LayerCode, image: Shape) -> tuple[list[Observation], int]:
-    """Return the rows outside the test split, and how many networks were left out because they have a twin inside.
+    """Return the rows outside the test split, and how many networks were left out as duplicates of test networks.
 
-    Twins are different networks that the layer code does not tell apart.
+    Duplicates are different networks that the layer code does not tell apart.
 
     Raises:
         ObservationError: naming the rows whose layers the code cannot express.

@@ -38,15 +38,15 @@ class Table:
         return int(self.curves.shape[1])
 
     @property
-    def looks(self) -> list[bytes]:
-        """The codes of each network; the same for twins, which are spelled differently."""
+    def encoding_keys(self) -> list[bytes]:
+        """The codes of each network; the same for duplicates under the encoding."""
         return [codes[:length].tobytes() for codes, length in zip(self.codes, self.lengths, strict=True)]
 
     @property
     def groups(self) -> NDArray[np.intp]:
-        """A number for each network [networks], the same for twins."""
+        """A number for each network [networks], the same for duplicates."""
         numbers: dict[bytes, int] = {}
-        return np.array([numbers.setdefault(look, len(numbers)) for look in self.looks])
+        return np.array([numbers.setdefault(key, len(numbers)) for key in self.encoding_keys])
 
     @property
     def final(self) -> Floats:

@@ -39,7 +39,7 @@ def other_tasks(tables: Sequence[Sequence[Observation]], task: str) -> list[list
 def image_of(
     observations: Sequence[Observation], resolution: int | None = None, in_channels: int | None = None
 ) -> Shape:
-    """Return the shape of the task's images: as given, else as the rows say, else 3 channels and 32 pixels."""
+    """Return the shape of the task's images: as given, else from the rows, else 3 channels and 32 pixels."""
     channels = (
         {in_channels} if in_channels is not None else {row.in_channels for row in observations if row.in_channels}
     )

@@ -1,4 +1,4 @@
-"""A table made ready to learn from: rows of one task that a layer code can express, without duplicates."""
+"""A user's table, ready to learn from: rows of one task that a layer code can express, none twice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from training.observations.tasks import image_of, task_of
 
 
 @dataclass(frozen=True)
-class OwnTable:
-    """What is left of a table.
+class UserTable:
+    """What is used of a user's table.
 
     Attributes:
         rows: of one task, all expressible in the code.
         image: shape of the task's images.
-        assumed: which of the image's sizes nobody gave.
-        duplicates: how many rows repeated another's network, seed and curve, and were dropped.
+        assumed: which of the image's sizes are defaults.
+        repeated: how many rows repeated another's network, seed and curve, and were dropped.
         skipped: what was wrong with the rows left out, if any.
         skipped_rows: how many those were.
         ignored_rows: malformed rows of other tasks.
@@ -30,13 +30,13 @@ class OwnTable:
     rows: list[Observation]
     image: Shape
     assumed: list[str]
-    duplicates: int
+    repeated: int
     skipped: str
     skipped_rows: int
     ignored_rows: int = 0
 
 
-def without_duplicates(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
+def without_repeated(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
     """Drop rows equal in network, seed and curve; number the runs of a network that share a seed; count the dropped."""
     seen: set[tuple[str, int, bool, tuple[float, ...]]] = set()
     seeds: dict[str, set[int]] = {}
@@ -87,9 +87,9 @@ def check_against(found: Rows, epochs: int | None, **image: int | None) -> Rows:
     kept = []
     for number, row in zip(found.numbers, found.good, strict=True):
         faults = {
-            name: f"is {said}, but the images' {name} is {known}"
+            name: f"is {given}, but the images' {name} is {known}"
             for name, known in image.items()
-            if None not in (known, said := getattr(row, name)) and said != known
+            if None not in (known, given := getattr(row, name)) and given != known
         }
         if epochs is not None and len(row.accuracy) > epochs:
             faults["accuracy"] = f"has {len(row.accuracy)} epochs, but the predictor knows {epochs}"
@@ -109,17 +109,17 @@ def load(
     in_channels: int | None = None,
     epochs: int | None = None,
     skip_bad_rows: bool = False,
-) -> OwnTable:
-    """Read a table of anyone's.
+) -> UserTable:
+    """Read a user's table.
 
     Args:
         path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
         code: that all layers must be expressible in.
-        task: which rows, when the table holds several tasks; mistakes in those of the others are no matter.
-        resolution: of the task's images, where the rows do not say.
-        in_channels: of the task's images, where the rows do not say.
+        task: which rows, when the table holds several tasks; mistakes in the others are ignored.
+        resolution: of the task's images, where the rows do not give it.
+        in_channels: of the task's images, where the rows do not give it.
         epochs: of the longest curve that can be compared with a predictor's.
-        skip_bad_rows: leave malformed rows out instead of refusing the table.
+        skip_bad_rows: leave malformed rows out instead of rejecting the table.
 
     Raises:
         ObservationError: naming every row that is malformed or inexpressible, or contradicts the options.
@@ -136,17 +136,17 @@ def load(
     chosen = check_against(chosen, epochs, in_channels=in_channels, resolution=resolution)
     kept = check_code(chosen, code, image)
     if found.faults and not (skip_bad_rows and kept):
-        raise ObservationError(f"{found.error(path)}\nmend them, or leave them out with --skip-bad-rows")
-    rows, duplicates = without_duplicates(kept)
+        raise ObservationError(f"{found.error(path)}\ncorrect them, or leave them out with --skip-bad-rows")
+    rows, repeated = without_repeated(kept)
     given = {
         "in_channels": in_channels or any(row.in_channels for row in rows),
         "resolution": resolution or any(row.resolution for row in rows),
     }
-    return OwnTable(
+    return UserTable(
         rows,
         image,
         [name for name, known in given.items() if not known],
-        duplicates,
+        repeated,
         str(found.faults),
         len(found.faults.rows),
         found.ignored,

@@ -27,7 +27,7 @@ def untied_ceiling(observations: Sequence[Observation]) -> float | None:
     """Return the noise ceiling's tau with the reference's ties broken at random.
 
     Networks that never learn end at exactly the same accuracy. Another run of such a network shares the tie, which
-    `training.metrics.ceiling` counts in its favour; a prediction without a floor (`model.predictors.floor`) cannot tie.
+    `training.metrics.ceiling` counts in its favour; a prediction without a chance level cannot tie.
 
     Returns:
         `None` with fewer than three networks trained under several seeds.

@@ -21,8 +21,9 @@ ORIGINS = {
 }
 INTRODUCTION = """## Finding good networks (the paper's Section 5.3)
 
-`peephole select --task cifar10-mini --from 10000 --top 5 --json | peephole train - --protocol cifar10-mini --seeds 3`;
-the random ones come from `peephole select --from 5 --top 5 --seed 1`, the VGG-style ones from
+`peephole select --task cifar10-mini --candidates 10000 --top 5 --json |
+peephole train - --protocol cifar10-mini --seeds 3`; the random ones come from
+`peephole select --candidates 5 --top 5 --seed 1`, the VGG-style ones from
 `examples/vgg_style.json`. All are trained alike, three seeds each.
 """
 

@@ -1,4 +1,4 @@
-"""What the shipped predictors say of the committed tables: measured anew for every report."""
+"""The shipped predictors on the committed tables: measured anew for every report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

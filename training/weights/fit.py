@@ -21,15 +21,15 @@ from model.weights import (
     WEIGHTS_OUTPUT,
     WeightsCard,
     WeightsPredictor,
-    over_floor,
     pad_layers,
+    snap_to_chance_level,
     within_reach,
     write_weights_predictor,
 )
 from training.curves.figures import final_error, rounded
 from training.curves.ridges import logit
 from training.fitting.calibrate import FOLDS, LEVEL
-from training.fitting.chance_level import cross_floor, fit_floor, missed
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.observations.observation import Observation
 from training.weights.members import WeightsRecipe, fit_reader
 from training.weights.table import WeightsTable, tabulate_weights
@@ -40,7 +40,7 @@ BATCH = 256
 
 @torch.no_grad()
 def read_table(reader: WeightsReader, table: WeightsTable) -> Floats:
-    """Return accuracies [networks], without a floor."""
+    """Return accuracies [networks] before they are snapped to a chance level."""
     parts = []
     for start in range(0, len(table.final), BATCH):
         padded, lengths = pad_layers(table.layers[start : start + BATCH])
@@ -51,41 +51,41 @@ def read_table(reader: WeightsReader, table: WeightsTable) -> Floats:
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Accuracies [networks] by what was fitted to other architectures.
+    """Accuracies [networks] by what was fitted to other networks.
 
     Attributes:
-        predicted: over a floor that the other folds gave.
-        unfloored: as they were read.
-        floor: level and threshold that all folds give; `None` where none helps.
+        predicted: snapped to a chance level that the other folds gave.
+        unsnapped: as they were read.
+        chance_level: level and threshold that all folds give; `None` where none helps.
     """
 
     predicted: Floats
-    unfloored: Floats
-    floor: tuple[float, float] | None
+    unsnapped: Floats
+    chance_level: tuple[float, float] | None
 
 
 Fit = Callable[[WeightsTable, Sequence[WeightsTable]], Callable[[WeightsTable], Floats]]
 
 
-def cross_validated(table: WeightsTable, fit: Fit, related: Sequence[WeightsTable] = ()) -> CrossValidated:
+def cross_validated(table: WeightsTable, fit: Fit, pretraining: Sequence[WeightsTable] = ()) -> CrossValidated:
     """Predict each network by what `fit` made of the others, and of other tasks' tables without its architecture."""
     read, fold = np.empty(len(table.final)), np.empty(len(table.final), dtype=np.intp)
     for number, (training, rest) in enumerate(GroupKFold(FOLDS).split(table.summary, table.final, table.groups)):
-        asked = table.only(rest)
-        read[rest] = fit(table.only(training), [other.without(asked) for other in related])(asked)
+        test = table.only(rest)
+        read[rest] = fit(table.only(training), [other.without(test) for other in pretraining])(test)
         fold[rest] = number
     measured, each = table.final[:, None], read[:, None]
-    found = fit_floor(measured, each)
-    floor = (float(found.levels), float(found.thresholds)) if found.thresholds else None
-    return CrossValidated(cross_floor(measured, each, fold)[:, 0], read, floor)
+    found = fit_chance_level(measured, each)
+    chance_level = (float(found.levels), float(found.thresholds)) if found.thresholds else None
+    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, chance_level)
 
 
 def by_reader(recipe: WeightsRecipe | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
     """Return how the shipped reader is fitted, for `cross_validated`."""
 
-    def fit(table: WeightsTable, related: Sequence[WeightsTable]) -> Callable[[WeightsTable], Floats]:
-        reader = fit_reader(table, related=related, recipe=recipe, on_member=on_member)
-        return lambda asked: read_table(reader, asked)
+    def fit(table: WeightsTable, pretraining: Sequence[WeightsTable]) -> Callable[[WeightsTable], Floats]:
+        reader = fit_reader(table, pretraining=pretraining, recipe=recipe, on_member=on_member)
+        return lambda table: read_table(reader, table)
 
     return fit
 
@@ -117,7 +117,7 @@ def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: W
     """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
     predictor = WeightsPredictor(card, graph)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
-    expected = over_floor(read_table(reader, table), card.floor)
+    expected = snap_to_chance_level(read_table(reader, table), card.chance_level)
     return float(np.abs(np.concatenate(alone) - expected).max())
 
 
@@ -126,7 +126,7 @@ def fit_weights(
     task: str,
     observations: Sequence[Observation],
     *,
-    related: Sequence[Sequence[Observation]] = (),
+    pretraining: Sequence[Sequence[Observation]] = (),
     recipe: WeightsRecipe | None = None,
     on_member: Callable[[], None] = lambda: None,
 ) -> WeightsCard:
@@ -136,7 +136,7 @@ def fit_weights(
         folder: the artifact's.
         task: whose networks.
         observations: rows with `weight_stats`.
-        related: rows of other tasks, each of one, to learn from first.
+        pretraining: rows of other tasks, each of one, to learn from first.
         recipe: sizes and schedules.
         on_member: called after each member of each fit; `members_to_fit` says how often.
 
@@ -147,22 +147,22 @@ def fit_weights(
     recipe = recipe or WeightsRecipe()
     fit = by_reader(recipe, on_member)
     table, early = (tabulate_weights(observations, moment) for moment in ("final", "quarter"))
-    others, early_others = ([tabulate_weights(rows, moment) for rows in related] for moment in ("final", "quarter"))
+    others, early_others = ([tabulate_weights(rows, moment) for rows in pretraining] for moment in ("final", "quarter"))
     validated = cross_validated(table, fit, others)
-    errors = logit(validated.unfloored) - logit(table.final)
-    ratios = np.sort(np.abs(missed(errors, table.final, validated.unfloored, validated.predicted)))
+    errors = logit(validated.unsnapped) - logit(table.final)
+    ratios = np.sort(np.abs(missed(errors, table.final, validated.unsnapped, validated.predicted)))
     margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
     metrics: dict[str, Any] = {
         "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
         "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
     }
-    reader = fit_reader(table, related=others, recipe=recipe, on_member=on_member)
+    reader = fit_reader(table, pretraining=others, recipe=recipe, on_member=on_member)
     graph = to_onnx(reader)
     card = WeightsCard(
         task=task,
         features=len(FEATURES),
         layer_statistics=len(LAYER_STATISTICS),
-        floor=validated.floor,
+        chance_level=validated.chance_level,
         margin=margin,
         interval_level=LEVEL,
         training={
@@ -170,7 +170,8 @@ def fit_weights(
             "networks": len(set(table.groups.tolist())),
             "recipe": asdict(recipe),
             "pretrained_on": [
-                {"task": rows[0].task, "rows": len(other.final)} for rows, other in zip(related, others, strict=True)
+                {"task": rows[0].task, "rows": len(other.final)}
+                for rows, other in zip(pretraining, others, strict=True)
             ],
         },
         metrics=metrics,

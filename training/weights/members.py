@@ -73,7 +73,7 @@ def _train(member: WeightsMember, inputs: _Inputs, passes: int, recipe: WeightsR
 def fit_reader(
     table: WeightsTable,
     *,
-    related: Sequence[WeightsTable] = (),
+    pretraining: Sequence[WeightsTable] = (),
     recipe: WeightsRecipe | None = None,
     on_member: Callable[[], None] = lambda: None,
 ) -> WeightsReader:
@@ -81,14 +81,14 @@ def fit_reader(
 
     Args:
         table: networks of the task.
-        related: other tasks' networks, that members are trained on first, one table after the other.
+        pretraining: other tasks' networks, which ensemble members are trained on first, one table after the other.
         recipe: sizes and schedules.
         on_member: called after each member.
     """
     recipe = recipe or WeightsRecipe()
     layers, summary = Standardised(np.concatenate(table.layers)), Standardised(table.summary)
     own = _inputs(table, layers, summary)
-    others = [_inputs(other, layers, summary) for other in related if len(other.final)]
+    others = [_inputs(other, layers, summary) for other in pretraining if len(other.final)]
     members = []
     torch.set_flush_denormal(True)  # what weight decay and the optimiser let fade would take twice the time
     try:

@@ -7,7 +7,7 @@ import pytest
 
 from model.encoding.layer_code import PAPER, encode, pad
 from model.network.shapes import Shape
-from training.baselines.gaussian_process import FeatureProcess
+from training.baselines.gaussian_process import FeatureGaussianProcess
 from training.baselines.one_feature import PARAMETERS, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
 from training.baselines.trees import BoostedTrees
@@ -26,7 +26,7 @@ def split() -> tuple[Networks, Networks]:
     return networks.rows(fitting), networks.rows(asked)
 
 
-@pytest.mark.parametrize("method", [BoostedTrees(), FeatureProcess()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("method", [BoostedTrees(), FeatureGaussianProcess()], ids=lambda method: type(method).__name__)
 def test_hand_features_rank_held_out_networks_better_than_size(method, split):
     fitting, asked = split
     nothing = np.empty((len(asked), 0))

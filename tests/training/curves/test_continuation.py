@@ -34,7 +34,7 @@ def test_intervals_narrow_as_epochs_arrive(continuation: Continuation, curves: C
 
 
 def test_it_beats_the_last_value_and_the_prior_on_networks_it_was_not_fitted_to(curves: Curves) -> None:
-    """Fitted to 80 networks, judged on 40 others, at every share of the curve."""
+    """Fitted to 80 networks, tested on 40 others, at every share of the curve."""
     rest, out = slice(0, 80), slice(80, None)
     module, _ = fit_module(curves.measured[rest], curves.prior[rest], curves.fold[rest])
     final = curves.measured[out, -1]
@@ -192,4 +192,4 @@ def test_a_network_that_learnt_nothing_is_continued_at_the_accuracy_of_all_that_
     assert (got.lower <= got.accuracy).all()
     assert (got.accuracy <= got.upper).all()
     final = measured[:, -1]
-    assert tau(final, crossings[1].floored[4, :, -1]) > tau(final, crossings[1].unfloored[4, :, -1])
+    assert tau(final, crossings[1].snapped[4, :, -1]) > tau(final, crossings[1].unsnapped[4, :, -1])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from training.fitting.sparse_gaussian_process import SparseProcess, fit_sparse_process, pivots
+from training.fitting.sparse_gaussian_process import SparseGaussianProcess, fit_sparse_gaussian_process, pivots
 
 NETWORKS, FEATURES = 120, 3
 LEAST_NOISE = 1e-3
@@ -27,15 +27,15 @@ def exact(data):
     return GaussianProcessRegressor(kernel, random_state=0).fit(features[:NETWORKS], targets[:NETWORKS])
 
 
-def sparse(data, points: int) -> SparseProcess:
+def sparse(data, points: int) -> SparseGaussianProcess:
     features, targets = data
     part = np.arange(NETWORKS)
-    return fit_sparse_process(
+    return fit_sparse_gaussian_process(
         features[:NETWORKS], targets[:NETWORKS], points=points, least_noise=LEAST_NOISE, part=part
     )
 
 
-def predict(process: SparseProcess, data):
+def predict(process: SparseGaussianProcess, data):
     features, _ = data
     return process.kernel(features[NETWORKS:], features[:NETWORKS][process.chosen]) @ process.weights
 
@@ -61,7 +61,7 @@ def test_networks_with_equal_features_are_no_obstacle() -> None:
     rng = np.random.default_rng(1)
     features = np.repeat(rng.normal(size=(10, FEATURES)), 3, axis=0)
     targets = np.repeat(rng.normal(size=(10, 2)), 3, axis=0)
-    process = fit_sparse_process(features, targets, points=30, least_noise=LEAST_NOISE, part=np.arange(30))
+    process = fit_sparse_gaussian_process(features, targets, points=30, least_noise=LEAST_NOISE, part=np.arange(30))
     assert np.isfinite(process.weights).all()
     np.testing.assert_allclose(process.kernel(features, features[process.chosen]) @ process.weights, targets, atol=0.2)
 

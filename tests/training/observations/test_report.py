@@ -8,7 +8,7 @@ from model.encoding.layer_code import EXTENDED, PAPER
 from model.network.shapes import Shape
 from training.observations.observation import Observation
 from training.observations.report import data_report, shown
-from training.observations.user_table import OwnTable
+from training.observations.user_table import UserTable
 
 
 def observation(width, accuracy, *, seed=0, **changes):
@@ -17,8 +17,8 @@ def observation(width, accuracy, *, seed=0, **changes):
 
 
 def own(rows, **changes):
-    given = {"image": Shape(3, 32, 32), "assumed": [], "duplicates": 0, "skipped": "", "skipped_rows": 0}
-    return OwnTable(rows=rows, **(given | changes))
+    given = {"image": Shape(3, 32, 32), "assumed": [], "repeated": 0, "skipped": "", "skipped_rows": 0}
+    return UserTable(rows=rows, **(given | changes))
 
 
 def report_of(rows, code=EXTENDED, **changes):
@@ -32,7 +32,7 @@ def warned(report, words):
 def test_counts_are_those_of_the_table():
     rows = [observation(width, [width / 200] * (1 + width % 3)) for width in range(4, 124)]
     rows += [observation(width, [width / 200 + 0.01], seed=1) for width in (4, 5, 6)]
-    found = report_of(rows, duplicates=2, skipped_rows=1, assumed=["resolution"])
+    found = report_of(rows, repeated=2, skipped_rows=1, assumed=["resolution"])
     assert (found["rows"], found["networks"], found["networks_repeated"]) == (123, 120, 3)
     assert (found["duplicate_rows"], found["rows_skipped"]) == (2, 1)
     assert found["layer_types"] == {"conv": 120, "relu": 120}
@@ -40,7 +40,7 @@ def test_counts_are_those_of_the_table():
     assert found["final_accuracy"]["100%"] == pytest.approx(123 / 200)
     assert found["noise_ceiling"]["networks"] == 3
     assert warned(found, "1 malformed rows were left out")
-    assert warned(found, "do not say resolution of the images; taken as 3x32x32")
+    assert warned(found, "do not give resolution of the images; taken as 3x32x32")
     assert warned(found, "80 of 120 curves end before epoch 3")
     assert not warned(found, "are few")
     json.dumps(found, allow_nan=False)
@@ -51,7 +51,7 @@ def test_a_clean_table_warns_of_nothing():
     assert report_of([observation(width, [width / 200]) for width in range(4, 124)])["warnings"] == []
 
 
-def test_twins_are_found_and_those_across_the_split_counted():
+def test_duplicates_are_found_and_those_across_the_split_counted():
     """Dropout rates that differ by less than the code resolves make two networks with one code."""
 
     def pair(width):
@@ -62,14 +62,14 @@ def test_twins_are_found_and_those_across_the_split_counted():
     across = [two for two in pairs if two[0].split != two[1].split]
     assert 0 < len(across) < len(pairs)
     found = report_of([one for two in pairs for one in two])
-    assert (found["twins"], found["twins_across_split"]) == (40, 2 * len(across))
-    assert warned(found, "40 networks look the same as another")
+    assert (found["duplicates"], found["duplicates_across_split"]) == (40, 2 * len(across))
+    assert warned(found, "40 networks are duplicates in this code")
 
 
-def test_the_paper_code_sees_more_twins_than_the_extended_one():
+def test_the_paper_code_has_more_duplicates_than_the_extended_one():
     """Table 1 has no absolute widths."""
     rows = [observation(width, [width / 100]) for width in (32, 33, 34)]
-    assert report_of(rows, PAPER)["twins"] > report_of(rows, EXTENDED)["twins"] == 0
+    assert report_of(rows, PAPER)["duplicates"] > report_of(rows, EXTENDED)["duplicates"] == 0
 
 
 def test_clipped_ratios_are_counted_in_networks():

@@ -10,17 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from cli.fit import register
+from cli.main import app
 from model.encoding.layer_code import EXTENDED, PAPER, pad
 from model.network.hashing import canonical_hash
 from model.network.shapes import Shape
 from training.observations.observation import Observation, ObservationError
 from training.observations.read import read, write_parquet
 from training.observations.table import tabulate
-from training.observations.user_table import load, without_duplicates
+from training.observations.user_table import load, without_repeated
 
 LAYERS = [
     {"type": "conv", "kernel_size": 3, "out_channels": 8},
@@ -154,12 +153,8 @@ def test_a_table_that_is_not_text_is_named(tmp_path):
 
 @pytest.mark.parametrize("option", ["--resolution", "--in-channels"])
 def test_images_of_no_size_are_refused(tmp_path, option):
-    commands = typer.Typer()
-    register(commands)
     table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24))
-    found = CliRunner().invoke(
-        commands, ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), option, "0"]
-    )
+    found = CliRunner().invoke(app, ["fit", "--table", str(table), "--out", str(tmp_path / "mine"), option, "0"])
     assert found.exit_code == 2
     assert option in found.stderr
 
@@ -181,7 +176,7 @@ def test_mistakes_of_other_tasks_are_ignored_and_counted(tmp_path):
     percent = [row(task="Other", accuracy=[71.0])] * 3
     table = jsonl(tmp_path / "t.jsonl", row(), row(task="MINE"), *percent, row(task="third", layers=[]))
     found = load(table, EXTENDED, task="Mine")
-    assert (len(found.rows), found.duplicates, found.skipped_rows, found.ignored_rows) == (1, 1, 0, 4)
+    assert (len(found.rows), found.repeated, found.skipped_rows, found.ignored_rows) == (1, 1, 0, 4)
     for task in (None, "other"):
         with pytest.raises(ObservationError, match="3 of 3 rows of task other have accuracies above 1, which looks"):
             load(table, EXTENDED, task=task)
@@ -274,7 +269,7 @@ def test_a_table_without_a_single_good_row_is_refused_even_then(tmp_path):
 
 def test_equal_rows_are_dropped_and_runs_without_seeds_are_numbered():
     rows = [Observation.model_validate(row(accuracy=[last])) for last in (0.5, 0.5, 0.6, 0.7)]
-    kept, dropped = without_duplicates(rows)
+    kept, dropped = without_repeated(rows)
     assert dropped == 1
     assert [(one.seed, one.accuracy) for one in kept] == [(0, [0.5]), (1, [0.6]), (2, [0.7])]
 

@@ -18,7 +18,7 @@ from training.observations.read import read, write_parquet
 from training.study import limits, structure
 from training.study.kept import Kept
 from training.study.networks import Task, describe, tasks_in
-from training.study.page import Places, write_report
+from training.study.page import END, Places, write_report
 from training.study.refresh import refresh
 from training.study.rivals import rivals
 from training.study.shipped import foreign, load, trainable
@@ -143,7 +143,7 @@ def places(tmp_path, some):
     """A project in a folder: 36 measured networks, no predictor yet."""
     write_parquet(tmp_path / "data" / "mnist-mini.parquet", some.rows)
     (tmp_path / "docs" / "data").mkdir(parents=True)
-    (tmp_path / "docs" / "results-notes.md").write_text("## Notes\n")
+    (tmp_path / "docs" / "results.md").write_text(f"of an earlier report\n{END}\n## Notes\n")
     (tmp_path / "zoo").mkdir()
     (tmp_path / "README.md").write_text(README)
     docs = tmp_path / "docs"
@@ -155,7 +155,7 @@ def test_a_refresh_goes_on_where_it_was_and_the_page_shows_it(places, some, monk
     without_lc_net = [rival for rival in rivals() if "LC-Net" not in rival.name]
     monkeypatch.setattr("training.study.refresh.rivals", lambda: without_lc_net)
     ablation = [{"step": "without all", "tau": 0.61, "r2": 0.5, "mse": 0.01}]
-    monkeypatch.setattr("training.study.refresh.ablate", lambda learning, everything, related, on_step: ablation)
+    monkeypatch.setattr("training.study.refresh.ablate", lambda learning, everything, pretraining, on_step: ablation)
     tasks = tasks_in(places.data, own=True)
     steps = []
     refresh(tasks, [], places.zoo, places.kept, on_step=steps.append)
@@ -169,6 +169,7 @@ def test_a_refresh_goes_on_where_it_was_and_the_page_shows_it(places, some, monk
     page = (places.docs / "results.md").read_text()
     for text in ("0.5036", "0.3489", "| without all | 0.61 |", "ν-SVR (Baker et al.) | 25 %", "## Notes"):
         assert text in page
+    assert "of an earlier report" not in page
     for name in ("scatter", "cells", "tsne"):
         assert f"](pictures/study-{name}-mnist-mini.svg)" in page
         assert (places.docs / "pictures" / f"study-{name}-mnist-mini.svg").stat().st_size > 5000
@@ -195,7 +196,6 @@ def test_the_page_of_this_repository_from_what_is_committed(tmp_path):
     """As `make study` does in a clean clone: no images, no public tables, nothing fitted."""
     docs = tmp_path / "docs"
     docs.mkdir()
-    (docs / "results-notes.md").write_text("## Notes\n")
     (tmp_path / "README.md").write_text(README)
     kept = ROOT / "docs" / "data" / "study"
     write_report(tasks_in(ROOT / "data", own=True), Places(ROOT / "data", ZOO, kept, docs, tmp_path / "README.md"))

@@ -14,14 +14,14 @@ from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
 from model.artifact import shipped as artifacts
-from model.predictors.floor import Floor
+from model.predictors.chance_level import ChanceLevel
 from model.weights import (
     WEIGHTS_FILE,
     WeightsError,
     WeightsPredictor,
-    over_floor,
     read_weights,
     read_weights_predictor,
+    snap_to_chance_level,
 )
 from tests.training.conftest import QUICK
 from training.measuring.cnn import build
@@ -72,7 +72,7 @@ def test_another_task_is_learnt_from_first_but_for_the_architectures_that_are_as
     first, second = table.only(np.arange(40)), table.only(np.arange(40, len(table.final)))
     right = table.without(first)
     wrong = replace(right, final=1 - right.final)
-    ways = [read_table(fit_reader(first, related=[one], recipe=QUICK), second) for one in (right, wrong)]
+    ways = [read_table(fit_reader(first, pretraining=[one], recipe=QUICK), second) for one in (right, wrong)]
     assert np.abs(ways[0] - second.final).mean() < np.abs(ways[1] - second.final).mean()
     seen: list[int] = []
 
@@ -87,7 +87,7 @@ def test_another_task_is_learnt_from_first_but_for_the_architectures_that_are_as
     cross_validated(table, fit, [table])
     assert sum(seen) == len(table.final)
     steps: list[None] = []
-    card = fit_weights(tmp_path, "tiny", rows, related=[rows], recipe=QUICK, on_member=lambda: steps.append(None))
+    card = fit_weights(tmp_path, "tiny", rows, pretraining=[rows], recipe=QUICK, on_member=lambda: steps.append(None))
     assert card.training["pretrained_on"] == [{"task": rows[0].task, "rows": len(table.final)}]
     assert len(steps) == members_to_fit(QUICK)
 
@@ -102,15 +102,17 @@ def test_an_answer_does_not_depend_on_those_beside_it(predictor: WeightsPredicto
 def test_networks_that_learnt_nothing_are_met_exactly(predictor: WeightsPredictor) -> None:
     """What is read below the card's threshold becomes its level, inside the interval, as torch would have it."""
     weights, asked = read_weights(save(network())), copy(predictor)
-    asked.card = predictor.card.model_copy(update={"floor": None})
+    asked.card = predictor.card.model_copy(update={"chance_level": None})
     read = asked.predict(weights).accuracy
-    asked.card = card = predictor.card.model_copy(update={"floor": (0.8 * read, read + 0.01)})
+    asked.card = card = predictor.card.model_copy(update={"chance_level": (0.8 * read, read + 0.01)})
     found = asked.predict(weights)
     assert found.accuracy == pytest.approx(0.8 * read)
     assert found.lower <= found.accuracy < read <= found.upper
     some = np.linspace(0, 1, 101)
-    expected = Floor(*(np.array([one]) for one in card.floor))(torch.from_numpy(some[:, None]), torch.tensor([0]))
-    np.testing.assert_allclose(over_floor(some, card.floor), expected[:, 0].numpy(), atol=1e-7)
+    expected = ChanceLevel(*(np.array([one]) for one in card.chance_level))(
+        torch.from_numpy(some[:, None]), torch.tensor([0])
+    )
+    np.testing.assert_allclose(snap_to_chance_level(some, card.chance_level), expected[:, 0].numpy(), atol=1e-7)
 
 
 def test_what_ships_reads_a_file() -> None:
