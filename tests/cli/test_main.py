@@ -60,7 +60,7 @@ def without(tmp_path):
     return of
 
 
-TRAINING = ("torch", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "onnxscript")
+TRAINING = ("torch", "sklearn", "pandas", "matplotlib", "onnx", "onnxscript")
 FIT = ("fit", "--table", ROOT / "data/mnist-mini.parquet", "--out", "unused")
 COLLECT = ("collect", "--protocol", "digits-mini", "--networks", "1", "--out", "unused.parquet")
 

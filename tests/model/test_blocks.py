@@ -41,7 +41,7 @@ def test_transitions_are_drawn_at_the_papers_rates():
     for seed in range(4000):
         block = [layer for layer in sample_block(np.random.default_rng(seed)) if layer["type"] != "batch_norm"]
         if len(block) > 1:
-            counts[block[1].type] += 1
+            counts[block[1]["type"]] += 1
     total = sum(counts.values())
     for state, probability in zip(STATES, TRANSITIONS["conv"], strict=True):
         assert counts[state] / total == pytest.approx(probability, abs=0.03)
