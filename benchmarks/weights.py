@@ -17,10 +17,10 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
+from training.baselines.features import feature_groups, weight_trees
 
 from model.weight_features import FEATURES
 from model.weights import snap_to_chance_level, within_reach
-from training.baselines.weight_trees import feature_groups, weight_trees
 from training.observations.observation import Observation
 from training.observations.read import read
 from training.weights.fit import Fit, by_reader, cross_validated, figures

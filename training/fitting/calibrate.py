@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 from model.predictors.predictor import CurvePredictor, Raw
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.metrics import Floats, Metrics, score
-from training.observations.table import Table
+from training.observations.dataset import CurveDataset
 
 LEVEL = 0.9
 FOLDS = 5
@@ -53,7 +53,7 @@ class OutOfFold:
 
 
 @torch.no_grad()
-def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]:
+def predict_table(predictor: CurvePredictor, table: CurveDataset) -> tuple[Floats, Raw]:
     """Return accuracies [networks, epochs] before they are snapped, and the prediction on the predictor's own scale."""
     predictor.eval()
     index = torch.arange(table.epochs)
@@ -62,7 +62,7 @@ def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]
 
 
 def cross_validate(
-    table: Table, fit: Callable[[Table, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0
+    table: CurveDataset, fit: Callable[[CurveDataset, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0
 ) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
@@ -77,7 +77,7 @@ def cross_validate(
     unsnapped, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
-    groups = table.groups
+    groups = table.duplicate_groups
     distinct = np.unique(groups)
     split = KFold(min(folds, len(distinct)), shuffle=True, random_state=seed).split(distinct)
     for number, (_, chosen) in enumerate(split):

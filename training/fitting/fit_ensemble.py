@@ -18,8 +18,8 @@ from model.predictors.predictor import LogitScale
 from training.fitting.ensemble_members import Data, fit_member, member_inputs
 from training.fitting.recipe import Recipe
 from training.fitting.sparse_gaussian_process import fit_sparse_gaussian_process
+from training.observations.dataset import CurveDataset, carry_forward
 from training.observations.pretraining import PretrainingTable
-from training.observations.table import Table, carry_forward
 
 LEAST_NOISE = (1e-3, 1e-2, 1e-1)  # variances, of targets with variance 1
 LARGEST_ROUNDING = 5e-6  # of an accuracy
@@ -63,7 +63,7 @@ def gaussian_process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[n
 
 
 def fit_ensemble(
-    table: Table,
+    table: CurveDataset,
     image: Shape,
     recipe: Recipe,
     *,

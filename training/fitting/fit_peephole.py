@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from model.encoding.layer_code import LayerCode
 from model.predictors.paper_predictor import PaperPredictor
 from model.predictors.peephole import Peephole
-from training.observations.table import Table
+from training.observations.dataset import CurveDataset
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PeepholeRecipe:
     final_epoch_only: bool = False
 
 
-def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> PaperPredictor:
+def fit_peephole(table: CurveDataset, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> PaperPredictor:
     """Fit Peephole with the smooth L1 loss, on whole curves or, as in equation 2, on their last epoch alone."""
     torch.manual_seed(seed)
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from model.predictors.paper_predictor import PaperPredictor
-from training.observations.table import Floats
+from training.observations.dataset import Floats
 from training.study.networks import Networks
 
 SHOWN = 6
