@@ -4,11 +4,14 @@ Silence is counted in ticks of this thread, not by the clock: a paused process d
 """
 
 import asyncio
-import faulthandler
 import os
+import sys
+import threading
 from collections.abc import Callable
-from threading import Event, Thread
 from time import sleep
+from traceback import format_stack
+
+import structlog
 
 from service.inference.engine import Engine
 from service.settings import Settings
@@ -16,6 +19,8 @@ from service.settings import Settings
 TICK = 0.1  # seconds
 EXIT_CODE = 70  # EX_SOFTWARE
 EXIT_GRACE = 3.0  # seconds for a failed service to answer and to end by itself
+
+log = structlog.get_logger("peephole")
 
 
 class Supervisor:
@@ -34,11 +39,11 @@ class Supervisor:
         self._settings = settings
         self._on_failure = on_failure
         self._loop_beats = 0
-        self._stopped = Event()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start watching."""
-        Thread(target=self._watch, name="supervisor", daemon=True).start()
+        threading.Thread(target=self._watch, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
         """End watching."""
@@ -67,6 +72,7 @@ class Supervisor:
                 self._fail("an inference thread died")
                 return
             if silence[name] >= self._settings.hang_seconds:
+                log.critical("stalled", name=name, stacks=_stacks())
                 self._fail(f"{name} is stalled for more than {self._settings.hang_seconds:g} s")
                 return
 
@@ -74,6 +80,11 @@ class Supervisor:
         self.stalled = reason
         self._on_failure(reason)
         if self.ends_process:
-            faulthandler.dump_traceback()  # where each thread is
             sleep(EXIT_GRACE)
             os._exit(EXIT_CODE)
+
+
+def _stacks() -> dict[str, str]:
+    """Return where each thread is."""
+    frames = sys._current_frames()
+    return {thread.name: "".join(format_stack(frames.get(thread.ident or 0))) for thread in threading.enumerate()}

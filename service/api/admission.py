@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from starlette.requests import ClientDisconnect
 
 from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem
 from service.inference.engine import queue_full
@@ -58,8 +57,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
     """Return the body.
 
     Raises:
-        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known, 400 when the client
-            closes the connection before the end.
+        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known.
         TimeoutError: when the deadline passes before the body has arrived.
     """
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
@@ -70,15 +68,12 @@ async def read_body(request: Request, deadline: float) -> bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(deadline - monotonic()):
-            async for chunk in request.stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limit:
-                    raise too_large
-    except ClientDisconnect:  # the response goes nowhere; log and metrics count it as the client's fault
-        raise Problem("bad-request", "The connection was closed before the body was complete.") from None
+    async with asyncio.timeout(deadline - monotonic()):
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise too_large
     request.scope["state"]["sizes"] = {"bytes_in": size}
     return b"".join(chunks)
 

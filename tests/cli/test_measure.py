@@ -2,26 +2,46 @@
 
 import re
 
-from training.protocols import PROTOCOLS
+import pytest
 
-LINE = re.compile(r"(\d)/2  [0-9a-f]{16}  0\.\d{3} after 8 epochs, \d+ s \(\w+\), \d:\d\d:\d\d left")
+from training.observations.observation import Observation
+
+LINE = re.compile(r"(\d)/4  ([0-9a-f]{16})  (0\.\d{3}) after 2 epochs, 7 s \(ok\), (\d:\d\d:\d\d) left")
 
 
-def test_a_line_a_network_tells_count_name_accuracy_and_time_left(peephole, tmp_path, monkeypatch):
+def measured(channels):
+    layers = [{"type": "conv", "kernel_size": 3, "out_channels": channels}]
+    return Observation(task="t", layers=layers, accuracy=[0.1, channels / 10], seconds=7.2)
+
+
+@pytest.fixture
+def collector(monkeypatch):
+    """Instead of training, three networks are said to be measured, one a minute; the first of four was before."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def collect(protocol, out, jobs, *, on_start, on_row, **_):
+        on_start(1, len(jobs))
+        for channels in (1, 2, 3):
+            now[0] += 60
+            on_row(measured(channels))
+        return 3
+
+    monkeypatch.setattr("training.measuring.collect.collect", collect)
+
+
+def test_a_line_a_network_tells_count_name_accuracy_and_time_left(peephole, tmp_path, monkeypatch, collector):
     monkeypatch.setenv("COLUMNS", "40")
     out = tmp_path / "digits.parquet"
-    arguments = ("collect", "--protocol", "digits-mini", "--workers", "1", "--out", out, "--networks")
-    first = peephole(*arguments, 2)
-    assert first.status == 0, first.err
-    *lines, last = first.out.splitlines()
-    assert [LINE.fullmatch(line)[1] for line in lines] == ["1", "2"]
-    assert lines[-1].endswith("0:00:00 left")
-    assert last == f"2 rows added to {out}"
-    assert [line.split()[1] for line in lines] == [
-        one.network_id for one, _ in zip(PROTOCOLS["digits-mini"].population(), range(2), strict=False)
+    found = peephole("collect", "--protocol", "digits-mini", "--networks", 4, "--out", out)
+    first, *lines, last = found.out.splitlines()
+    assert first == f"1 of 4 runs are already in {out}"
+    assert [LINE.fullmatch(line).groups() for line in lines] == [
+        ("2", measured(1).network_id, "0.100", "0:02:00"),
+        ("3", measured(2).network_id, "0.200", "0:01:00"),
+        ("4", measured(3).network_id, "0.300", "0:00:00"),
     ]
-    again = peephole(*arguments, 2)
-    assert again.out.splitlines() == [f"2 of 2 runs are already in {out}", f"0 rows added to {out}"]
+    assert last == f"3 rows added to {out}"
 
 
 def test_images_that_are_missing_are_said_before_anything_else(rejected, tmp_path, monkeypatch):

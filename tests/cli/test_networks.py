@@ -86,7 +86,7 @@ def test_json_lines_hold_a_network_a_line(content, file):
         ([CONV, {"type": "linear", "out_features": 8}, CONV], "/2/type: conv cannot follow linear"),
         (lines(NETWORK, {"layers": [CONV, {"type": "rleu"}]}), "line 2: /layers/1/type: did you mean `relu`?"),
         (lines(NETWORK, [CONV, {"type": "rleu"}]), "line 2: /1/type: did you mean `relu`?"),
-        (lines(NETWORK, 3), "line 2: must be an object"),
+        (lines(NETWORK, 3), "line 2: the JSON value must be an object"),
         (lines(NETWORK) + '\n\n{"layers"', "line 3: not JSON: it ends before it is complete (column 9)"),
         (lines(NETWORK, NETWORK | {"in_channels": 3}), "line 2: /in_channels: the task's images have 1 channels"),
     ],

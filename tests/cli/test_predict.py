@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from cli.options import TASKS
 from model.artifact import read_artifact
+from model.network.schema import MAX_ARCHITECTURES
 from model.runtime import Predictor
 from service.app import create_app
 from service.settings import Settings
@@ -98,6 +99,12 @@ def test_networks_of_all_lengths_are_predicted_each_in_its_place(peephole):
         alone = json.loads(peephole("predict", "-", "--json", stdin=body(networks[index], task=TASK, epochs=10)).out)
         assert found["predictions"][index]["id"] == f"n{index}"
         assert close(found["predictions"][index]["accuracy"], alone["predictions"][0]["accuracy"])
+
+
+def test_a_file_may_hold_more_networks_than_a_request(peephole):
+    lines = "\n".join([json.dumps({"layers": [CONV, RELU]})] * (MAX_ARCHITECTURES + 1))
+    found = peephole("predict", "-", "--task", TASK, "--csv", stdin=lines)
+    assert found.out.count("\n") == MAX_ARCHITECTURES + 2, found.err
 
 
 def test_jsonl_has_a_network_a_line(peephole, sampled):

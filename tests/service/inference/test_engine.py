@@ -214,7 +214,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.loop.close()
 
     async def _settle(self, condition: Callable[[], bool]) -> None:
-        for _ in range(500):
+        for _ in range(200):
             if condition():
                 return
             await asyncio.sleep(0.01)
