@@ -24,11 +24,10 @@ from model.artifact import read_artifact
 from model.continuation import read_continuation
 from model.encoding.features import attributes, network_features
 from training.baselines import FinalPredictor
-from training.baselines.nu_svr import BakerSVR
-from training.baselines.parametric import ParametricMixture
+from training.baselines.curves import BakerSVR, ParametricMixture
 from training.curves.figures import final_error, rounded
+from training.observations.dataset import to_dataset
 from training.observations.read import read
-from training.observations.table import tabulate
 
 OWN = {
     "before_training": "Peephole, before training",
@@ -57,7 +56,7 @@ def main(
     assert continuation is not None
     whole = card.training["split"] == "all"  # else the continuation learnt from the training split alone
     rows_of_task = [row for row in read(data) if row.task == card.task and (whole or row.split == "train")]
-    table = tabulate(rows_of_task, card.layer_code, card.image, clamp=True)
+    table = to_dataset(rows_of_task, card.layer_code, card.image, clamp=True)
     curves = table.curves
     folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
     features = network_features(attributes(table.codes, table.lengths, card.image))

@@ -17,8 +17,8 @@ from model.artifact import ZOO, read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
 from training.curves.figures import FinalError, final_error
+from training.observations.dataset import CurveDataset, to_dataset
 from training.observations.read import read
-from training.observations.table import Table, tabulate
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
@@ -41,10 +41,10 @@ def cross_validated(task: str) -> str:
     return f"{found['networks']} networks.\n\n{during.markdown(found)}"
 
 
-def _test_table(task: str) -> Table:
+def _test_table(task: str) -> CurveDataset:
     card = read_artifact(ZOO / task).card
     rows = [row for row in read(ROOT / "data" / f"{task}.parquet") if row.split == "test"]
-    return tabulate(rows, card.layer_code, card.image, clamp=True)
+    return to_dataset(rows, card.layer_code, card.image, clamp=True)
 
 
 def _line(task: str, seen: int, method: str, error: FinalError, covered: str = "") -> str:

@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from model.artifact import read_artifact, read_networks
 from model.continuation import read_continuation
 from model.runtime import Predictor
+from training.observations.dataset import to_dataset
 from training.observations.read import read
-from training.observations.table import tabulate
 
 PICTURES = Path("docs/pictures")
 COLOUR, OTHERS = "#1f6f8b", "#94a3b8"
@@ -40,7 +40,7 @@ def draw_curve(data: Path, artifact: Path) -> None:
     card = loaded.card
     new = [row for row in read(data) if row.task == card.task and row.network_id not in fitted_to]
     middle = sorted(new, key=lambda row: row.accuracy[-1])[len(new) // 2]
-    table = tabulate([middle], card.layer_code, card.image, clamp=True)
+    table = to_dataset([middle], card.layer_code, card.image, clamp=True)
     ticks = np.arange(1, card.epochs + 1)
     prior = Predictor(loaded).run(table.codes, table.lengths, ticks.tolist())
     figure, axes = plt.subplots(1, len(SEEN), figsize=(12, 3.4), sharey=True, layout="constrained")

@@ -24,13 +24,13 @@ from training.measuring import datasets
 from training.measuring.train import train_network
 from training.observations.observation import Observation
 from training.observations.read import read
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 Images = tuple[datasets.Images, datasets.Images]
 
 
 def search(
-    networks: list[Observation], protocol: Protocol, images: Images, pruner: optuna.pruners.BasePruner
+    networks: list[Observation], protocol: TrainingProtocol, images: Images, pruner: optuna.pruners.BasePruner
 ) -> dict[str, Any]:
     """Let a study train networks in their order; return what it spent and found."""
     study = optuna.create_study(direction="maximize", pruner=pruner)

@@ -22,7 +22,7 @@ from model.network.schema import Layer
 from model.runtime import Predictor
 from model.sampling.blocks import sample_block
 from model.sampling.skeleton import assemble
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 Codes = NDArray[np.int32]
 POPULATION = 64
@@ -45,7 +45,9 @@ def mutate(block: list[Layer], rng: np.random.Generator) -> list[Layer]:
     return child
 
 
-def evolve(predictor: Predictor, protocol: Protocol, children: int, generations: int, seed: int) -> list[list[Codes]]:
+def evolve(
+    predictor: Predictor, protocol: TrainingProtocol, children: int, generations: int, seed: int
+) -> list[list[Codes]]:
     """Return the networks that each generation asks about, encoded."""
     rng = np.random.default_rng(seed)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from model.calibration import snap
 from model.weight_features import FEATURES
 from model.weights import within_reach
-from training.baselines.weight_trees import feature_groups, weight_trees
+from training.baselines.features import feature_groups, weight_trees
 from training.observations.observation import Observation
 from training.observations.read import read
 from training.weights.fit import Fit, by_reader, cross_validated, figures

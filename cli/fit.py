@@ -153,8 +153,8 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
     """
     task = read_artifact(artifact).card.task
     existing(table)
+    from training.observations.pretraining import other_tasks
     from training.observations.read import read
-    from training.observations.tasks import other_tasks
     from training.weights.fit import fit_weights as write_weights
     from training.weights.fit import members_to_fit
 

@@ -18,7 +18,7 @@ from model.network.faults import Fault, pointer
 from model.network.hashing import canonical_hash
 from service.api.schemas import Candidate
 from training.measuring.durations import parse_duration
-from training.protocols import Protocol
+from training.protocols import TrainingProtocol
 
 if TYPE_CHECKING:
     from training.measuring.collect import Job
@@ -99,7 +99,7 @@ def train(
     _measure(partial(_on_this_machine(workers, device), time_limit=time_limit), protocol, out, jobs)
 
 
-def _check(network: Candidate, index: int, protocol: Protocol, networks: Networks) -> None:
+def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks: Networks) -> None:
     """Reject a network that cannot be built for the protocol's images, or that no predictor could read."""
     path = ("architectures", index)
     if network.get("in_channels") not in {None, protocol.in_channels}:
@@ -130,7 +130,7 @@ def _on_cluster(address: str) -> Callable[..., int]:
     return partial(module.collect, address=address)
 
 
-def _measure(collector: Callable[..., int], protocol: Protocol, out: Path, jobs: "Sequence[Job]") -> None:
+def _measure(collector: Callable[..., int], protocol: TrainingProtocol, out: Path, jobs: "Sequence[Job]") -> None:
     """Run jobs; print a line for each, and a bar on a terminal."""
     from training.measuring.journal import Journal
 

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from model.artifact import Artifact, read_artifact, shipped
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 TASKS = {folder.name: folder for folder in shipped()}
 PROTOCOL_NAMES = ", ".join(PROTOCOLS)
 
 
-def protocol_named(name: str) -> Protocol:
+def protocol_named(name: str) -> TrainingProtocol:
     """Return a protocol; the parser of `--protocol`."""
     if name not in PROTOCOLS:
         raise typer.BadParameter(f"{name!r} is not a protocol; there are {PROTOCOL_NAMES}")
@@ -20,7 +20,8 @@ def protocol_named(name: str) -> Protocol:
 
 
 ProtocolOption = Annotated[
-    Protocol, typer.Option("--protocol", parser=protocol_named, metavar="NAME", help=f"One of {PROTOCOL_NAMES}.")
+    TrainingProtocol,
+    typer.Option("--protocol", parser=protocol_named, metavar="NAME", help=f"One of {PROTOCOL_NAMES}."),
 ]
 TaskOption = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help=f"Which shipped predictor, one of {', '.join(TASKS)}.")

@@ -13,7 +13,7 @@ from cli.options import TASKS, ArtifactOption, ProtocolOption, choose_artifact
 from model.artifact import Card
 from model.network.schema import Layer
 from model.sampling.population import SampledNetwork
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 if TYPE_CHECKING:
     from training.selection.select import Selected
@@ -128,7 +128,9 @@ def _brief(layer: Layer) -> str:
     return _SHORT.get(layer["type"], layer["type"]) + size + (f" x{ratio:g}" if isinstance(ratio, float) else "")
 
 
-def _write(found: "list[Selected]", card: Card, protocol: Protocol, out: Path, width: int, *, full: bool) -> None:
+def _write(
+    found: "list[Selected]", card: Card, protocol: TrainingProtocol, out: Path, width: int, *, full: bool
+) -> None:
     """Write each network as a layer list (`.json`) and as a PyTorch module (`.py`)."""
     from training.selection.widen import to_source, widen
 

@@ -10,7 +10,7 @@ from model.sampling.population import POPULATION_SEED, SampledNetwork, populatio
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TrainingProtocol:
     """A named training recipe.
 
     Attributes:
@@ -70,14 +70,14 @@ class Protocol:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("mnist", "mnist", 1, 28, 16, 60_000, 10_000, 200, 128, 0.1, (80, 160)),
-        Protocol("cifar10", "cifar10", 3, 32, 16, 50_000, 10_000, 180, 128, 0.1, (60, 120)),
+        TrainingProtocol("mnist", "mnist", 1, 28, 16, 60_000, 10_000, 200, 128, 0.1, (80, 160)),
+        TrainingProtocol("cifar10", "cifar10", 3, 32, 16, 50_000, 10_000, 180, 128, 0.1, (60, 120)),
         # The short ones leave out what the mini ones do: four times the pixels and four times the channels squared are
         # 16 times the cost. Of 300 sampled networks the costliest has 180 times the operations of the median.
-        Protocol(
+        TrainingProtocol(
             "mnist-short", "mnist", 1, 28, 16, 60_000, 10_000, 12, 128, 0.1, (6, 9), clip=1.0, max_flops=320_000_000
         ),
-        Protocol(
+        TrainingProtocol(
             "cifar10-short",
             "cifar10",
             3,
@@ -92,10 +92,14 @@ PROTOCOLS = {
             clip=1.0,
             max_flops=192_000_000,
         ),
-        Protocol("mnist-mini", "mnist", 1, 14, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=20_000_000),
-        Protocol(
+        TrainingProtocol(
+            "mnist-mini", "mnist", 1, 14, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=20_000_000
+        ),
+        TrainingProtocol(
             "cifar10-mini", "cifar10", 3, 16, 8, 4_000, 4_000, 10, 64, 0.1, (5, 8), clip=1.0, max_flops=12_000_000
         ),
-        Protocol("digits-mini", "digits", 1, 8, 4, 1_200, 597, 8, 32, 0.05, (4, 6), clip=1.0, max_flops=500_000),
+        TrainingProtocol(
+            "digits-mini", "digits", 1, 8, 4, 1_200, 597, 8, 32, 0.05, (4, 6), clip=1.0, max_flops=500_000
+        ),
     )
 }

@@ -89,6 +89,11 @@ _SENTENCES = {
     "finite_number": "must be a finite number",
     "union_tag_not_found": "a layer is an object with a `type`",
 }
+_LAX = {
+    "model_attributes_type": "dict_type",
+    "int_parsing": "int_type",
+    "float_parsing": "float_type",
+}  # what pydantic calls the same where it is not strict, as for tables
 _NOT_JSON = {
     "EOF while parsing": "it ends before it is complete",
     "expected ident": "expected value",
@@ -198,7 +203,7 @@ def _fields(form: Any, path: Sequence[str | int]) -> Sequence[str]:
 
 
 def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) -> str:
-    kind, context = error["type"], error.get("ctx", {})
+    kind, context = _LAX.get(error["type"], error["type"]), error.get("ctx", {})
     field = path[-1] if path else ""
     if kind == "json_invalid":
         return not_json(str(context.get("error")))

@@ -10,13 +10,13 @@ from model.runtime import CurvePredictor
 from training.baselines import Floats
 from training.fitting.calibrate import predict_table
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
-from training.observations.table import Table
+from training.observations.dataset import CurveDataset
 
 
-def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> Table:
+def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> CurveDataset:
     """Return padded codes [networks, layers, columns] and curves as a table; a layer's first code is never zero."""
     lengths = (codes[:, :, 0] > 0).sum(axis=1).astype(np.int32)
-    return Table([str(index) for index in range(len(codes))], codes, lengths, curves)
+    return CurveDataset([str(index) for index in range(len(codes))], codes, lengths, curves)
 
 
 LAST_EPOCH_RATE = 3e-3  # one target a network instead of all epochs': by cross-validation in the training split
@@ -28,14 +28,17 @@ class PlainPeephole:
     Args:
         code: the layer code of the descriptions.
         final_epoch_only: learn from the last epoch alone, as in equation 2, instead of whole curves.
+        passes: over the networks.
         seed: of the initial weights and the order of the networks.
     """
 
     predictor: CurvePredictor
 
-    def __init__(self, code: LayerCode, *, final_epoch_only: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, code: LayerCode, *, final_epoch_only: bool = False, passes: int = PeepholeRecipe.passes, seed: int = 0
+    ) -> None:
         self.code, self.seed = code, seed
-        self.recipe = PeepholeRecipe()
+        self.recipe = PeepholeRecipe(passes=passes)
         if final_epoch_only:
             self.recipe = replace(self.recipe, final_epoch_only=True, learning_rate=LAST_EPOCH_RATE)
 

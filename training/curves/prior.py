@@ -14,10 +14,9 @@ from training.fitting.calibrate import OutOfFold, cross_validate
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.fitting.recipe import Recipe
+from training.observations.dataset import CurveDataset, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import PretrainingTable, pretraining_tables, without_held_out
-from training.observations.split import training_split
-from training.observations.table import Table, tabulate
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Prior:
         fold: which fold predicted each network [networks].
     """
 
-    table: Table
+    table: CurveDataset
     predicted: NDArray[np.floating]
     fold: NDArray[np.intp]
 
@@ -53,14 +52,14 @@ def _pretraining(card: Card, tables: Sequence[Sequence[Observation]]) -> list[Pr
 
 
 def _cross_validate(
-    table: Table,
-    everything: Table,
+    table: CurveDataset,
+    everything: CurveDataset,
     pretraining: Sequence[PretrainingTable],
     card: Card,
     seed: int,
     on_fit: Callable[[str], None],
 ) -> OutOfFold:
-    def fit_once(part: Table, fold: int) -> CurvePredictor:
+    def fit_once(part: CurveDataset, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1}")
         if card.code == "paper":
             return fit_peephole(part, card.layer_code, PeepholeRecipe(), seed=seed + fold)
@@ -97,12 +96,12 @@ def out_of_fold(
     if not rows:
         raise ObservationError(f"the table holds no task {card.task}")
     others = _pretraining(card, pretraining)
-    everything = tabulate(rows, card.layer_code, card.image, clamp=True)
+    everything = to_dataset(rows, card.layer_code, card.image, clamp=True)
     if card.training.get("split") == "train":
         rows, _ = training_split(rows, card.layer_code, card.image)
     if not rows:
         raise ObservationError(f"the table holds no network of {card.task} in the train split")
-    table = tabulate(rows, card.layer_code, card.image, clamp=True)
+    table = to_dataset(rows, card.layer_code, card.image, clamp=True)
     if table.epochs != card.epochs:
         raise ObservationError(f"curves of {table.epochs} epochs; the predictor of {card.task} has {card.epochs}")
     if cache is None:

@@ -12,7 +12,7 @@ from model.calibration import StandardisedPrediction
 from model.runtime import CurvePredictor
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.metrics import Floats, Metrics, score
-from training.observations.table import Table
+from training.observations.dataset import CurveDataset
 
 LEVEL = 0.9
 FOLDS = 5
@@ -52,7 +52,7 @@ class OutOfFold:
         return Metrics(*(float(np.nanmean(column)) for column in zip(*each, strict=True)))
 
 
-def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, StandardisedPrediction]:
+def predict_table(predictor: CurvePredictor, table: CurveDataset) -> tuple[Floats, StandardisedPrediction]:
     """Return accuracies [networks, epochs] before they are snapped, and the prediction on the predictor's own scale."""
     index = np.arange(table.epochs)
     prediction = predictor.family.predict(predictor.run, table.codes, table.lengths, index)
@@ -60,7 +60,7 @@ def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Stan
 
 
 def cross_validate(
-    table: Table, fit: Callable[[Table, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0
+    table: CurveDataset, fit: Callable[[CurveDataset, int], CurvePredictor], *, folds: int = FOLDS, seed: int = 0
 ) -> OutOfFold:
     """Fit to all folds but one and predict that one, in turn.
 
@@ -75,7 +75,7 @@ def cross_validate(
     unsnapped, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
-    groups = table.groups
+    groups = table.duplicate_groups
     distinct = np.unique(groups)
     split = KFold(min(folds, len(distinct)), shuffle=True, random_state=seed).split(distinct)
     for number, (_, chosen) in enumerate(split):

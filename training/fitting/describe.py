@@ -6,7 +6,7 @@ from model.artifact import TaskDescription
 from model.network.schema import pair
 from model.network.shapes import Shape, trace
 from training.observations.observation import Observation
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 _DATA_SETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's digits"}
 
@@ -57,7 +57,7 @@ def _search_space(rows: Sequence[Observation], image: Shape) -> str:
     return f"{text} Convolutions have kernels of {kernel} and {width} channels."
 
 
-def _recipe(protocol: Protocol) -> dict[str, str | int | float]:
+def _recipe(protocol: TrainingProtocol) -> dict[str, str | int | float]:
     epochs = " and ".join(map(str, protocol.decay_epochs))
     is_small = any(
         one.dataset == protocol.dataset and one.resolution > protocol.resolution for one in PROTOCOLS.values()

@@ -16,7 +16,7 @@ from model.network.shapes import Shape
 from model.predictors.members import LayerConvNet
 from training.fitting.recipe import Recipe
 from training.metrics import tau
-from training.observations.table import Table, carry_forward
+from training.observations.dataset import CurveDataset, carry_forward
 
 log = logging.getLogger(__name__)
 RANKING_SHARPNESS = 3.0  # per standard deviation
@@ -53,7 +53,7 @@ class Data(NamedTuple):
     pretraining: list[MemberInputs]
 
 
-def member_inputs(table: Table, image: Shape, scaler: FeatureScaler, epochs: int) -> MemberInputs:
+def member_inputs(table: CurveDataset, image: Shape, scaler: FeatureScaler, epochs: int) -> MemberInputs:
     """Return a table of a task with such images as members read it, its curves stretched to so many epochs."""
     standardised = CurveScale.of_logits(table.curves).standardise(table.curves)
     last = carry_forward(standardised)[:, -1]

@@ -8,9 +8,8 @@ import numpy as np
 
 from model.runtime import Predictor
 from training.metrics import Ceiling, Metrics, ceiling, score
+from training.observations.dataset import CurveDataset, Floats, task_of, to_dataset
 from training.observations.observation import Observation, ObservationError
-from training.observations.table import Floats, Table, tabulate
-from training.observations.tasks import task_of
 
 Part = Literal["test", "train", "all"]
 BATCH = 256
@@ -33,7 +32,7 @@ class Evaluation:
         noise: the noise ceiling, where networks were trained under several seeds.
     """
 
-    table: Table
+    table: CurveDataset
     fitted_to: int | None
     predicted: Floats
     lower: Floats
@@ -108,7 +107,7 @@ def evaluate(
     card = predictor.card
     _, rows = task_of(observations, card.task)
     chosen = choose(rows, part, fitted_to, split=card.training.get("split", "all"))
-    table = tabulate(chosen, card.layer_code, card.image, clamp=True, last=card.epochs)
+    table = to_dataset(chosen, card.layer_code, card.image, clamp=True, last=card.epochs)
     if table.epochs > card.epochs:
         raise ObservationError(f"curves have {table.epochs} epochs, the predictor knows {card.epochs}")
     epochs = range(1, table.epochs + 1)

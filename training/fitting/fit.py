@@ -23,11 +23,9 @@ from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.fitting.recipe import Recipe
 from training.metrics import ceiling
+from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
-from training.observations.split import training_split
-from training.observations.table import Table, tabulate
-from training.observations.tasks import image_of, task_of
 
 FAMILIAR_SHARE = 0.99
 FEWEST_NETWORKS = 20
@@ -40,7 +38,7 @@ class Fitted:
 
     card: Card
     out_of_fold: OutOfFold
-    table: Table
+    table: CurveDataset
 
 
 def fit(
@@ -88,20 +86,20 @@ def fit(
     used, duplicates = training_split(rows, code, image) if split == "train" else (rows, 0)
     if not used:
         raise ObservationError("no network of the table belongs to the train split")
-    table = tabulate(used, code, image, clamp=True)
+    table = to_dataset(used, code, image, clamp=True)
     if len(table) < FEWEST_NETWORKS:
         raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
-    if not table.groups.any():
+    if not table.duplicate_groups.any():
         raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
     others = pretraining_tables(pretraining, name, code, image, split)
-    everything = tabulate(rows, code, image, clamp=True) if others else table
+    everything = to_dataset(rows, code, image, clamp=True) if others else table
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):
         pass  # what cannot be written shows before anything is fitted
 
-    def fit_once(part: Table, fold: int) -> CurvePredictor:
+    def fit_once(part: CurveDataset, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
         if code_name == "paper":
             return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
@@ -166,7 +164,7 @@ def fit(
 
 
 def _training(
-    rows: Sequence[Observation], table: Table, split: Split, recipe: Recipe | PeepholeRecipe
+    rows: Sequence[Observation], table: CurveDataset, split: Split, recipe: Recipe | PeepholeRecipe
 ) -> dict[str, Any]:
     content = "\n".join(sorted(f"{row.network_id} {row.seed} {row.accuracy}" for row in rows))
     final = table.final

@@ -19,8 +19,8 @@ from model.predictors.members import Members
 from model.runtime import CurvePredictor
 from training.fitting.ensemble_members import Data, fit_member, member_inputs
 from training.fitting.recipe import Recipe
+from training.observations.dataset import CurveDataset, carry_forward
 from training.observations.pretraining import PretrainingTable
-from training.observations.table import Table, carry_forward
 
 TREES = 300
 
@@ -40,7 +40,7 @@ def gaussian_process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[n
 
 
 def fit_ensemble(
-    table: Table,
+    table: CurveDataset,
     image: Shape,
     recipe: Recipe,
     *,

@@ -12,7 +12,7 @@ from model.paper_lstm import PaperLSTM
 from model.predictors.export import TorchNetwork
 from model.predictors.peephole import Peephole, fold_batch_norm
 from model.runtime import CurvePredictor
-from training.observations.table import Table
+from training.observations.dataset import CurveDataset
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PeepholeRecipe:
     final_epoch_only: bool = False
 
 
-def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> CurvePredictor:
+def fit_peephole(table: CurveDataset, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> CurvePredictor:
     """Fit Peephole with the smooth L1 loss, on whole curves or, as in equation 2, on their last epoch alone."""
     torch.manual_seed(seed)
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)

@@ -18,7 +18,7 @@ from training.measuring import datasets
 from training.measuring.journal import Journal
 from training.measuring.train import OutOfTimeError, train_network
 from training.observations.observation import Observation, split_of
-from training.protocols import Protocol
+from training.protocols import TrainingProtocol
 
 SECONDS_BETWEEN_FOLDS = 300.0
 
@@ -33,7 +33,7 @@ class Job:
 
 
 def plan(
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     networks: int,
     seeds: int = 1,
     *,
@@ -58,7 +58,7 @@ def plan(
     return [Job(one.network_id, one.layers, seed) for one in islice(chosen, networks) for seed in range(seeds)]
 
 
-def left_to_do(journal: Journal, protocol: Protocol, jobs: Sequence[Job]) -> list[Job]:
+def left_to_do(journal: Journal, protocol: TrainingProtocol, jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs that the journal's table does not have, each once."""
     done = {(row.canonical, row.seed) for row in journal.fold() if row.protocol == protocol.key}
     return [job for key, job in {(job.network_id, job.seed): job for job in jobs}.items() if key not in done]
@@ -75,7 +75,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _start_worker(protocol: Protocol, device: str) -> None:
+def _start_worker(protocol: TrainingProtocol, device: str) -> None:
     global _images  # noqa: PLW0603 - each worker process loads the images once
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
@@ -87,7 +87,7 @@ def _start_worker(protocol: Protocol, device: str) -> None:
     )
 
 
-def _work(job: Job, protocol: Protocol, deadline: float) -> Observation | None:
+def _work(job: Job, protocol: TrainingProtocol, deadline: float) -> Observation | None:
     try:
         return train_network(job.layers, protocol, _images, seed=job.seed, deadline=deadline)
     except OutOfTimeError:
@@ -95,7 +95,7 @@ def _work(job: Job, protocol: Protocol, deadline: float) -> Observation | None:
 
 
 def collect(
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     out: Path,
     jobs: Sequence[Job],
     *,

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.protocols import Protocol
+from training.protocols import TrainingProtocol
 
 Part = Literal["train", "test"]
 _IDX = {"train": "train", "test": "t10k"}
@@ -166,7 +166,7 @@ def _shrink(images: torch.Tensor, resolution: int) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(images, size // resolution) if size != resolution else images
 
 
-def load(protocol: Protocol) -> tuple[Images, Images]:
+def load(protocol: TrainingProtocol) -> tuple[Images, Images]:
     """Return the training and validation images of a protocol, normalised with the training images' statistics."""
     parts = []
     for part, count in (("train", protocol.train_images), ("test", protocol.validation_images)):

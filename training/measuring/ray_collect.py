@@ -20,7 +20,7 @@ from training.measuring.collect import SECONDS_BETWEEN_FOLDS, Job, left_to_do
 from training.measuring.journal import Journal
 from training.measuring.train import OutOfTimeError, train_network
 from training.observations.observation import Observation
-from training.protocols import Protocol
+from training.protocols import TrainingProtocol
 
 NETWORKS_PER_GPU = 4  # they are small: one alone leaves a GPU idle
 PATIENCE = 5.0  # seconds after which the size of the cluster is looked at again
@@ -31,7 +31,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
 
 
 @cache
-def _images(protocol: Protocol, device: str) -> tuple[datasets.Images, datasets.Images]:
+def _images(protocol: TrainingProtocol, device: str) -> tuple[datasets.Images, datasets.Images]:
     """Load the images once in each worker process."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -42,7 +42,7 @@ def _images(protocol: Protocol, device: str) -> tuple[datasets.Images, datasets.
     return train, validation
 
 
-def _train(job: Job, protocol: Protocol, deadline: float) -> Observation | None:
+def _train(job: Job, protocol: TrainingProtocol, deadline: float) -> Observation | None:
     device = "cuda" if ray.get_gpu_ids() else "cpu"
     try:
         return train_network(job.layers, protocol, _images(protocol, device), seed=job.seed, deadline=deadline)
@@ -59,7 +59,7 @@ def slots() -> dict[str, int]:
 
 
 def collect(
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     out: Path,
     jobs: Sequence[Job],
     *,

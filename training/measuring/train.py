@@ -18,7 +18,7 @@ from training.measuring.datasets import Images
 from training.measuring.steps import EagerStep, Step, fastest
 from training.measuring.weight_stats import weight_statistics
 from training.observations.observation import Observation
-from training.protocols import Protocol
+from training.protocols import TrainingProtocol
 
 CHANCE_SIGMAS = 5.0
 
@@ -76,7 +76,7 @@ def is_chance(accuracy: float, labels: torch.Tensor) -> bool:
 
 def train_network(
     layers: Sequence[Layer],
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     images: tuple[Images, Images],
     *,
     seed: int,

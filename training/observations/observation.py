@@ -1,46 +1,84 @@
-"""One trained network: a row of a table of measured networks."""
+"""One trained network: a row of a table of measured networks, and the other ways in which users write it."""
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic_core import from_json
 
+from model.network.faults import not_json
 from model.network.hashing import canonical_hash
 from model.network.schema import Layer
-from training.observations.row_faults import (
-    note_single,
-    number,
-    task_name,
-    tidy_accuracy,
-    tidy_layers,
-)
 
-_LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
-_IDENTITY = re.compile(r"[0-9a-f]{16}")
+NEEDED = ("task", "layers", "accuracy")
 DEFAULT_CHANNELS = 3
+_LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
+_NETWORK_ID = re.compile(r"[0-9a-f]{16}")
 Split = Literal["train", "test"]
-Fraction = Annotated[float, BeforeValidator(number), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class ObservationError(ValueError):
     """A table that cannot be read; the message names each bad row."""
 
 
-def dump_layers(layers: Sequence[Layer]) -> str:
-    """Return a layer list as the JSON text that a table stores."""
-    return _LAYERS.dump_json(list(layers), exclude_none=True).decode()
+def parse_json(text: str) -> Any:
+    """Read JSON of one line.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(not_json(str(error)).replace("(line 1 column", "(column")) from error
+
+
+def normalise_layers(value: Any) -> Any:
+    """Read layers given as JSON text, lists, arrays or structs, in which an absent field may be null or NaN.
+
+    Raises:
+        ValueError: for text that is not JSON, and for an object.
+    """
+    layers = _parsed(value)
+    if isinstance(layers, Mapping):
+        raise ValueError("is an object, not a list of layers")
+    if not isinstance(layers, list | tuple):
+        return layers
+    return [_given_fields(layer) if isinstance(layer, Mapping) else layer for layer in layers]
+
+
+def normalise_accuracy(value: Any) -> Any:
+    """Read a curve given as a list, an array, JSON text, or one number; null or NaN at its end is not measured.
+
+    Raises:
+        ValueError: for text that is no list in JSON, and for an object.
+    """
+    curve = _parsed(value)
+    if isinstance(curve, Mapping):
+        raise ValueError("is an object, not a list of accuracies")
+    if isinstance(value, str) and not isinstance(curve, list):
+        raise ValueError("is text; give a number, or a list of them")
+    curve = list(curve) if isinstance(curve, list | tuple) else [curve]
+    while curve and _is_missing(curve[-1]):
+        curve.pop()
+    return curve
+
+
+def task_name(value: str) -> str:
+    """Return a task's name as artifacts spell it: `CIFAR 10` is `cifar-10`.
+
+    Raises:
+        ValueError: when no letter or digit is in it.
+    """
+    name = re.sub(r"[^a-z0-9._-]+", "-", value.strip().lower()).lstrip("._-")[:64]
+    if not name:
+        raise ValueError("must be a name of letters and digits")
+    return name
 
 
 def split_of(network_id: str, share: float = 1 / 3) -> Split:
@@ -49,17 +87,52 @@ def split_of(network_id: str, share: float = 1 / 3) -> Split:
     return "test" if drawn / 16**8 < share else "train"
 
 
+def _plain(value: Any) -> Any:
+    """Turn numpy arrays and scalars into lists and numbers."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _parsed(value: Any) -> Any:
+    """Turn JSON text into its value, numpy arrays and scalars into lists and numbers."""
+    if not isinstance(value, str):
+        return _plain(value)
+    try:
+        return parse_json(value)
+    except ValueError as error:
+        raise ValueError(f"is {error}") from error
+
+
+def _given_fields(layer: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in layer.items() if not _is_missing(value)}
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: Any) -> Any:
+    """Name what is no number though pydantic reads it as one (`true`, `"0.5"`), and objects."""
+    kinds = {bool: str(value).lower(), str: "text", dict: "an object"}
+    if type(value) in kinds:
+        raise ValueError(f"is not a number but {kinds[type(value)]}")
+    return value
+
+
+Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
+
+
 class Observation(BaseModel):
     """One trained network. Only `task`, `layers` and `accuracy` are required of tables from elsewhere.
 
     Attributes:
+        id: the user's name for the network.
         network_id: identity of the network; rows of one network under different seeds share it.
         split: of the network. A table without a `network_id` gets both from the network's canonical form.
         accuracy: validation accuracy after each epoch, each between 0 and 1.
-        only_last: `accuracy` is one number, of the last epoch; the table gives it without a list.
+        final_only: `accuracy` is one number, of the last epoch; the table gives it without a list.
         train_loss: mean training loss of each epoch.
         seconds: processor seconds (CPU) or wall seconds (GPU) that training took.
-        weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.measuring.weight_stats`.
+        weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.measuring.train`.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -76,7 +149,7 @@ class Observation(BaseModel):
     )
     split: Split = Field(default_factory=lambda row: split_of(row["network_id"]))
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
-    only_last: bool = False
+    final_only: bool = False
     train_loss: list[float] | None = None
     status: Literal["ok", "failed_to_train", "diverged"] = "ok"
     params: int | None = None
@@ -86,26 +159,31 @@ class Observation(BaseModel):
     weight_stats: dict[str, dict[str, list[float]]] | None = None
     started_at: str | None = None
 
+    _normalise_layers = field_validator("layers", mode="before")(normalise_layers)
+    _normalise_accuracy = field_validator("accuracy", mode="before")(normalise_accuracy)
+    _parse_weight_stats = field_validator("weight_stats", mode="before")(_parsed)
+    _name_task = field_validator("task", mode="after")(task_name)
+
     @field_validator("status", mode="before")
     @classmethod
     def _rename_status(cls, value: Any) -> Any:
         return "failed_to_train" if value == "untrainable" else value  # as tables of version 0.1.0 have it
 
-    @field_validator("weight_stats", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _from_json(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
-
-    _note_single = model_validator(mode="before")(note_single)
-    _tidy_layers = field_validator("layers", mode="before")(tidy_layers)
-    _tidy_accuracy = field_validator("accuracy", mode="before")(tidy_accuracy)
-    _name_task = field_validator("task", mode="after")(task_name)
+    def mark_final_only(cls, record: Any) -> Any:
+        """Mark a row whose accuracy is one number, not a curve: it is known after the last epoch only."""
+        if not isinstance(record, dict) or "accuracy" not in record:
+            return record
+        is_single = not isinstance(_plain(record["accuracy"]), list | tuple | str)
+        stored = record.get("final_only", record.get("only_last"))  # as tables of version 0.1.0 name it
+        return record | {"final_only": is_single if stored is None else stored}
 
     @model_validator(mode="before")
     @classmethod
     def _drop_foreign_identity(cls, record: Any) -> Any:
         """Leave out columns that are named like ours but mean something else in the user's table."""
-        if not isinstance(record, dict) or _IDENTITY.fullmatch(str(record.get("network_id"))):
+        if not isinstance(record, dict) or _NETWORK_ID.fullmatch(str(record.get("network_id"))):
             return record
         return {name: value for name, value in record.items() if name not in {"network_id", "split"}}
 
@@ -116,10 +194,9 @@ class Observation(BaseModel):
 
 
 def to_record(observation: Observation) -> dict[str, Any]:
-    """Return the row as it is stored: nested fields as JSON text, `id` the `network_id` where none was given."""
+    """Return the row as it is stored: nested fields as JSON text."""
     record = observation.model_dump()
-    record["id"] = observation.id or observation.network_id
-    record["layers"] = dump_layers(observation.layers)
+    record["layers"] = _LAYERS.dump_json(observation.layers, exclude_none=True).decode()
     if observation.weight_stats is not None:
         record["weight_stats"] = json.dumps(observation.weight_stats, separators=(",", ":"))
     return record

@@ -7,10 +7,8 @@ import numpy as np
 
 from model.encoding.layer_code import CodeError, LayerCode, encode
 from model.network.shapes import Shape
-from training.observations.observation import Observation
-from training.observations.split import training_split
-from training.observations.table import Table, tabulate
-from training.observations.tasks import image_of, other_tasks, task_of
+from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
+from training.observations.observation import Observation, ObservationError
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,16 @@ class PretrainingTable:
         task: its name.
         image: shape of its images.
         table: its networks.
-        encoding_keys: of its networks on the images of the task that is learnt afterwards, as `Table.encoding_keys`;
-            empty where those images are too small for a network.
+        encoding_keys: of its networks on the images of the task that is learnt afterwards, as those of a
+            `CurveDataset`; empty where the code cannot express a network on those images.
     """
 
     task: str
     image: Shape
-    table: Table
+    table: CurveDataset
     encoding_keys: list[bytes]
 
-    def without(self, others: Table) -> "PretrainingTable":
+    def without(self, others: CurveDataset) -> "PretrainingTable":
         """Leave out networks, and their duplicates."""
         names, encoding_keys = set(others.network_ids), set(others.encoding_keys)
         both = zip(self.table.network_ids, self.encoding_keys, strict=True)
@@ -59,10 +57,22 @@ def pretraining_table(rows: Sequence[Observation], code: LayerCode, image: Shape
     """
     task, _ = task_of(rows)
     own_image = image_of(rows)
-    table = tabulate(rows, code, own_image, clamp=True)
+    table = to_dataset(rows, code, own_image, clamp=True)
     first = {row.network_id: row for row in rows}
     keys = [_encoding_key(first[name], code, image) for name in table.network_ids]
     return PretrainingTable(task, own_image, table, keys)
+
+
+def other_tasks(tables: Sequence[Sequence[Observation]], task: str) -> list[list[Observation]]:
+    """Return the rows of each task of some tables but one, in the order of the tasks' names.
+
+    Raises:
+        ObservationError: when there are tables and none of them holds another task.
+    """
+    rows = [row for table in tables for row in table if row.task != task]
+    if tables and not rows:
+        raise ObservationError(f"the tables to learn from first hold no task but {task}")
+    return [[row for row in rows if row.task == name] for name in sorted({row.task for row in rows})]
 
 
 def pretraining_tables(
@@ -80,7 +90,9 @@ def pretraining_tables(
     return [pretraining_table(rows, code, image) for rows in parts if rows]
 
 
-def without_held_out(pretraining: Sequence[PretrainingTable], everything: Table, part: Table) -> list[PretrainingTable]:
+def without_held_out(
+    pretraining: Sequence[PretrainingTable], everything: CurveDataset, part: CurveDataset
+) -> list[PretrainingTable]:
     """Leave out the networks that are predicted, which are those of `everything` that `part` lacks."""
     learnt = set(part.network_ids)
     outside = np.flatnonzero([name not in learnt for name in everything.network_ids])

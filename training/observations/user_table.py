@@ -1,16 +1,16 @@
 """A user's table, ready to learn from: rows of one task that a layer code can express, none twice."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.encoding.layer_code import CodeError, LayerCode, LayerFault, encode
-from model.network.schema import Layer, pair
+from model.encoding.layer_code import CodeError, LayerCode, encode
 from model.network.shapes import Shape
-from training.observations.observation import Observation, ObservationError
-from training.observations.read import Rows, read_rows
-from training.observations.row_faults import task_name
-from training.observations.tasks import image_of, task_of
+from training.observations.dataset import image_of, task_of
+from training.observations.observation import Observation, ObservationError, task_name
+from training.observations.read import read_rows
+
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,75 +29,11 @@ class UserTable:
 
     rows: list[Observation]
     image: Shape
-    assumed: list[str]
-    repeated: int
-    skipped: str
-    skipped_rows: int
+    assumed: list[str] = field(default_factory=list)
+    repeated: int = 0
+    skipped: str = ""
+    skipped_rows: int = 0
     ignored_rows: int = 0
-
-
-def without_repeated(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
-    """Drop rows equal in network, seed and curve; number the runs of a network that share a seed; count the dropped."""
-    seen: set[tuple[str, int, bool, tuple[float, ...]]] = set()
-    seeds: dict[str, set[int]] = {}
-    kept = []
-    for row in rows:
-        key = row.network_id, row.seed, row.only_last, tuple(row.accuracy)
-        if key in seen:
-            continue
-        seen.add(key)
-        used = seeds.setdefault(key[0], set())
-        seed = row.seed if row.seed not in used else max(used) + 1
-        used.add(seed)
-        kept.append(row if seed == row.seed else row.model_copy(update={"seed": seed}))
-    return kept, len(rows) - len(kept)
-
-
-def _describe(fault: LayerFault, layer: Layer, code: LayerCode) -> str:
-    if fault.field == "type":
-        return f"is of type {layer['type']}, which the {code.name} code does not know; it knows {', '.join(code.rows)}"
-    if fault.field == "kernel_size" and (layer["type"] == "conv" or layer["type"].endswith("_pool")):
-        height, width = pair(layer["kernel_size"])  # type: ignore[typeddict-item]
-        return f"is a {layer['type']} of kernel {height}x{width}, but its kernel {fault.message}"
-    return fault.message
-
-
-def check_code(found: Rows, code: LayerCode, image: Shape) -> list[Observation]:
-    """Return the rows whose layers a code can express; the others are added to `found.faults`."""
-    kept = []
-    for number, row in zip(found.numbers, found.good, strict=True):
-        try:
-            encode(row.layers, code, image, clamp=True)
-            kept.append(row)
-        except CodeError as error:
-            for fault in error.faults:
-                message = _describe(fault, row.layers[fault.layer], code)
-                found.faults.add(number, ("layers", fault.layer, fault.field), message)
-    return kept
-
-
-def check_against(found: Rows, epochs: int | None, **image: int | None) -> Rows:
-    """Return the rows that do not contradict the predictor or the options; the others are added to `found.faults`.
-
-    Args:
-        found: rows of one task.
-        epochs: of the longest curve that can be compared.
-        image: `in_channels` and `resolution` of the images, where they are known.
-    """
-    kept = []
-    for number, row in zip(found.numbers, found.good, strict=True):
-        faults = {
-            name: f"is {given}, but the images' {name} is {known}"
-            for name, known in image.items()
-            if None not in (known, given := getattr(row, name)) and given != known
-        }
-        if epochs is not None and len(row.accuracy) > epochs:
-            faults["accuracy"] = f"has {len(row.accuracy)} epochs, but the predictor knows {epochs}"
-        for name, message in faults.items():
-            found.faults.add(number, (name,), message)
-        if not faults:
-            kept.append((number, row))
-    return Rows([row for _, row in kept], [number for number, _ in kept], found.faults)
 
 
 def load(
@@ -110,7 +46,7 @@ def load(
     epochs: int | None = None,
     skip_bad_rows: bool = False,
 ) -> UserTable:
-    """Read a user's table.
+    """Read a user's table, of which all rows that are used are expressible in a layer code.
 
     Args:
         path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
@@ -125,29 +61,64 @@ def load(
         ObservationError: naming every row that is malformed or inexpressible, or contradicts the options.
     """
     found = read_rows(path, task, in_channels)
-    if found.faults and not any(task is None or row.task == task_name(task) for row in found.good):
+    if found.errors and not any(task is None or row.task == task_name(task) for row in found.good.values()):
         raise found.error(path)
     if not found.good:
         raise ObservationError(f"{path} holds no task {task}; {found.ignored} malformed row(s) are of others")
-    name, of_task = task_of(found.good, task)
+    name, of_task = task_of(list(found.good.values()), task)
     image = image_of(of_task, resolution, in_channels)
-    pairs = [(row, number) for row, number in zip(found.good, found.numbers, strict=True) if row.task == name]
-    chosen = Rows([row for row, _ in pairs], [number for _, number in pairs], found.faults)
-    chosen = check_against(chosen, epochs, in_channels=in_channels, resolution=resolution)
-    kept = check_code(chosen, code, image)
-    if found.faults and not (skip_bad_rows and kept):
+    given = {"in_channels": in_channels, "resolution": resolution}
+    kept = []
+    for number, row in found.good.items():
+        if row.task != name:
+            continue
+        errors = [*_contradictions(row, given, epochs), *_outside_code(row, code, image)]
+        for where, message in errors:
+            found.errors.add(number, where, message)
+        if not errors:
+            kept.append(row)
+    if found.errors and not (skip_bad_rows and kept):
         raise ObservationError(f"{found.error(path)}\ncorrect them, or leave them out with --skip-bad-rows")
     rows, repeated = without_repeated(kept)
-    given = {
-        "in_channels": in_channels or any(row.in_channels for row in rows),
-        "resolution": resolution or any(row.resolution for row in rows),
-    }
+    assumed = [size for size, known in given.items() if not (known or any(getattr(row, size) for row in rows))]
     return UserTable(
-        rows,
-        image,
-        [name for name, known in given.items() if not known],
-        repeated,
-        str(found.faults),
-        len(found.faults.rows),
-        found.ignored,
+        rows, image, assumed, repeated, str(found.errors), len(found.errors.rows), ignored_rows=found.ignored
     )
+
+
+def without_repeated(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
+    """Drop rows equal in network, seed and curve; number the runs of a network that share a seed; count the dropped."""
+    seen: set[tuple[str, int, bool, tuple[float, ...]]] = set()
+    seeds: dict[str, set[int]] = {}
+    kept = []
+    for row in rows:
+        key = row.network_id, row.seed, row.final_only, tuple(row.accuracy)
+        if key in seen:
+            continue
+        seen.add(key)
+        used = seeds.setdefault(row.network_id, set())
+        seed = row.seed if row.seed not in used else max(used) + 1
+        used.add(seed)
+        kept.append(row if seed == row.seed else row.model_copy(update={"seed": seed}))
+    return kept, len(rows) - len(kept)
+
+
+def _contradictions(row: Observation, image: dict[str, int | None], epochs: int | None) -> Iterator[tuple[Place, str]]:
+    """Yield where a row contradicts the options or the predictor."""
+    for name, known in image.items():
+        given = getattr(row, name)
+        if None not in (known, given) and given != known:
+            yield (name,), f"is {given}, but the images' {name} is {known}"
+    if epochs is not None and len(row.accuracy) > epochs:
+        yield ("accuracy",), f"has {len(row.accuracy)} epochs, but the predictor knows {epochs}"
+
+
+def _outside_code(row: Observation, code: LayerCode, image: Shape) -> Iterator[tuple[Place, str]]:
+    """Yield what a layer code cannot express."""
+    try:
+        encode(row.layers, code, image, clamp=True)
+    except CodeError as error:
+        for fault in error.faults:
+            value = row.layers[fault.layer].get(fault.field)
+            written = list(value) if isinstance(value, tuple) else value
+            yield ("layers", fault.layer, fault.field), f"is {written}: {fault.message}"

@@ -10,7 +10,7 @@ from model.encoding.layer_code import encode, pad
 from model.network.shapes import cost
 from model.runtime import Predictor
 from model.sampling.population import SampledNetwork
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 CHUNK = 1024  # sampled at a time
 BATCH = 256  # predicted at a time
@@ -37,7 +37,7 @@ class Selected:
     params: int
 
 
-def protocol_of(predictor: Predictor) -> Protocol:
+def protocol_of(predictor: Predictor) -> TrainingProtocol:
     """Return the protocol that a predictor's task is named after.
 
     Raises:

@@ -12,7 +12,7 @@ from model.network.schema import Architecture, Layer
 from model.network.shapes import Shape
 from model.sampling.skeleton import assemble
 from training.measuring.cnn import AvgPoolSame, build
-from training.protocols import PROTOCOLS, Protocol
+from training.protocols import PROTOCOLS, TrainingProtocol
 
 _HEAD = '''"""{title}
 
@@ -80,12 +80,12 @@ class Widened:
         return Architecture(id=canonical_hash(self.layers, channels), in_channels=channels, layers=self.layers)
 
 
-def full_image(protocol: Protocol) -> Shape:
+def full_image(protocol: TrainingProtocol) -> Shape:
     """Return the shape of the data set's images before a protocol shrinks them."""
     return max((one.image for one in PROTOCOLS.values() if one.dataset == protocol.dataset), key=lambda one: one.height)
 
 
-def widen(block: Sequence[Layer], protocol: Protocol, *, width: int, full_resolution: bool = False) -> Widened:
+def widen(block: Sequence[Layer], protocol: TrainingProtocol, *, width: int, full_resolution: bool = False) -> Widened:
     """Assemble a block into the protocol's skeleton at another width.
 
     Args:

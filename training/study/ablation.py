@@ -12,8 +12,8 @@ from model.runtime import CurvePredictor
 from training.fitting.calibrate import cross_validate
 from training.fitting.fit_ensemble import explained, fit_ensemble
 from training.fitting.recipe import Recipe
+from training.observations.dataset import CurveDataset
 from training.observations.pretraining import PretrainingTable, without_held_out
-from training.observations.table import Table
 from training.study.networks import Networks
 
 Array = NDArray[np.floating]
@@ -51,7 +51,7 @@ def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]
 
 def ablate(
     learning: Networks,
-    everything: Table,
+    everything: CurveDataset,
     pretraining: Sequence[PretrainingTable] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> list[dict[str, Any]]:
@@ -70,7 +70,9 @@ def ablate(
     for name, (recipe, relevance) in steps.items():
         on_step(f"the predictor {name}")
 
-        def fit(part: Table, fold: int, recipe: Recipe = recipe, relevance: Relevance = relevance) -> CurvePredictor:
+        def fit(
+            part: CurveDataset, fold: int, recipe: Recipe = recipe, relevance: Relevance = relevance
+        ) -> CurvePredictor:
             others = without_held_out(pretraining, everything, part) if recipe.pretraining_passes else ()
             return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, pretraining=others)
 

@@ -12,8 +12,8 @@ from training.fitting.calibrate import predict_table
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.recipe import Recipe
 from training.metrics import tau
+from training.observations.dataset import Floats
 from training.observations.pretraining import PretrainingTable
-from training.observations.table import Floats
 from training.study.networks import Networks
 from training.study.rivals import LSTM, predict, rivals
 

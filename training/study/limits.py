@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from training.metrics import tau
+from training.observations.dataset import Floats
 from training.observations.observation import Observation
-from training.observations.table import Floats
 
 RESAMPLES = 500
 TIE_BREAKS = 20

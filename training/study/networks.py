@@ -13,10 +13,9 @@ from model.encoding.features import attributes, network_features
 from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
 from model.network.shapes import Shape
 from training.fitting.calibrate import FOLDS
+from training.observations.dataset import CurveDataset, Floats, carry_forward, image_of, to_dataset
 from training.observations.observation import Observation, ObservationError
 from training.observations.read import read
-from training.observations.table import Floats, Table, carry_forward, tabulate
-from training.observations.tasks import image_of
 
 Indices = NDArray[np.intp]
 
@@ -35,7 +34,7 @@ class Networks:
     """
 
     image: Shape
-    table: Table
+    table: CurveDataset
     code: LayerCode
     codes: NDArray[np.int32]
     features: Floats
@@ -64,9 +63,9 @@ class Networks:
 def describe(rows: Sequence[Observation]) -> Networks:
     """Encode the rows of one task and compute the hand features of its networks."""
     image = image_of(rows)
-    table = tabulate(rows, EXTENDED, image, clamp=True)
+    table = to_dataset(rows, EXTENDED, image, clamp=True)
     try:
-        code, codes = PAPER, tabulate(rows, PAPER, image, clamp=True).codes
+        code, codes = PAPER, to_dataset(rows, PAPER, image, clamp=True).codes
     except ObservationError:  # dropout, strides: not in Table 1
         code, codes = EXTENDED, table.codes
     features = network_features(attributes(table.codes, table.lengths, image))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from training.fitting.evaluate import Evaluation
-from training.observations.table import Floats
+from training.observations.dataset import Floats
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from training.baselines import FinalPredictor
-from training.baselines.gaussian_process import FeatureGaussianProcess
-from training.baselines.last_value import LastValue
-from training.baselines.nu_svr import BakerSVR
-from training.baselines.one_feature import FLOPS, PARAMETERS, OneFeature
+from training.baselines.curves import BakerSVR, LastValue
+from training.baselines.features import FLOPS, PARAMETERS, BoostedTrees, FeatureGaussianProcess, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
-from training.baselines.trees import BoostedTrees
 from training.curves.figures import final_error
-from training.observations.table import Floats
+from training.observations.dataset import Floats
 from training.study.networks import Indices, Networks
 
 LSTM = "Peephole LSTM, whole curves"

@@ -10,8 +10,8 @@ from model.artifact import read_artifact
 from model.runtime import Predictor
 from training.fitting.evaluate import BATCH, Evaluation, evaluate
 from training.metrics import Metrics, score, tau
+from training.observations.dataset import to_dataset
 from training.observations.observation import Observation
-from training.observations.table import tabulate
 from training.study.networks import Task
 
 
@@ -71,7 +71,7 @@ class Foreign:
 def foreign(predictor: Predictor, rows: Sequence[Observation]) -> Foreign:
     """Ask a predictor about another table's networks, as if they were of its own task."""
     card = predictor.card
-    table = tabulate(rows, card.layer_code, card.image, clamp=True)
+    table = to_dataset(rows, card.layer_code, card.image, clamp=True)
     starts = range(0, len(table), BATCH)
     answers = [
         predictor.run(table.codes[at : at + BATCH], table.lengths[at : at + BATCH], [card.epochs]) for at in starts

@@ -10,7 +10,7 @@ from sklearn.manifold import TSNE
 from model.predictors.export import TorchNetwork
 from model.predictors.peephole import Peephole
 from model.runtime import CurvePredictor
-from training.observations.table import Floats
+from training.observations.dataset import Floats
 from training.study.networks import Networks
 
 SHOWN = 6

@@ -5,9 +5,14 @@ import pytest
 
 from tests.slices import Curves
 from training.baselines import FinalPredictor
-from training.baselines.last_value import LastValue
-from training.baselines.nu_svr import BakerSVR, time_series_features
-from training.baselines.parametric import FAMILIES, ParametricMixture, extrapolate
+from training.baselines.curves import (
+    FAMILIES,
+    BakerSVR,
+    LastValue,
+    ParametricMixture,
+    extrapolate,
+    time_series_features,
+)
 
 
 def test_features_are_the_curve_and_its_differences() -> None:

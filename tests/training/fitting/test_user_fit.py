@@ -12,7 +12,7 @@ from cli.main import app
 from model.artifact import read_artifact
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, read_continuation
 from model.runtime import Predictor
-from tests.training.observations.test_user_table import jsonl, networks, row
+from tests.training.tables import jsonl, networks, row
 from training.curves.fit import fit_continuation
 from training.curves.prior import out_of_fold
 from training.fitting.fit import fit

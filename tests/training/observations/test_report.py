@@ -16,13 +16,8 @@ def observation(width, accuracy, *, seed=0, **changes):
     return Observation.model_validate({"task": "mine", "layers": layers, "accuracy": accuracy, "seed": seed} | changes)
 
 
-def own(rows, **changes):
-    given = {"image": Shape(3, 32, 32), "assumed": [], "repeated": 0, "skipped": "", "skipped_rows": 0}
-    return UserTable(rows=rows, **(given | changes))
-
-
 def report_of(rows, code=EXTENDED, **changes):
-    return data_report(own(rows, **changes), code)
+    return data_report(UserTable(rows, Shape(3, 32, 32), **changes), code)
 
 
 def warned(report, words):

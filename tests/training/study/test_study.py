@@ -10,7 +10,7 @@ import torch
 from model.artifact import ZOO
 from model.network.shapes import cost
 from training.baselines import peephole_lstm
-from training.baselines.one_feature import FLOPS, PARAMETERS
+from training.baselines.features import FLOPS, PARAMETERS
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling, tau
 from training.observations.observation import split_of
