@@ -254,7 +254,6 @@ def _search_live(task: Task, confidence: float | None) -> dict[str, float]:
         curves.append(_train(row, protocol, images, stop))
         best = max([best, *curves[-1][protocol.epochs - 1 :]])
     return {
-        "networks": len(curves),
         "epochs": sum(map(len, curves)),
         "stopped": sum(len(curve) < protocol.epochs for curve in curves),
         "processor_seconds": time.process_time() - processor,
@@ -269,4 +268,5 @@ def live_search(study: Study) -> Iterator[Row]:
     for task in study.own:
         for confidence in (None, 0.95, 0.8):
             name = f"Peephole, layers known, {confidence}" if confidence else "full training"
-            yield from rows_of("live-search", task.name, name, _search_live(task, confidence), **task.shas)
+            figures = _search_live(task, confidence)
+            yield from rows_of("live-search", task.name, name, figures, networks=LIVE_TRIALS, **task.shas)

@@ -13,7 +13,7 @@ from training.baselines.peephole_lstm import PlainPeephole
 from training.baselines.trees import BoostedTrees
 from training.metrics import tau
 from training.observations.read import read
-from training.study.networks import Networks, Task, describe
+from training.study.networks import Networks, Task
 
 TABLE = Path(__file__).parents[3] / "data" / "mnist-mini.parquet"
 
@@ -21,8 +21,8 @@ TABLE = Path(__file__).parents[3] / "data" / "mnist-mini.parquet"
 @pytest.fixture(scope="module")
 def split() -> tuple[Networks, Networks]:
     rows = read(TABLE)
-    networks = describe(rows)
-    ((fitting, asked),) = Task("mnist-mini", rows, own=True).parts(networks)
+    task = Task("mnist-mini", rows, own=True)
+    networks, ((fitting, asked),) = task.networks, task.parts
     return networks.rows(fitting), networks.rows(asked)
 
 
