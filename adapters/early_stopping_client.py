@@ -113,4 +113,4 @@ class Service:
         answer = self._client.post("/stop", json=body, headers=self._headers)
         if answer.status_code != 200:
             raise ValueError(f"the service answered {answer.status_code}: {answer.json().get('detail', '')}")
-        return float(answer.json()["verdicts"][0]["probability_below"])
+        return float(answer.json()["decisions"][0]["probability_below"])

@@ -3,13 +3,13 @@
 import json
 import math
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cli.console import existing, print_figures
 from cli.fit import load_table
-from cli.options import JsonOption, OwnArtifactOption, SkipBadRowsOption, Split, TableOption
+from cli.options import JsonOption, OwnArtifactOption, SkipBadRowsOption, TableOption
 from model.artifact import read_artifact, read_networks
 
 
@@ -17,7 +17,7 @@ def evaluate(
     table: TableOption,
     artifact: OwnArtifactOption,
     split: Annotated[
-        Split | None,
+        Literal["test", "train", "all"] | None,
         typer.Option(help="Networks to measure on; by default those that the artifact was not fitted to."),
     ] = None,
     skip_bad_rows: SkipBadRowsOption = False,
@@ -46,7 +46,7 @@ def evaluate(
         epochs=card.epochs,
         skip_bad_rows=skip_bad_rows,
     ).rows
-    found = evaluation.evaluate(rows, Predictor(artifact_read), split.value if split else None, fitted_to=fitted_to)
+    found = evaluation.evaluate(rows, Predictor(artifact_read), split, fitted_to=fitted_to)
     figures: dict[str, Any] = {
         "networks": len(found.table),
         "fitted_to": found.fitted_to,

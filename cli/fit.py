@@ -1,8 +1,8 @@
 """`peephole fit`, `fit-continuation` and `fit-weights`: what an artifact is made of."""
 
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,20 +14,6 @@ if TYPE_CHECKING:
     from model.continuation import ContinuationCard
     from model.encoding.layer_code import LayerCode
     from training.observations.user_table import UserTable
-
-
-class Code(StrEnum):
-    """Layer codes that can be fitted."""
-
-    paper = "paper"
-    extended = "extended"
-
-
-class FitSplit(StrEnum):
-    """Which networks to fit to."""
-
-    train = "train"
-    all = "all"
 
 
 _METHODS = {
@@ -42,28 +28,19 @@ def fit(
     table: TableOption,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the artifact to write.")],
     code: Annotated[
-        Code, typer.Option(help="`extended`: the ensemble that ships; `paper`: the paper's LSTM.")
-    ] = Code.extended,
+        Literal["paper", "extended"], typer.Option(help="`extended`: the ensemble; `paper`: the paper's LSTM.")
+    ] = "extended",
     task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
-    resolution: Annotated[
-        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 32.")
-    ] = None,
-    in_channels: Annotated[
-        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 3.")
-    ] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help="Of images, unless the rows say it; else 32.")] = None,
+    in_channels: Annotated[int | None, typer.Option(min=1, help="Of images, unless the rows say it; else 3.")] = None,
     skip_bad_rows: SkipBadRowsOption = False,
     split: Annotated[
-        FitSplit,
-        typer.Option(
-            help="`train` leaves out the test split, a third of the networks, and duplicates of it in the code."
-        ),
-    ] = FitSplit.all,
+        Literal["train", "all"], typer.Option(help="`train` leaves out the test split and duplicates of its networks.")
+    ] = "all",
     pretrain: PretrainOption = None,
     seed: SeedOption = 0,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the artifact in --out even if it is of another task.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an artifact of another task.")] = False,
 ) -> None:
     """Fit a predictor to measured networks: cross-validate, calibrate, export to ONNX, write the card.
 
@@ -73,7 +50,7 @@ def fit(
 
     Example: `peephole fit --table mine.parquet --out my-predictor`
     """
-    if pretrain and code is Code.paper:
+    if pretrain and code == "paper":
         raise typer.BadParameter("the paper's LSTM learns from its own task alone", param_hint="--pretrain")
     from model.encoding.layer_code import CODES
     from training.curves.fit import fit_continuation
@@ -82,12 +59,12 @@ def fit(
     from training.observations.report import data_report, shown
 
     silence_libraries()
-    layer_code = CODES[code.value]
+    layer_code = CODES[code]
     own = load_table(
         table, layer_code, task=task, resolution=resolution, in_channels=in_channels, skip_bad_rows=skip_bad_rows
     )
     _check_target(out, own.rows[0].task, overwrite=overwrite)
-    related = [load_table(path, layer_code).rows for path in pretrain or ()]
+    pretraining = [load_table(path, layer_code).rows for path in pretrain or ()]
     report = data_report(own, layer_code)
     print_figures(str(table), shown(report))
     if own.skipped:
@@ -106,13 +83,13 @@ def fit(
         fitted = fitting.fit(
             own.rows,
             out,
-            code_name=code.value,
+            code_name=code,
             task=task,
             resolution=resolution,
             in_channels=in_channels,
             data=report,
-            split=split.value,
-            pretraining=related,
+            split=split,
+            pretraining=pretraining,
             seed=seed,
             description=description,
             on_fit=on_fit,
@@ -127,29 +104,23 @@ def fit(
     if left_out := card.training.get("duplicates_left_out"):
         typer.echo(f"{left_out} networks of the train split are duplicates of test networks: left out", err=True)
     if part := card.training.get("gaussian_process_scales_fitted_to"):
-        drawn = f"{part} of {len(fitted.table)} networks, drawn at random"
-        typer.echo(f"the Gaussian process took its scales from {drawn}", err=True)
-    measured = table if split is FitSplit.train else "OTHER-NETWORKS"
+        typer.echo(f"the Gaussian process took its scales from {part} networks, drawn at random", err=True)
+    measured = table if split == "train" else "OTHER-NETWORKS"
     typer.echo(f"written to {out}; try it: peephole evaluate --table {measured} --artifact {out}")
 
 
 def fit_continuation(
     table: TableOption,
     artifact: OwnArtifactOption,
-    pretrain: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="The tables that the predictor was pretrained on (repeatable)."),
-    ] = None,
+    pretrain: PretrainOption = None,
     seed: SeedOption = 0,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Keeps the cross-validated predictions; a second run finds them there."),
-    ] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keeps predictions for a second run.")] = None,
 ) -> None:
     """Fit what continues learning curves during training (`"observed"` of POST /predict, and POST /stop).
 
     `peephole fit` does this too. The predictor's recipe is cross-validated once more, because the continuation must
-    learn from predictions of networks that the predictor was not fitted to. `predictor.onnx` stays as it is.
+    learn from predictions of networks that the predictor was not fitted to. Give the tables that the predictor was
+    pretrained on, if any.
 
     Example: `peephole fit-continuation --table digits.parquet --artifact my-models/digits-mini`
     """
@@ -168,7 +139,7 @@ def fit_continuation(
         pretraining=[read(existing(one)) for one in pretrain or ()],
         seed=seed,
         cache=cache,
-        on_fit=lambda step: typer.echo(step, err=True),
+        on_fit=partial(typer.echo, err=True),
     )
     _print_continuation(write_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 

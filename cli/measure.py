@@ -44,16 +44,11 @@ def collect(
     networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
     out: OutOption,
     seeds: SeedsOption = 1,
-    only_held_out: Annotated[
-        bool,
-        typer.Option("--held-out", help="Count and train only networks of the test split: its noise ceiling."),
-    ] = False,
+    only_held_out: Annotated[bool, typer.Option("--held-out", help="Only networks of the test split.")] = False,
     workers: WorkersOption = None,
     device: DeviceOption = "cpu",
     time_limit: TimeLimitOption = float("inf"),
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster instead: host:6379, or auto on one.")
-    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: host:6379, or auto on one.")] = None,
 ) -> None:
     """Train sampled networks and record their learning curves.
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from cli.console import existing
 from model.network.faults import Fault, faults_of, not_json
-from service.api.schemas import PREDICT_REQUEST, Candidate, PredictRequest
+from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
 FileArgument = Annotated[
     Path,
@@ -66,10 +66,19 @@ def read_networks(file: Path) -> Networks:
         document, places = _as_body(content.removeprefix(BYTE_ORDER_MARK))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
+    rest: list[Any] = []  # a file may hold more networks than a request
+    if isinstance(document, dict) and isinstance(document.get("architectures"), list):
+        rest = document["architectures"][1:]
+        document = {**document, "architectures": document["architectures"][:1]}
+    base: tuple[str | int, ...] = ()
     try:
-        return Networks(file, PREDICT_REQUEST.validate_python(document), places)
+        body = PREDICT_REQUEST.validate_python(document)
+        for index, one in enumerate(rest, start=1):
+            base = ("architectures", index)
+            body["architectures"].append(CANDIDATE.validate_python(one))
     except ValidationError as error:
-        raise _error(file, places, faults_of(error, form=PredictRequest)) from None
+        raise _error(file, places, faults_of(error, base, Candidate if base else PredictRequest)) from None
+    return Networks(file, body, places)
 
 
 def _as_body(content: bytes) -> tuple[Any, Places]:

@@ -1,6 +1,5 @@
 """Options that several commands have: a name means the same in each."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +10,6 @@ from training.protocols import PROTOCOLS, Protocol
 
 TASKS = {folder.name: folder for folder in shipped()}
 PROTOCOL_NAMES = ", ".join(PROTOCOLS)
-
-
-class Split(StrEnum):
-    """Networks of a table."""
-
-    test = "test"
-    train = "train"
-    all = "all"
 
 
 def protocol_named(name: str) -> Protocol:

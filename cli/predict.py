@@ -14,12 +14,11 @@ from cli.console import existing, print_table
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
 from model.accuracies import DECIMALS
-from model.artifact import Artifact, shipped
+from model.artifact import Artifact
 from model.network.faults import Fault
 
 if TYPE_CHECKING:
     from model.runtime import Curves
-    from model.weights import WeightsPredictor
     from service.api.predict import Call
 
 ClampOption = Annotated[bool, typer.Option("--clamp", help="Take the nearest channel ratio of the layer code's table.")]
@@ -36,9 +35,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print the response that POST /predict gives.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, a network a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets, a network a row.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write to a file instead; without another option, its ending says how.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write to a file; its ending can say the form.")] = None,
 ) -> None:
     """Predict the learning curves of networks before they are trained.
 
@@ -79,8 +76,7 @@ def encode(
     call = _read_call(networks, _artifact_for(networks, task, artifact), clamp=clamp)
     code = call.model.card.layer_code
     architectures = [
-        {"id": name, "codes": codes.tolist()}
-        for name, codes in zip(call.networks.ids, call.networks.codes, strict=True)
+        {"id": name, "codes": rows.tolist()} for name, rows in zip(call.networks.ids, call.networks.codes, strict=True)
     ]
     typer.echo(json.dumps({"code": code.name, "columns": code.columns, "architectures": architectures}))
 
@@ -98,9 +94,13 @@ def predict_weights(
     Example: `peephole predict-weights network.safetensors --task mnist-mini`
     """
     from model.weight_features import FeaturesError
-    from model.weights import WeightsError, read_weights
+    from model.weights import WEIGHTS_CARD_FILE, WeightsError, read_weights, read_weights_predictor
 
-    predictor = _weights_predictor(task, artifact)
+    folder = choose_artifact(task, artifact).folder
+    predictor = read_weights_predictor(folder)
+    if predictor is None:
+        able = ", ".join(name for name, one in TASKS.items() if (one / WEIGHTS_CARD_FILE).exists())
+        raise ValueError(f"{folder} reads no weights (those of {able} do); fit that with `peephole fit-weights`")
     try:
         found = predictor.predict(read_weights(existing(file).read_bytes()))
     except (WeightsError, FeaturesError) as error:
@@ -215,21 +215,3 @@ def _as_csv(response: dict[str, Any]) -> str:
         notes = (str(one["in_distribution"]).lower(), "; ".join(one["notes"]))
         writer.writerow([name, one["rank"], *figures, *notes, *one["accuracy"]])
     return text.getvalue()
-
-
-def _weights_predictor(task: str | None, folder: Path | None) -> "WeightsPredictor":
-    """Return the predictor that reads weights and is named by the options; without a name, the only one."""
-    from model.weights import read_weights_predictor
-
-    if folder is not None:
-        task = choose_artifact(task, folder).card.task
-    folders = shipped() if folder is None else [folder]
-    found = {one.card.task: one for one in map(read_weights_predictor, folders) if one is not None}
-    if task is None and len(found) == 1:
-        (task,) = found
-    if task is None:
-        raise typer.BadParameter(f"needed to choose a predictor: {', '.join(found)}", param_hint="--task")
-    if task not in found:
-        able = f"these can: {', '.join(found)}" if folder is None else "fit that with `peephole fit-weights`"
-        raise ValueError(f"task {task!r} cannot read weights; {able}")
-    return found[task]

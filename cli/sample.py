@@ -59,26 +59,20 @@ def select(
     seed: Annotated[int, typer.Option(min=0, help="Fixes which networks are sampled, and their order.")] = 0,
     width: Annotated[
         int | None,
-        typer.Option(
-            "--widen",
-            min=1,
-            metavar="W",
-            help="Also write them with stages of W, 2 W and 4 W channels, as JSON and as PyTorch modules.",
-        ),
+        typer.Option("--widen", min=1, metavar="W", help="Also write them W, 2 W and 4 W channels wide, with PyTorch."),
     ] = None,
-    full_resolution: Annotated[
-        bool, typer.Option("--full-resolution", help="With --widen: for the data set's images as they are.")
-    ] = False,
+    full: Annotated[bool, typer.Option("--full-resolution", help="With --widen: for images of full size.")] = False,
     out: Annotated[Path | None, typer.Option(help="With --widen: where to write.", show_default="selected")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the body of a request to POST /predict.")] = False,
 ) -> None:
     """Find good networks: sample many, predict them all, show the best. Nothing is trained.
 
-    Networks are sampled by the protocol that is named like the task.
+    Networks are sampled by the protocol that is named like the task. `--widen` writes each as a layer list and as a
+    PyTorch module.
 
     Example: `peephole select --task mnist-mini --candidates 10000 --top 5`
     """
-    for option, given in (("--full-resolution", full_resolution), ("--out", out is not None)):
+    for option, given in (("--full-resolution", full), ("--out", out is not None)):
         if width is None and given:
             raise typer.BadParameter(f"{option} needs --widen", param_hint=option)
     from model.runtime import Predictor
@@ -102,7 +96,7 @@ def select(
     else:
         _show(found, card, candidates)
     if width is not None:
-        _write(found, card, protocol, out or Path("selected"), width, full=full_resolution)
+        _write(found, card, protocol, out or Path("selected"), width, full=full)
 
 
 def _show(found: "list[Selected]", card: Card, sampled: int) -> None:

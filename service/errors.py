@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model.network.faults import Fault, faults_of
@@ -144,6 +144,11 @@ async def handle_timeout(request: Request, _: Exception) -> Response:
     return Problem("deadline-exceeded", "The deadline passed before the response was ready.").response(request)
 
 
+async def handle_disconnect(request: Request, _: Exception) -> Response:
+    """Exception handler for `ClientDisconnect`: for the metrics and the log, since no client reads the response."""
+    return Problem("bad-request", "The connection was closed before the body was complete.").response(request)
+
+
 async def handle_http_exception(request: Request, error: Exception) -> Response:
     """Exception handler for what the router raises: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
@@ -169,5 +174,6 @@ async def handle_unexpected(request: Request, error: Exception) -> Response:
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     Problem: handle_problem,
     TimeoutError: handle_timeout,
+    ClientDisconnect: handle_disconnect,
     HTTPException: handle_http_exception,
 }

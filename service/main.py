@@ -1,5 +1,6 @@
 """Start the service: read the settings, check what can be checked at once, serve until a signal."""
 
+import os
 import sys
 from ipaddress import ip_address
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from service.app import create_app
 from service.inference.registry import check_sources
-from service.observability.logging import configure_logging
+from service.observability.logging import configure_logging, flush_logs
 from service.server import Server
 from service.settings import Settings, misspelt, variable_of
 
@@ -26,7 +27,10 @@ def main() -> int:
     configure_logging(settings.log_level)
     for name, meant in misspelt().items():
         log.warning("unknown_setting", name=name, did_you_mean=meant)
-    return Server(create_app(settings)).serve_until_exit()
+    code = Server(create_app(settings)).serve_until_exit()
+    if not flush_logs():
+        os._exit(code)  # an ordinary exit would wait for the log's reader
+    return code
 
 
 def read_settings() -> Settings:

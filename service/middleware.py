@@ -1,5 +1,6 @@
 """Around every request: its id, its timing, metrics, one log line, security headers, the 500 of last resort."""
 
+import asyncio
 import random
 import re
 from collections.abc import MutableMapping
@@ -11,10 +12,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PROBLEM_TYPES, handle_unexpected
+from service.body import Body
+from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem, handle_unexpected
 from service.observability.metrics import Metrics
 from service.observability.tracing import trace_id
-from service.state import Service
+from service.state import STOPPING, Service
 
 PROBES = {
     "/livez",
@@ -60,22 +62,33 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
+        headers = Headers(scope=scope)
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = choose_id(Headers(scope=scope).get("x-request-id"))
+        state["request_id"] = choose_id(headers.get("x-request-id"))
         status = 0
+        body = Body(receive)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                if self.service.draining or headers.get("connection", "").lower() == "close":
+                    await body.discard()
                 status = message["status"]
                 self._add_headers(MutableHeaders(scope=message), state)
             await send(message)
 
-        method = scope["method"]
+        method, inflight = scope["method"], self.service.inflight
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
-        self.service.inflight += method == "POST"
+        state["body_bytes"] = self._body_bytes(headers)
+        entered = inflight.enter(state["body_bytes"]) if method == "POST" else None
         try:
-            await self.app(inner, receive, send_with_headers)
+            await self.app(inner, body.receive, send_with_headers)
+        except asyncio.CancelledError:  # by the server, when the drain is over
+            if status:
+                raise
+            body.give_up()  # there is no time to read it
+            stopping = Problem("unavailable", STOPPING, headers=RETRY_SOON)
+            await stopping.response(Request(scope))(scope, receive, send_with_headers)
         except Exception as error:
             if status:
                 raise
@@ -83,9 +96,17 @@ class RequestMiddleware:
             response = await handle_unexpected(request, error)
             await response(scope, receive, send_with_headers)
         finally:
-            self.service.inflight -= method == "POST"
+            if entered is not None:
+                inflight.leave(state["body_bytes"], entered, completed=status == 200)
             route = getattr(inner.get("route"), "path", "unmatched")
             _count(self.service.metrics, method, route, status, perf_counter() - began, state)
+
+    def _body_bytes(self, headers: Headers) -> int:
+        """Return the size of a request's body, as announced; the largest where it is not."""
+        most = self.service.settings.max_body_bytes
+        if "transfer-encoding" in headers:
+            return most
+        return min(most, int(headers.get("content-length", 0)))  # the server has checked that it is a number
 
     def _add_headers(self, headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
         for name, value in SECURITY_HEADERS.items():

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from service.state import Service
 from service.supervisor import EXIT_CODE
 
-LINGER = 0.5  # seconds in which connections that were accepted before the listener closed may bring their request
+LINGER = 0.5  # seconds for clients to learn of the end: with the listener open, then on the connections it accepted
 KEEP_ALIVE = 75
 BIND_FAILED = 1
 
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,  # the drain is over by then
             )
         )
-        self._drain_until = 0.0
+        self._drain_began = 0.0
 
     def serve_until_exit(self) -> int:
         """Serve; return the process's exit code: 0, 1 when the port is taken, 70 when the service failed."""
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
         """Begin the drain; the signal is not raised again, so the exit code stays 0."""
         if not self.service.draining:
             self.service.draining = True
-            self._drain_until = monotonic() + self.service.settings.drain_seconds
+            self._drain_began = monotonic()
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Bind, then say where."""
@@ -67,10 +67,13 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to stop serving; called ten times a second."""
-        idle = self.service.inflight == 0 or monotonic() > self._drain_until
-        if (self.service.draining and idle) or self.service.failure is not None:
+        if self.service.failure is not None or (self.service.draining and self._is_drained()):
             self.should_exit = True
         return await super().on_tick(counter)
+
+    def _is_drained(self) -> bool:
+        longest = self.service.settings.drain_seconds if self.service.inflight.requests else LINGER
+        return monotonic() - self._drain_began > longest
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the listener, answer the connections that it had accepted, then shut down."""
@@ -81,4 +84,4 @@ class Server(uvicorn.Server):
         while self.server_state.connections and monotonic() < until:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
-        log.info("stopped", drained=not self.service.inflight)
+        log.info("stopped", drained=not self.service.inflight.requests)

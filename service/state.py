@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import time
 from typing import Annotated
 
@@ -13,12 +14,14 @@ from service.cores import available_cores
 from service.inference.engine import Engine
 from service.inference.registry import Registry, runs_on_cpu
 from service.inference.reload import Reloader
+from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
+STOPPING = "the service is stopping"
 
 log = structlog.get_logger("peephole")
 
@@ -29,7 +32,7 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
-        inflight: POST requests being handled.
+        inflight: POST requests being handled, and how fast.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -45,13 +48,15 @@ class Service:
         self.readers = ThreadPoolExecutor(READERS, "reader")
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
-        self.inflight = 0
+        self.inflight = InFlight()
         self.draining = False
         self.failure: str | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start the threads and load the predictors in the background."""
+        self._loop = asyncio.get_running_loop()
         self.engine.start()
         self.supervisor.start()
         self._tasks = [asyncio.create_task(self._load_and_watch()), asyncio.create_task(self.supervisor.beat())]
@@ -70,7 +75,7 @@ class Service:
         if not self.registry.models and not reasons:
             reasons.append("the predictors are loading")
         if self.draining:
-            reasons.append("the service is stopping")
+            reasons.append(STOPPING)
         return reasons
 
     def refresh_metrics(self) -> None:
@@ -78,14 +83,15 @@ class Service:
         self.metrics.ready.set(not self.not_ready())
         self.metrics.queue_cost.set(self.engine.queue.cost)
         self.metrics.queue_requests.set(self.engine.queue.requests)
-        self.metrics.inflight.set(self.inflight)
+        self.metrics.inflight.set(self.inflight.requests)
         self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 
     def _fail(self, reason: str) -> None:
-        """Record that the service cannot serve any more, and answer every waiting request."""
+        """Record that the service cannot serve any more, and answer every waiting request; from any thread."""
         log.critical("failed", reason=reason)
         self.failure = reason
-        self.engine.fail(reason)
+        with suppress(RuntimeError):  # the loop was closed: no request waits
+            self._loop.call_soon_threadsafe(self.engine.fail, reason)
 
     async def _load_and_watch(self) -> None:
         before = await self.reloader.signature()  # what changes during loading is noticed afterwards

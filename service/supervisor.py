@@ -5,16 +5,18 @@ Silence is counted in ticks of this thread, not by the clock: a paused process d
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable
-from threading import Event, Thread
 from time import sleep
+from traceback import format_stack
 
 import structlog
 
 from service.inference.engine import Engine
 from service.settings import Settings
 
-TICK = 0.2  # seconds
+TICK = 0.1  # seconds
 EXIT_CODE = 70  # EX_SOFTWARE
 EXIT_GRACE = 3.0  # seconds for a failed service to answer and to end by itself
 
@@ -30,20 +32,18 @@ class Supervisor:
     """
 
     def __init__(self, engine: Engine, settings: Settings, *, on_failure: Callable[[str], None]) -> None:
-        """Prepare; `on_failure` is called on the event loop, once, with the reason."""
+        """Prepare; `on_failure` is called once, with the reason, from the supervisor's thread."""
         self.stalled: str | None = None
         self.ends_process = False
         self._engine = engine
         self._settings = settings
         self._on_failure = on_failure
         self._loop_beats = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopped = Event()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Start watching; from the event loop."""
-        self._loop = asyncio.get_running_loop()
-        Thread(target=self._watch, name="supervisor", daemon=True).start()
+        """Start watching."""
+        threading.Thread(target=self._watch, name="supervisor", daemon=True).start()
 
     def stop(self) -> None:
         """End watching."""
@@ -72,14 +72,19 @@ class Supervisor:
                 self._fail("an inference thread died")
                 return
             if silence[name] >= self._settings.hang_seconds:
+                log.critical("stalled", name=name, stacks=_stacks())
                 self._fail(f"{name} is stalled for more than {self._settings.hang_seconds:g} s")
                 return
 
     def _fail(self, reason: str) -> None:
-        assert self._loop is not None  # noqa: S101 - `start` set it
         self.stalled = reason
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._on_failure, reason)
+        self._on_failure(reason)
         if self.ends_process:
             sleep(EXIT_GRACE)
             os._exit(EXIT_CODE)
+
+
+def _stacks() -> dict[str, str]:
+    """Return where each thread is."""
+    frames = sys._current_frames()
+    return {thread.name: "".join(format_stack(frames.get(thread.ident or 0))) for thread in threading.enumerate()}

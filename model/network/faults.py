@@ -77,7 +77,7 @@ _SENTENCES = {
     **_OUT_OF_RANGE,
     "literal_error": "must be one of {expected}",
     "too_short": "must hold at least one element",
-    "too_long": "must hold at most {max_length} elements",
+    "too_long": "has more elements than the limit of {max_length}",
     "string_too_long": "must have at most {max_length} characters",
     "dict_type": "must be an object",
     "list_type": "must be a list",

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 MAX_ID = 200  # characters
+MAX_LAYERS = 1024
+MAX_ARCHITECTURES = 4096  # of a request
 MAX_SIZE = 1024
 MAX_STRIDE = 8
 
@@ -134,7 +136,7 @@ Layer = Annotated[
     | GlobalAvgPool,
     Field(discriminator="type"),
 ]
-Layers = Annotated[list[Layer], Field(min_length=1, fail_fast=True)]
+Layers = Annotated[list[Layer], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True)]
 LAYER_CLASSES: tuple[Any, ...] = (
     Conv,
     MaxPool,

@@ -7,9 +7,9 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from starlette.requests import ClientDisconnect
 
 from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem
+from service.inference.engine import queue_full
 from service.state import Service, ServiceDep
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -24,15 +24,20 @@ async def admit(request: Request, service: ServiceDep) -> float:
     """Return the deadline of a request on the monotonic clock; reject it before its body is read if it must be.
 
     Raises:
-        Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the queue is
-            full or too slow for the deadline.
+        Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the bodies in
+            flight are too many bytes, or the expected wait is over the limit or half the time until the deadline.
     """
     service.keys.check(request.headers)
     if reasons := service.not_ready():
         raise Problem("unavailable", "; ".join(reasons), headers=RETRY_SOON, reasons=reasons)
-    deadline = monotonic() + _timeout_ms(request, service.settings.max_deadline_ms) / 1000
-    service.engine.check_load(deadline)
-    return deadline
+    settings, inflight = service.settings, service.inflight
+    seconds = _timeout_ms(request, settings.max_deadline_ms) / 1000
+    wait = inflight.wait(request.scope["state"]["body_bytes"])
+    if wait > min(settings.max_queue_ms / 1000, seconds / 2):
+        raise queue_full(wait)
+    if inflight.body_bytes > settings.max_inflight_bytes and inflight.requests > 1:
+        raise queue_full(wait)
+    return monotonic() + seconds
 
 
 Deadline = Annotated[float, Depends(admit)]
@@ -52,8 +57,7 @@ async def read_body(request: Request, deadline: float) -> bytes:
     """Return the body.
 
     Raises:
-        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known, 400 when the client
-            closes the connection before the end.
+        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known.
         TimeoutError: when the deadline passes before the body has arrived.
     """
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
@@ -64,15 +68,12 @@ async def read_body(request: Request, deadline: float) -> bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(deadline - monotonic()):
-            async for chunk in request.stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limit:
-                    raise too_large
-    except ClientDisconnect:  # the response goes nowhere; log and metrics count it as the client's fault
-        raise Problem("bad-request", "The connection was closed before the body was complete.") from None
+    async with asyncio.timeout(deadline - monotonic()):
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise too_large
     request.scope["state"]["sizes"] = {"bytes_in": size}
     return b"".join(chunks)
 

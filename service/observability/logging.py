@@ -6,11 +6,14 @@ import sys
 import threading
 from logging.handlers import QueueHandler, QueueListener
 from queue import Queue
+from time import monotonic, sleep
 
 import structlog
 
 QUEUE_LINES = 10_000  # beyond it lines are dropped: a log reader that stalls must not stall the service
+FLUSH_SECONDS = 1.0
 
+_lines: Queue[logging.LogRecord] = Queue(QUEUE_LINES)
 log = structlog.get_logger("peephole")
 
 
@@ -48,19 +51,26 @@ def configure_logging(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    queue: Queue[logging.LogRecord] = Queue(QUEUE_LINES)
-    listener = QueueListener(queue, output)
+    listener = QueueListener(_lines, output)
     listener.start()
     atexit.register(listener.stop)
     logging.raiseExceptions = False  # a full queue drops lines without a traceback for each
     root = logging.getLogger()
-    root.handlers[:] = [_QueueHandler(queue)]
+    root.handlers[:] = [_QueueHandler(_lines)]
     root.setLevel(level.upper())
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
         logging.getLogger(name).setLevel(logging.WARNING)  # the service logs its own start and end
     threading.excepthook = _log_thread_death
+
+
+def flush_logs() -> bool:
+    """Wait until every line is written; false when the log's reader does not read."""
+    until = monotonic() + FLUSH_SECONDS
+    while _lines.unfinished_tasks and monotonic() < until:
+        sleep(0.01)
+    return not _lines.unfinished_tasks
 
 
 def _log_thread_death(death: threading.ExceptHookArgs) -> None:

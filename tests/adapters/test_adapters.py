@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service.examples import LAYERS
 from starlette.testclient import TestClient
 
 from adapters.callback import StopHopeless
 from adapters.early_stopping_client import EarlyStoppingClient, InProcess, Service
 from model.artifact import ArtifactError
 from model.continuation import CONTINUATION_CARD_FILE
+from service.api.examples import LAYERS
 from tests.slices import Curves
 
 EPOCHS = 5

@@ -1,201 +1,36 @@
-"""Batches, queue, deadlines, cache: what concurrent callers get is theirs, on time or refused honestly."""
+"""Many requests at once: each gets its own results, in time or with an honest error; small ones beside large ones."""
 
+import json
+import socket
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
-import pytest
-from starlette.testclient import TestClient
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
-from service.cache import CurveCache
-from service.cores import available
 from tests.service import graphs
 from tests.service.conftest import Serve
-from tests.service.live import running
-from tests.service.test_errors import problem
+from tests.service.live import Live, running, until
+from tests.service.requests import RELU, TRIGGER, body, metric, network, pair, problem, single, together
 
-RELU = {"type": "relu"}
-
-
-def network(layers: int, seed: int = 0, **conv: Any) -> dict[str, Any]:
-    """A network that only `seed` tells from others of its length."""
-    first = [{"type": "conv", "kernel_size": 3, "out_channels": 16, **conv}, {"type": "dropout", "p": seed / 10_000}]
-    return {"id": f"{layers}-{seed}", "layers": [*first, *[RELU] * layers]}
+PATIENT = {"PEEPHOLE_STALL_SECONDS": "60", "PEEPHOLE_HANG_SECONDS": "60"}
 
 
-def together(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Make calls at the same time; return their results in order."""
-    results: list[Any] = [None] * len(calls)
-
-    def call(index: int) -> None:
-        results[index] = calls[index]()
-
-    threads = [threading.Thread(target=call, args=(index,)) for index in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
+def predictions(client: Any, *networks: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+    response = client.post("/predict", json=body(*networks, **fields))
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["predictions"]
+    return found
 
 
-def value(client: TestClient, name: str) -> float:
-    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name + " ")]
-    return float(lines[0].split()[-1])
-
-
-def test_inference_threads_share_a_request(tiny: Path) -> None:
-    """As many threads as there are cores to use work on a population; each gives way to the event loop."""
-    action = "print('on ' + __import__('threading').current_thread().name, flush=True); time.sleep(0.3)"
-    with running(tiny, action, PEEPHOLE_THREADS="3", PEEPHOLE_CACHE_ENTRIES="0") as live:
-        population = {"architectures": [network(40, seed) for seed in range(64)]}
-        assert httpx2.post(live.url + "/predict", json=population, timeout=20).status_code == 200
-        assert {f"on inference-{n}" in live.output() for n in range(3)} == {True}
-        stats = []
-        for task in Path(f"/proc/{live.process.pid}/task").iterdir():
-            with suppress(FileNotFoundError, ProcessLookupError):  # faulthandler renews its thread every second
-                stats.append((task / "stat").read_text().rpartition(")")[2].split())
-        niceness = sorted(int(fields[16]) for fields in stats)
-    given_way = 10 if available() > 1 else 0
-    assert niceness[-3:] == [min(19, niceness[0] + given_way)] * 3, "they give way to the event loop"
-
-
-def test_a_network_gets_the_same_answer_whatever_its_batch_mates(serve: Serve) -> None:
-    """Alone, in a population, and beside other callers: within 1e-5, and its own."""
-    client = serve(cache_entries=0)
-    networks = [network(layers, seed) for seed, layers in enumerate([1, 5, 30, 2, 50, 17, 9, 33] * 4)]
-
-    def ask(*asked: dict[str, Any]) -> list[dict[str, Any]]:
-        response = client.post("/predict", json={"architectures": list(asked)})
-        assert response.status_code == 200, response.text
-        return response.json()["predictions"]
-
-    population = ask(*networks)
-    concurrent = together([lambda one=one: ask(one) for one in networks])
-    for one, joint, crowd in zip(networks, population, concurrent, strict=True):
-        (alone,) = ask(one)
-        assert alone["id"] == joint["id"] == crowd[0]["id"] == one["id"]
-        np.testing.assert_allclose(joint["accuracy"], alone["accuracy"], atol=1e-5)
-        np.testing.assert_allclose(crowd[0]["accuracy"], alone["accuracy"], atol=1e-5)
-
-
-def test_shipped_predictors_give_the_same_answer_whatever_the_batch_mates(serve: Serve) -> None:
-    """The same for the real predictors, with networks of a real kind."""
-    client = serve(models=(), shipped=True, cache_entries=0)
-    networks = [network(layers, seed) for seed, layers in enumerate([1, 5, 30, 2, 17])]
-    for task in client.get("/info").json()["tasks"]:
-
-        def ask(*asked: dict[str, Any], task: str = task) -> list[dict[str, Any]]:
-            return client.post("/predict", json={"task": task, "architectures": list(asked)}).json()["predictions"]
-
-        for one, joint in zip(networks, ask(*networks), strict=True):
-            np.testing.assert_allclose(ask(one)[0]["accuracy"], joint["accuracy"], atol=1e-5)
-
-
-def test_concurrent_requests_share_batches(serve: Serve, slow: Path) -> None:
-    """While one call runs, the others that wait are answered by fewer calls than there are requests."""
-    client = serve(models=(slow,))
-    results = together(
-        [lambda n=n: client.post("/predict", json={"architectures": [network(3, n)]}).status_code for n in range(16)]
-    )
-    assert results == [200] * 16
-    assert value(client, 'predictor_batches_total{task="tiny"}') < 16
-
-
-def test_identical_networks_are_computed_once_and_remembered(serve: Serve) -> None:
-    """Repeats within a request and across requests do not reach the predictor."""
-    client = serve()
-    body = {"architectures": [{"layers": network(4)["layers"]}] * 50}
-    first = client.post("/predict", json=body).json()["predictions"]
-    assert len({tuple(p["accuracy"]) for p in first}) == 1
-    assert value(client, "predictor_batch_architectures_sum") == 1
-    assert client.post("/predict", json=body).json()["predictions"] == first
-    assert value(client, "predictor_batch_architectures_sum") == 1
-    assert value(client, 'predictor_cache_requests_total{result="hit"}') == 99
-
-
-def test_a_poisonous_network_fails_alone(serve: Serve) -> None:
-    """A network on which the predictor raises or gives NaN is a 500 of its request; batch-mates get their curves."""
-    client = serve()
-    bodies = [network(3, n) for n in range(6)]
-    bodies[2] = network(3, 2, kernel_size=graphs.POISON_KERNEL)
-    bodies[4] = network(3, 4, kernel_size=graphs.NAN_KERNEL)
-    responses = together([lambda one=one: client.post("/predict", json={"architectures": [one]}) for one in bodies])
-    assert [response.status_code for response in responses] == [200, 200, 500, 200, 500, 200]
-    assert problem(responses[2], 500)["type"] == "/problems/prediction-failed"
-    again = client.post("/predict", json={"architectures": [bodies[0], bodies[1], bodies[2]]})
-    assert problem(again, 500)["errors"][0]["pointer"] == "/architectures/2"
-    assert client.get("/readyz").status_code == 200
-
-
-def test_clients_that_hung_up_are_skipped(tmp_path: Path) -> None:
-    """Work that nobody waits for any more is not done, and counted."""
-    slower = graphs.artifact(tmp_path / "slower", model=graphs.graph(loops=2000))
-    with running(slower, PEEPHOLE_HANG_SECONDS="60", PEEPHOLE_STALL_SECONDS="60") as live:
-
-        def ask(n: int) -> None:
-            with suppress(httpx2.TimeoutException):
-                httpx2.post(live.url + "/predict", json={"architectures": [network(40, n)]}, timeout=0.1)
-
-        def gone() -> float:
-            text = httpx2.get(live.url + "/metrics").text
-            line = next(line for line in text.splitlines() if 'reason="client_gone"' in line)
-            return float(line.split()[-1])
-
-        for first in range(0, 40, 8):  # on a busy machine nothing of a round may be read before its clients hang up
-            together([lambda n=first + n: ask(n) for n in range(8)])
-            if gone():
-                break
-        assert gone() > 0
-        assert httpx2.post(live.url + "/predict", json={"architectures": [network(2)]}, timeout=60).status_code == 200
-
-
-def test_a_large_request_does_not_hold_up_a_small_one(serve: Serve, tmp_path: Path) -> None:
-    """A small request that arrives during a large one is answered before it, after at most a batch or two."""
-    medium = graphs.artifact(tmp_path / "medium", model=graphs.graph(loops=60))
-    client = serve(models=(medium,), batch_cost=64)
-    finished: list[str] = []
-
-    def ask(name: str, networks: list[dict[str, Any]], wait: float) -> None:
-        time.sleep(wait)
-        assert client.post("/predict", json={"architectures": networks}).status_code == 200
-        finished.append(name)
-
-    large = [network(30, n) for n in range(150)]
-    together([lambda: ask("large", large, 0), lambda: ask("small", [network(3, 7)], 0.4)])
-    assert finished == ["small", "large"]
-
-
-def test_loading_is_a_503_until_it_is_done(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
-    """While predictors load the process is alive, not ready, and says so to whoever asks."""
-    release = threading.Event()
-    init = Predictor.__init__
-
-    def slow_init(self: Predictor, *args: Any, **kwargs: Any) -> None:
-        assert release.wait(20)
-        init(self, *args, **kwargs)
-
-    monkeypatch.setattr(Predictor, "__init__", slow_init)
-    client = serve(wait=False)
-    assert client.get("/livez").status_code == 200
-    assert "loading" in problem(client.get("/readyz"), 503)["detail"]
-    refused = client.post("/predict", json={"architectures": [network(1)]})
-    problem(refused, 503)
-    assert int(refused.headers["retry-after"]) > 0
-    release.set()
-    while client.get("/readyz").status_code != 200:
-        time.sleep(0.02)
-    assert client.post("/predict", json={"architectures": [network(1)]}).status_code == 200
-
-
-def test_the_fixture_predictor_is_what_it_says(tiny: Path) -> None:
-    """The formula that the other tests compare with is the graph's own."""
+def test_the_fixture_predictor_computes_its_formula(tiny: Path) -> None:
+    """The other tests compare with it."""
     artifact = read_artifact(tiny)
     codes = np.ones((1, 2, 9), dtype=np.int32)
     curves = Predictor(artifact).run(codes, np.array([2], dtype=np.int32), [1, 2])
@@ -203,33 +38,193 @@ def test_the_fixture_predictor_is_what_it_says(tiny: Path) -> None:
     np.testing.assert_allclose(curves.accuracy[0], expected, rtol=1e-6)
 
 
-def test_reading_does_not_hold_up_what_was_met_before(serve: Serve) -> None:
-    """With every reader busy a population of known layers is still looked up, predicted and written."""
+def test_results_do_not_depend_on_the_batch(serve: Serve) -> None:
+    """Alone, in a large request, and beside other requests: within 1e-5, and each its own."""
+    client = serve(cache_entries=0)
+    networks = [network(layers, seed) for seed, layers in enumerate([1, 5, 30, 2, 50, 17, 9, 33] * 4)]
+    joint = predictions(client, *networks)
+    crowd = together([lambda one=one: predictions(client, one)[0] for one in networks])
+    for one, in_request, in_crowd in zip(networks, joint, crowd, strict=True):
+        (alone,) = predictions(client, one)
+        assert alone["id"] == in_request["id"] == in_crowd["id"] == one["id"]
+        np.testing.assert_allclose(in_request["accuracy"], alone["accuracy"], atol=1e-5)
+        np.testing.assert_allclose(in_crowd["accuracy"], alone["accuracy"], atol=1e-5)
+
+
+def test_results_of_shipped_predictors_do_not_depend_on_the_batch(serve: Serve) -> None:
+    """The shipped predictors read padding; each must ignore it."""
+    client = serve(models=(), shipped=True, cache_entries=0)
+    networks = [network(layers, seed) for seed, layers in enumerate([1, 5, 30, 2, 17])]
+    tasks = client.get("/info").json()["tasks"]
+    assert tasks
+    for task in tasks:
+        fields = {"task": task, "out_of_range": "clamp"}
+        paper = [{**one, "layers": [one["layers"][0], *one["layers"][2:]]} for one in networks]  # it has no dropout
+        for one, joint in zip(paper, predictions(client, *paper, **fields), strict=True):
+            (alone,) = predictions(client, one, **fields)
+            np.testing.assert_allclose(alone["accuracy"], joint["accuracy"], atol=1e-5)
+
+
+def test_concurrent_requests_share_batches(serve: Serve, slow: Path) -> None:
+    """While one call of the predictor runs, the requests that wait are gathered into fewer calls than requests."""
+    client = serve(models=(slow,))
+    results = together([lambda n=n: len(predictions(client, network(3, n), network(3, 100 + n))) for n in range(16)])
+    assert results == [2] * 16
+    assert metric(client, 'predictor_batches_total{task="tiny"}') < 16
+
+
+def test_workers_share_a_request(tiny: Path) -> None:
+    """Each computes a part, at the same time."""
+    action = "print('on ' + threading.current_thread().name, flush=True); time.sleep(0.3)"
+    with running(tiny, action, PEEPHOLE_THREADS="3") as live:
+        large = body(*(network(40) for _ in range(64)))
+        assert httpx2.post(live.url + "/predict", json=large, timeout=20).status_code == 200
+        assert [f"on inference-{n}" in live.output() for n in range(3)] == [True] * 3
+
+
+def test_a_failing_network_fails_alone(serve: Serve) -> None:
+    """A network on which ONNX Runtime raises or gives NaN is a 500 of its request; batch-mates get their curves."""
     client = serve()
-    body = {"architectures": [network(5, n) for n in range(90)]}
-    expected = client.post("/predict", json=body).json()["predictions"]
+    kernels = {2: graphs.POISON_KERNEL, 4: graphs.NAN_KERNEL}
+    networks = [network(3, n, kernel_size=kernels.get(n, 3)) for n in range(6)]
+    for partners in (0, 1):  # on the event loop, and on a worker
+        bodies = [body(one, *(network(3) for _ in range(partners))) for one in networks]
+        responses = together([lambda one=one: client.post("/predict", json=one) for one in bodies])
+        assert [response.status_code for response in responses] == [200, 200, 500, 200, 500, 200]
+        for failed in (responses[2], responses[4]):
+            found = problem(failed, 500)
+            assert found["type"] == "/problems/prediction-failed"
+            assert [error["pointer"] for error in found["errors"]] == ["/architectures/0"]
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_full_queue_is_a_429_with_retry_after(serve: Serve, slow: Path) -> None:
+    """Work beyond the limit is rejected at once; what was admitted is answered."""
+    client = serve(models=(slow,), max_queue_cost=100, batch_cost=20)
+    requests = [body(network(18, n), network(18, 100 + n)) for n in range(24)]
+    responses = together([lambda one=one: client.post("/predict", json=one) for one in requests])
+    statuses = [response.status_code for response in responses]
+    assert set(statuses) == {200, 429}
+    rejected = next(response for response in responses if response.status_code == 429)
+    assert problem(rejected, 429)["type"] == "/problems/queue-full"
+    assert int(rejected.headers["retry-after"]) >= 1
+    assert metric(client, 'predictor_rejected_total{reason="queue_full"}') == statuses.count(429)
+    assert metric(client, "predictor_queue_cost") == metric(client, "predictor_queue_requests") == 0
+
+
+def test_a_request_that_can_never_fit_is_a_413(serve: Serve) -> None:
+    """One step inside the limit of the queue is answered, one outside is rejected for good."""
+    client = serve(max_queue_cost=100)
+    inside = [{"layers": [RELU] * 50}, {"layers": [{"type": "tanh"}] * 50}]
+    outside = [{"layers": [RELU] * 51}, {"layers": [{"type": "tanh"}] * 51}]
+    assert len(predictions(client, *inside)) == 2
+    assert problem(client.post("/predict", json=body(*outside)), 413)["limit"] == 100
+
+
+def test_a_passed_deadline_is_a_504(serve: Serve, slow: Path) -> None:
+    """The header sets it, the limit caps it, other values are rejected."""
+    client = serve(models=(slow,))
+    late = client.post("/predict", json=pair(), headers={"X-Request-Timeout-Ms": "1"})
+    assert problem(late, 504)["type"] == "/problems/deadline-exceeded"
+    assert client.post("/predict", json=pair(), headers={"X-Request-Timeout-Ms": "999999"}).status_code == 200
+    for wrong in ("0", "-1", "soon", "1.5", "9" * 40, "٣"):
+        problem(client.post("/predict", json=pair(), headers={b"X-Request-Timeout-Ms": wrong.encode()}), 400)
+    capped = serve(models=(slow,), max_deadline_ms=1)
+    problem(capped.post("/predict", json=pair(), headers={"X-Request-Timeout-Ms": "60000"}), 504)
+
+
+def test_small_requests_are_served_while_all_readers_are_busy(serve: Serve) -> None:
+    """Large bodies wait for a reader thread until their deadline; small ones are read on the event loop."""
+    client = serve()
     service = client.app.state.service  # type: ignore[attr-defined]
     release = threading.Event()
-    busy = [service.readers.submit(release.wait) for _ in range(2)] + [service.large_reader.submit(release.wait)]
+    busy = [service.readers.submit(release.wait) for _ in range(2)]
     try:
-        answer = client.post("/predict", json=body, headers={"X-Request-Timeout-Ms": "20000"})
-        new = {
-            "architectures": [
-                {"layers": [{"type": "conv", "kernel_size": 3, "out_channels": 8 + n % 9}] * 400} for n in range(4)
-            ]
-        }
-        late = client.post("/predict", json=new, headers={"X-Request-Timeout-Ms": "50"})
+        assert client.post("/predict", json=pair()).status_code == 200
+        large = body(*(network(100) for _ in range(40)))
+        late = client.post("/predict", json=large, headers={"X-Request-Timeout-Ms": "50"})
     finally:
         release.set()
     assert all(one.result() for one in busy)
-    assert answer.json()["predictions"] == expected
     assert problem(late, 504)["type"] == "/problems/deadline-exceeded"
 
 
-def test_a_remembered_curve_does_not_keep_its_population() -> None:
-    cache = CurveCache(10)
-    population = np.zeros((1000, 31), dtype=np.float32)
-    cache.put([b"one"], [population[0]])
-    (found,) = cache.get([b"one"])
-    assert found is not None
-    assert found.base is None
+def test_a_small_request_overtakes_a_large_one(tiny: Path) -> None:
+    """After a batch or two, though the large one came first and takes seconds."""
+    slow = "time.sleep(0.1 * (len(codes) > 5))"
+    with running(tiny, slow, PEEPHOLE_BATCH_COST="512", PEEPHOLE_THREADS="1") as live, ThreadPoolExecutor(1) as pool:
+        large = body(*(network(30) for _ in range(480)))
+        first = pool.submit(httpx2.post, live.url + "/predict", json=large, timeout=60)
+        until(lambda: live.metric("predictor_queue_cost") > 0, "in the queue")
+        for _ in range(3):
+            assert httpx2.post(live.url + "/predict", json=pair(), timeout=20).status_code == 200
+        assert not first.done()
+        assert first.result().status_code == 200
+
+
+def test_small_requests_are_served_beside_requests_of_4096_networks() -> None:
+    """With a shipped predictor, whatever the large ones cost: reading, predicting, writing."""
+    rng = np.random.default_rng(0)
+    with running(None, PEEPHOLE_SHIPPED="true", PEEPHOLE_CACHE_ENTRIES="0") as live, ThreadPoolExecutor(2) as pool:
+
+        def send_large() -> float:
+            networks = (network(int(layers)) for layers in rng.integers(1, 40, size=4096))
+            began = time.monotonic()
+            large = body(*networks, task="mnist-mini")
+            assert httpx2.post(live.url + "/predict", json=large, timeout=60).status_code == 200
+            return time.monotonic() - began
+
+        large = [pool.submit(send_large) for _ in range(2)]
+        until(lambda: live.metric("predictor_inflight_requests") > 0, "in flight")
+        waits = []
+        with httpx2.Client(timeout=20) as client:
+            while not all(one.done() for one in large):
+                began = time.monotonic()
+                small = client.post(live.url + "/predict", json={**single(), "task": "mnist-mini"})
+                assert small.status_code == 200, small.text
+                waits.append(time.monotonic() - began)
+        seconds = max(one.result() for one in large)
+    assert len(waits) >= 5
+    assert np.median(waits) < seconds / 5
+    assert max(waits) < 2
+
+
+def first_line(live: Live, timeout_ms: int) -> bytes:
+    """Announce a body, do not send it, and return the first line of the response; nothing when none comes soon."""
+    head = (
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+        f"X-Request-Timeout-Ms: {timeout_ms}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", live.port), timeout=5) as client:
+        client.sendall(head.encode())
+        client.settimeout(0.4)
+        with suppress(TimeoutError):
+            return client.recv(4096).partition(b"\r\n")[0]
+    return b""
+
+
+def test_a_request_that_would_wait_too_long_is_rejected_before_its_body(tiny: Path, tmp_path: Path) -> None:
+    """While much waits, a short deadline is a 429 without a body; with a long one the service waits for the body."""
+    gate = tmp_path / "gate"
+    action = f"while trigger and not __import__('os').path.exists({str(gate)!r}): time.sleep(0.02)"
+    with running(tiny, action, PEEPHOLE_THREADS="1", **PATIENT) as live, ThreadPoolExecutor(2) as pool:
+        assert first_line(live, 50).startswith(b"HTTP/1.1 504"), "an idle service waits for the body"
+        held = pool.submit(httpx2.post, live.url + "/predict", json=pair(TRIGGER), timeout=60)
+        until(lambda: live.metric("predictor_queue_cost") > 0, "in inference")
+        many = body(*(network(900) for _ in range(100)))
+        queued = pool.submit(httpx2.post, live.url + "/predict", json=many, timeout=60)
+        until(lambda: live.metric("predictor_queue_cost") > 50_000, "in the queue")
+        assert first_line(live, 50).startswith(b"HTTP/1.1 429")
+        assert first_line(live, 60_000) == b""
+        gate.touch()
+        assert [held.result().status_code, queued.result().status_code] == [200, 200]
+
+
+def test_a_body_of_many_networks_is_read_while_others_are_computed(live: Live) -> None:
+    """Two large requests and one small one at the same time; each gets its own networks back."""
+    requests = [body(*(network(n % 30) for n in range(2000))), body(*(network(n % 7) for n in range(2000))), single()]
+    responses = together([lambda one=one: httpx2.post(live.url + "/predict", json=one, timeout=60) for one in requests])
+    for sent, response in zip(requests, responses, strict=True):
+        found = [one["id"] for one in response.json()["predictions"]]
+        assert found == [one["id"] for one in sent["architectures"]]
+    assert json.loads(responses[0].content)["request_id"] == responses[0].headers["x-request-id"]

@@ -87,6 +87,7 @@ def test_the_service_listens_while_predictors_are_loading(tiny: Path) -> None:
         rejected = httpx2.post(live.url + "/predict", json=single())
         assert rejected.status_code == 503
         assert int(rejected.headers["retry-after"]) > 0
+        live.wait_printed('"route": "/readyz", "status": 503')
         live.wait_ready()
         assert httpx2.post(live.url + "/predict", json=single()).status_code == 200
 

@@ -214,7 +214,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.loop.close()
 
     async def _settle(self, condition: Callable[[], bool]) -> None:
-        for _ in range(500):
+        for _ in range(200):
             if condition():
                 return
             await asyncio.sleep(0.01)
@@ -340,19 +340,6 @@ def test_a_passed_deadline_leaves_no_work_behind(predictor: FakePredictor) -> No
     engine.workers[0].join(5)
     assert engine.queue.cost == 0
     assert predictor.computed <= 8, "each network at most once"
-
-
-def test_requests_that_would_wait_too_long_are_rejected_before_their_body_is_read(predictor: FakePredictor) -> None:
-    """The expected wait is compared with the limit, and with half of the time until the deadline."""
-    engine = engine_of(max_queue_ms=2000)
-    engine.queue.cost = round(engine.throughput.rate)  # one second of work
-    engine.check_load(monotonic() + 10)
-    with pytest.raises(Problem, match="full"):
-        engine.check_load(monotonic() + 1.5)
-    engine.queue.cost *= 3
-    with pytest.raises(Problem, match="full"):
-        engine.check_load(monotonic() + 60)
-    engine.stop()
 
 
 def test_a_failed_engine_answers_what_waits_and_accepts_no_more(predictor: FakePredictor) -> None:

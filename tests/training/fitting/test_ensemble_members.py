@@ -6,11 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from cli.during import register as register_during
-from cli.fit import register
+from cli.main import app
 from model.artifact import read_artifact, read_networks
 from model.encoding.layer_code import EXTENDED
 from model.network.shapes import Shape
@@ -107,32 +105,27 @@ def test_the_command_says_what_it_began_from_and_evaluation_counts_it(tmp_path, 
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(network(w, name, epochs=epochs).model_dump_json() + "\n" for w in widths))
         tables.append(path)
-    commands = typer.Typer()
-    register(commands)
-    register_during(commands)
     out = tmp_path / "fitted"
-    arguments = ["fit", "--observations", str(tables[0]), "--out", str(out), "--split", "train"]
-    ran = CliRunner().invoke(commands, [*arguments, "--pretrain", str(tables[1])])
+    arguments = ["fit", "--table", str(tables[0]), "--out", str(out), "--split", "train"]
+    ran = CliRunner().invoke(app, [*arguments, "--pretrain", str(tables[1])])
     assert ran.exit_code == 0, ran.output
     loaded = read_artifact(out)
     listed = read_networks(loaded)
     assert all(split_of(name) == "train" for name in listed), "nothing of the test split was learnt, there or here"
     assert loaded.card.training["pretrained_on"].keys() == {"other"}
     assert loaded.card.training["networks"] < len(listed) == loaded.card.training["networks_listed"]
-    during = ["fit-during", "--data", str(tables[0]), "--artifact", str(out)]
-    refused = CliRunner().invoke(commands, during)
+    during = ["fit-continuation", "--table", str(tables[0]), "--artifact", str(out)]
+    refused = CliRunner().invoke(app, during)
     assert "pretrained on other, not on nothing" in str(refused.exception)
-    ran = CliRunner().invoke(commands, [*during, "--pretrain", str(tables[1])])
+    ran = CliRunner().invoke(app, [*during, "--pretrain", str(tables[1])])
     assert ran.exit_code == 0, ran.output
 
 
 def test_the_lstm_of_the_paper_is_not_pretrained(tmp_path):
-    commands = typer.Typer()
-    register(commands)
     table = tmp_path / "t.jsonl"
     table.write_text("".join(network(width, "mine").model_dump_json() + "\n" for width in range(4, 34)))
-    arguments = ["fit", "--observations", str(table), "--out", str(tmp_path), "--code", "paper"]
-    ran = CliRunner().invoke(commands, [*arguments, "--pretrain", str(table)])
+    arguments = ["fit", "--table", str(table), "--out", str(tmp_path), "--code", "paper"]
+    ran = CliRunner().invoke(app, [*arguments, "--pretrain", str(table)])
     assert ran.exit_code == 2
     assert "the paper's LSTM" in ran.output
 

@@ -3,11 +3,9 @@
 import json
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from cli.during import register as register_during
-from cli.fit import register
+from cli.main import app
 from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_networks, shipped, write_artifact
 from model.runtime import Predictor
 from training.fitting.evaluate import evaluate
@@ -44,10 +42,8 @@ def folders(tmp_path_factory):
 def run(tmp_path, artifact, rows, *options):
     table = tmp_path / "t.jsonl"
     table.write_text("\n".join(row.model_dump_json() for row in rows))
-    commands = typer.Typer()
-    register(commands)
-    arguments = ["evaluate", "--observations", str(table), "--artifact", str(artifact), "--json", *options]
-    return CliRunner().invoke(commands, arguments)
+    arguments = ["evaluate", "--table", str(table), "--artifact", str(artifact), "--json", *options]
+    return CliRunner().invoke(app, arguments)
 
 
 def counts(result):
@@ -98,25 +94,25 @@ def test_a_single_accuracy_is_compared_with_the_last_epoch():
 
 def test_a_table_without_new_networks_is_refused_in_one_line(tmp_path, folders):
     error = str(run(tmp_path, folders["all"], OWN).exception)
-    assert "--part all" in error
+    assert "--split all" in error
     assert "\n" not in error
 
 
 def test_a_test_split_that_was_fitted_to_is_refused_in_one_line(tmp_path, folders):
-    error = str(run(tmp_path, folders["all"], OWN, "--part", "test").exception)
+    error = str(run(tmp_path, folders["all"], OWN, "--split", "test").exception)
     assert "the artifact was fitted to" in error
     assert "\n" not in error
-    assert counts(run(tmp_path, folders["train"], OWN, "--part", "test"))[1] == 0
+    assert counts(run(tmp_path, folders["train"], OWN, "--split", "test"))[1] == 0
 
 
 @pytest.mark.parametrize("split", ["train", "all"])
 def test_how_many_were_fitted_to_is_said(tmp_path, folders, split):
     train = sum(split_of(name) == "train" for name in names(OWN))
-    whole = run(tmp_path, folders[split], OWN, "--part", "all")
+    whole = run(tmp_path, folders[split], OWN, "--split", "all")
     fitted = train if split == "train" else 40
     assert counts(whole) == (40, fitted, 40 - fitted)
     assert f"fitted to {fitted} of these networks" in whole.stderr
-    assert counts(run(tmp_path, folders[split], OWN, "--part", "train")) == (train, train, 0)
+    assert counts(run(tmp_path, folders[split], OWN, "--split", "train")) == (train, train, 0)
 
 
 def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
@@ -126,7 +122,7 @@ def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
         assert read_networks(read_artifact(tmp_path / split)) is None
         found = run(tmp_path, tmp_path / split, OWN)
         assert counts(found) == (networks_measured, None, None)
-        assert "does not list the networks" in found.stderr
+        assert "does not list what it was fitted to" in found.stderr
 
 
 def test_what_one_network_cannot_say_is_null(tmp_path, folders):
@@ -137,11 +133,8 @@ def test_what_one_network_cannot_say_is_null(tmp_path, folders):
 
 
 def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
-    commands = typer.Typer()
-    register_during(commands)
-    found = CliRunner().invoke(
-        commands, ["fit-during", "--data", str(tmp_path / "t.jsonl"), "--artifact", str(folders["all"])]
-    )
+    arguments = ["fit-continuation", "--table", str(tmp_path / "t.jsonl"), "--artifact", str(folders["all"])]
+    found = CliRunner().invoke(app, arguments)
     assert "nothing to continue" in str(found.exception)
 
 

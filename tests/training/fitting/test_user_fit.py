@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from cli.fit import register
+from cli.main import app
 from model.artifact import read_artifact
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, read_continuation
 from model.runtime import Predictor
@@ -114,20 +113,18 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     """The commands from a table with bad rows to figures, with nothing but three fields in a row."""
     monkeypatch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
     table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24), row(accuracy=[]))
-    commands = typer.Typer()
-    register(commands)
     run = CliRunner().invoke
-    arguments = ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), "--code", "paper"]
-    refused = run(commands, arguments)
+    arguments = ["fit", "--table", str(table), "--out", str(tmp_path / "mine"), "--code", "paper"]
+    refused = run(app, arguments)
     assert refused.exit_code == 1
     assert "line 25: accuracy is empty" in str(refused.exception)
-    fitted = run(commands, [*arguments, "--skip-bad-rows"])
+    fitted = run(app, [*arguments, "--skip-bad-rows"])
     assert fitted.exit_code == 0, fitted.output
     assert "24 networks are few" in fitted.stderr
     data = json.loads((tmp_path / "mine" / "card.json").read_text())["training"]["data"]
     assert (data["networks"], data["rows_skipped"], data["epochs"]["max"]) == (24, 1, 1)
-    arguments = ["evaluate", "--observations", str(table), "--artifact", str(tmp_path / "mine")]
-    found = run(commands, [*arguments, "--skip-bad-rows", "--json", "--part", "all"])
+    arguments = ["evaluate", "--table", str(table), "--artifact", str(tmp_path / "mine")]
+    found = run(app, [*arguments, "--skip-bad-rows", "--json", "--split", "all"])
     assert json.loads(found.stdout.splitlines()[0])["networks"] == 24
 
 

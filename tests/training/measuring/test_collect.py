@@ -12,10 +12,9 @@ from itertools import islice
 
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
-from cli.collect import register
+from cli.main import app
 from training.measuring import datasets
 from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal
@@ -163,13 +162,6 @@ def test_a_plan_of_held_out_networks_takes_the_first_of_the_test_split():
     assert [(job.network_id, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
 
 
-@pytest.fixture
-def commands():
-    app = typer.Typer()
-    register(app)
-    return app
-
-
 def request_body(tmp_path, in_channels=1):
     networks = [
         {"id": one.network_id, "in_channels": in_channels, "layers": one.layers}
@@ -180,10 +172,10 @@ def request_body(tmp_path, in_channels=1):
     return file
 
 
-def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table, commands):
+def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table):
     out = tmp_path / "own.parquet"
     arguments = ["train", str(request_body(tmp_path)), "--protocol", PROTOCOL.name, "--out", str(out)]
-    result = CliRunner().invoke(commands, arguments)
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     collected = {(row.network_id, row.seed): row.accuracy for row in read(table)}
     trained = {(row.network_id, row.seed): row.accuracy for row in read(out)}
@@ -191,10 +183,10 @@ def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table,
     assert all(collected[key] == accuracy for key, accuracy in trained.items())
 
 
-def test_networks_for_other_images_are_refused(tmp_path, commands):
+def test_networks_for_other_images_are_refused(tmp_path):
     out = tmp_path / "own.parquet"
     arguments = ["train", str(request_body(tmp_path, 3)), "--protocol", PROTOCOL.name, "--out", str(out)]
-    result = CliRunner().invoke(commands, arguments)
+    result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, ValueError)
-    assert "/0/in_channels: 3" in str(result.exception)
+    assert "/0/in_channels: the images of digits-mini have 1 channels" in str(result.exception)
     assert not out.exists()

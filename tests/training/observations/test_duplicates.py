@@ -46,7 +46,7 @@ class Stub:
         self.scale = LogitScale(part.curves)
 
 
-def test_tables_without_twins_are_folded_as_scikit_learn_does(monkeypatch):
+def test_tables_without_duplicates_are_folded_as_scikit_learn_does(monkeypatch):
     rows = [network(width, width / 100) for width in range(4, 35)]
     table = tabulate(rows, EXTENDED, IMAGE, clamp=True)
 
@@ -62,14 +62,14 @@ def test_tables_without_twins_are_folded_as_scikit_learn_does(monkeypatch):
         assert np.flatnonzero(found.fold == number).tolist() == out.tolist()
 
 
-def test_padding_does_not_tell_twins_apart():
+def test_padding_does_not_tell_duplicates_apart():
     short, long = (np.ones((length, 2), dtype=np.int32) for length in (1, 3))
     codes, lengths = pad([short, long, short])
     table = Table(["a", "b", "c"], codes, lengths, np.ones((3, 1)))
     assert table.groups.tolist() == [0, 1, 0]
 
 
-def test_a_network_with_a_twin_in_the_test_split_is_not_fitted_to(tmp_path):
+def test_a_duplicate_of_a_test_network_is_not_fitted_to(tmp_path):
     rows = [network(width, width / 100, copy=copy) for width in range(4, 44) for copy in (False, True)]
     across = [pair for pair in zip(rows[::2], rows[1::2], strict=True) if len({r.split for r in pair}) > 1]
     kept, left_out = training_split(rows, EXTENDED, IMAGE)
@@ -81,8 +81,8 @@ def test_a_network_with_a_twin_in_the_test_split_is_not_fitted_to(tmp_path):
     assert card.training["networks"] == len(kept)
 
 
-def test_networks_that_all_look_the_same_are_refused(tmp_path):
+def test_networks_with_one_code_are_rejected(tmp_path):
     layers = [[{"type": "conv", "kernel_size": 3, "out_channels": width}] for width in range(1000, 1020)]
     rows = [Observation(task="mine", layers=one, accuracy=[0.5]) for one in layers]
-    with pytest.raises(ObservationError, match="look the same in the paper code"):
+    with pytest.raises(ObservationError, match="have one code in the paper code"):
         fit(rows, tmp_path, code_name="paper")

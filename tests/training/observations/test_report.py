@@ -40,7 +40,7 @@ def test_counts_are_those_of_the_table():
     assert found["final_accuracy"]["100%"] == pytest.approx(123 / 200)
     assert found["noise_ceiling"]["networks"] == 3
     assert warned(found, "1 malformed rows were left out")
-    assert warned(found, "do not say resolution of the images; taken as 3x32x32")
+    assert warned(found, "do not give resolution of the images; taken as 3x32x32")
     assert warned(found, "80 of 120 curves end before epoch 3")
     assert not warned(found, "are few")
     json.dumps(found, allow_nan=False)
@@ -51,7 +51,7 @@ def test_a_clean_table_warns_of_nothing():
     assert report_of([observation(width, [width / 200]) for width in range(4, 124)])["warnings"] == []
 
 
-def test_twins_are_found_and_those_across_the_split_counted():
+def test_duplicates_are_found_and_those_across_the_split_counted():
     """Dropout rates that differ by less than the code resolves make two networks with one code."""
 
     def pair(width):
@@ -63,10 +63,10 @@ def test_twins_are_found_and_those_across_the_split_counted():
     assert 0 < len(across) < len(pairs)
     found = report_of([one for two in pairs for one in two])
     assert (found["duplicates"], found["duplicates_across_split"]) == (40, 2 * len(across))
-    assert warned(found, "40 networks look the same as another")
+    assert warned(found, "40 networks are duplicates in this code")
 
 
-def test_the_paper_code_sees_more_twins_than_the_extended_one():
+def test_the_paper_code_has_more_duplicates_than_the_extended_one():
     """Table 1 has no absolute widths."""
     rows = [observation(width, [width / 100]) for width in (32, 33, 34)]
     assert report_of(rows, PAPER)["duplicates"] > report_of(rows, EXTENDED)["duplicates"] == 0

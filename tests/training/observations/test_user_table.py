@@ -10,10 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from cli.fit import register
+from cli.main import app
 from model.encoding.layer_code import EXTENDED, PAPER, pad
 from model.network.hashing import canonical_hash
 from model.network.shapes import Shape
@@ -154,12 +153,8 @@ def test_a_table_that_is_not_text_is_named(tmp_path):
 
 @pytest.mark.parametrize("option", ["--resolution", "--in-channels"])
 def test_images_of_no_size_are_refused(tmp_path, option):
-    commands = typer.Typer()
-    register(commands)
     table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24))
-    found = CliRunner().invoke(
-        commands, ["fit", "--observations", str(table), "--out", str(tmp_path / "mine"), option, "0"]
-    )
+    found = CliRunner().invoke(app, ["fit", "--table", str(table), "--out", str(tmp_path / "mine"), option, "0"])
     assert found.exit_code == 2
     assert option in found.stderr
 

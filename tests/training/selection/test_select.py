@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import typer
 from hypothesis import given, settings
 from typer.testing import CliRunner
 
-from cli.select import register
+from cli.main import app
 from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
 from model.network.schema import ARCHITECTURE
@@ -73,10 +72,8 @@ def test_without_a_seed_the_population_is_the_one_that_is_measured():
 
 
 def test_json_is_a_body_for_predict_and_widen_writes_both_files(tmp_path):
-    arguments = ["--task", TASK, "--from", "20", "--top", "2", "--json", "--widen", "16", "--out", str(tmp_path)]
-    commands = typer.Typer()
-    register(commands)
-    found = CliRunner().invoke(commands, arguments)
+    arguments = ["--task", TASK, "--candidates", "20", "--top", "2", "--json", "--widen", "16", "--out", str(tmp_path)]
+    found = CliRunner().invoke(app, ["select", *arguments])
     assert found.exit_code == 0, found.output
     body = json.loads(found.stdout)
     assert body["task"] == TASK

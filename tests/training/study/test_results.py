@@ -97,7 +97,8 @@ def test_columns_of_drawn_networks_are_replaced(tmp_path):
 
 def test_a_table_averages_seeds_sorts_and_leaves_out_what_was_not_measured(tmp_path):
     path = tmp_path / "results.csv"
-    record(path, [row for seed in (0, 1) for row in rows_of("e", "t", "two seeds", {"tau": 0.5 + seed / 10}, seed=seed)])
+    seeds = (rows_of("e", "t", "two seeds", {"tau": value}, seed=seed) for seed, value in enumerate((0.5, 0.6)))
+    record(path, [row for rows in seeds for row in rows])
     record(path, rows_of("e", "t", "better", {"tau": 0.7, "r2": 0.25}))
     record(path, rows_of("e", "u", "better", {"tau": 0.1}))
     whole = render(read_results(path), Table("e", "task method tau r2"))
