@@ -46,7 +46,7 @@ check: $(VENV)/.dev ## Lint, type-check and check the direction of imports
 compose-test: $(VENV)/.dev ## Build the image, start docker-compose.yml and try it; needs a Docker engine
 	PEEPHOLE_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/deploy/test_compose.py -v
 
-study: $(VENV)/.dev ## Write docs/results.md and the README's table from data/ and model/zoo/
+study: $(VENV)/.dev ## Measure the shipped predictors; write the tables and pictures of docs/results.md (a minute)
 	$(BIN)/peephole report
 
 bench-rivals:

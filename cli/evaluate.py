@@ -1,9 +1,8 @@
-"""`peephole evaluate` and `peephole report`: how good predictors are."""
+"""`peephole evaluate`: how good an artifact is."""
 
 import json
 import math
 import warnings
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from cli.console import existing, print_figures
 from cli.fit import load_table
 from cli.options import JsonOption, OwnArtifactOption, SkipBadRowsOption, TableOption
-from model.artifact import ZOO, read_artifact, read_networks
+from model.artifact import read_artifact, read_networks
 
 
 def evaluate(
@@ -72,42 +71,3 @@ def evaluate(
         typer.echo(f"note: the artifact does not list what it was fitted to; of its own table: {part}", err=True)
     elif found.fitted_to:
         typer.echo(f"note: the artifact was fitted to {found.fitted_to} of these networks: figures flatter", err=True)
-
-
-def report(
-    refresh: Annotated[
-        bool,
-        typer.Option("--refresh", help="First fit the baselines again where a table or a predictor changed (minutes)."),
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="With --refresh: whether or not anything changed.")] = False,
-    task: Annotated[str | None, typer.Option(help="With --refresh: this task alone.")] = None,
-) -> None:
-    """Write docs/results.md and the README's table from the tables in data/ and the shipped predictors.
-
-    Run it in the repository. `--refresh` cross-validates on the public tables as well, where they are: in `curves`,
-    beside the images (PEEPHOLE_DATA).
-
-    Example: `peephole report`
-    """
-    if not refresh and (force or task is not None):
-        raise typer.BadParameter("--force and --task go with --refresh", param_hint="--refresh")
-    from training.measuring.datasets import data_folder
-    from training.study.networks import tasks_in
-    from training.study.page import Places, write_report
-    from training.study.refresh import refresh as bring_up_to_date
-
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
-
-    tasks = tasks_in(Path("data"), own=True)
-    docs, readme = Path("docs"), Path("README.md")
-    places = Places(Path("data"), ZOO, docs / "data" / "study", docs, readme)
-    if refresh:
-        warnings.filterwarnings("ignore", module=r"torch|sklearn|pyro")
-        public = tasks_in(data_folder() / "curves", own=False)
-        names = [one.name for one in (*tasks, *public)]
-        if task is not None and task not in names:
-            raise typer.BadParameter(f"no table holds {task!r}; there are {', '.join(names)}", param_hint="--task")
-        bring_up_to_date(tasks, public, ZOO, places.kept, only=task, force=force, on_step=say)
-    write_report(tasks, places, say)
-    typer.echo(f"written to {docs / 'results.md'} and {readme}")

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from cli.console import describe
-from cli.evaluate import evaluate, report
+from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
 from cli.measure import collect, train
 from cli.predict import encode, predict, predict_weights
+from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
 

@@ -33,5 +33,5 @@ def test_its_request_gives_its_response(client):
 
 
 def test_every_shipped_task_is_in_its_table(client):
-    table = README.split("<!-- predictors")[1].split("<!-- end of predictors")[0]
+    table = README.split("<!-- table: predictors")[1].split("<!-- end")[0]
     assert [task for task in (one["task"] for one in client.get("/tasks").json()) if f"`{task}`" not in table] == []

@@ -1,25 +1,34 @@
-"""What each step of the shipped predictor is worth: cross-validation on the learning set without it."""
+"""Experiments on how the shipped predictor is fitted: without each of its steps, and to fewer networks."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.artifact import Card
+from model.calibration import snap
 from model.encoding.features import SIGNAL, select
 from model.runtime import CurvePredictor
-from training.fitting.calibrate import cross_validate
+from training.fitting.calibrate import OutOfFold, cross_validate, predict_table
 from training.fitting.fit_ensemble import explained, fit_ensemble
 from training.fitting.recipe import Recipe
-from training.observations.dataset import CurveDataset
-from training.observations.pretraining import PretrainingTable, without_held_out
-from training.study.networks import Networks
+from training.metrics import tau
+from training.observations.dataset import CurveDataset, Floats
+from training.observations.pretraining import PretrainingTable, pretraining_tables, without_held_out
+from training.study.baselines import GAUSSIAN_PROCESS, LSTM, Baseline
+from training.study.networks import Networks, Study, Task
+from training.study.results import Row, rows_of
+from training.study.shipped import SHIPPED
 
 Array = NDArray[np.floating]
-AS_IT_SHIPS = "as it ships"
-NOT_PRETRAINED = "without pretraining on other tasks"
 Relevance = Callable[[Array, Array], Array]
+Predict = Callable[[Networks, int], Floats]
+"""From networks to fit to and a seed to final accuracies of the test split."""
+AS_IT_SHIPS = "as it ships"
+SIZES = (50, 100, 200, 400)
+FEW = 100  # up to this many networks, the draw of the networks matters: it is repeated
 
 
 def _alike(features: Array, targets: Array) -> Array:
@@ -44,41 +53,81 @@ def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]
         "the Gaussian process alone": (replace(recipe, members=1, process_weight=1.0), explained),
         "without signal propagation": (recipe, _without_signal),
         "all features alike": (replace(recipe, features=features), _alike),
-        NOT_PRETRAINED: (replace(recipe, pretraining_passes=0), explained),
+        "without pretraining on other tasks": (replace(recipe, pretraining_passes=0), explained),
         "without the ranking term": (replace(recipe, ranking_weight=0.0), explained),
     }
 
 
-def ablate(
-    learning: Networks,
-    everything: CurveDataset,
-    pretraining: Sequence[PretrainingTable] = (),
-    on_step: Callable[[str], None] = lambda step: None,
-) -> list[dict[str, Any]]:
-    """Return rows of `step`, `tau`, `r2` and `mse`, the mean over five folds.
+def _pretraining(task: Task, study: Study) -> list[PretrainingTable]:
+    """Return the tables that a task's predictor was pretrained on."""
+    card = _card(task)
+    rows = [study.tasks[name].rows for name in card.training.get("pretrained_on", {})]
+    return pretraining_tables(rows, task.name, card.layer_code, card.image, "train")
 
-    Args:
-        learning: the learning set.
-        everything: all networks of the task; what is outside a fold's learning set is learnt nowhere.
-        pretraining: the tables that the ensemble members are trained on first.
-        on_step: called with a description of each step.
-    """
-    found = []
-    steps = _steps(Recipe(), learning.features.shape[1])
-    if not pretraining:
-        del steps[NOT_PRETRAINED]
-    for name, (recipe, relevance) in steps.items():
-        on_step(f"the predictor {name}")
 
-        def fit(
-            part: CurveDataset, fold: int, recipe: Recipe = recipe, relevance: Relevance = relevance
-        ) -> CurvePredictor:
-            others = without_held_out(pretraining, everything, part) if recipe.pretraining_passes else ()
-            return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, pretraining=others)
+def _card(task: Task) -> Card:
+    if task.predictor is None:
+        raise ValueError(f"{task.name}: no predictor ships")
+    return task.predictor.card
 
-        validated = cross_validate(learning.table, fit)
-        measured = {name: validated.metrics()}
-        if name == AS_IT_SHIPS:
-            measured["without the chance level"] = validated.metrics(validated.unsnapped)
-        found += [{"step": step, "tau": one.tau, "r2": one.r2, "mse": one.mse} for step, one in measured.items()]
-    return found
+
+def _validate(task: Task, pretraining: Sequence[PretrainingTable], recipe: Recipe, relevance: Relevance) -> OutOfFold:
+    """Cross-validate on the training split; networks outside a fold's part are learnt nowhere."""
+    learning = task.networks.rows(task.parts[0][0])
+
+    def fit(part: CurveDataset, fold: int) -> CurvePredictor:
+        others = without_held_out(pretraining, task.networks.table, part) if recipe.pretraining_passes else ()
+        return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, pretraining=others)
+
+    return cross_validate(learning.table, fit)
+
+
+def ablation(study: Study) -> Iterator[Row]:
+    """The shipped predictor without each of its steps, cross-validated on the training split."""
+    for task in study.own:
+        pretraining = _pretraining(task, study)
+        for name, (recipe, relevance) in _steps(Recipe(), task.networks.features.shape[1]).items():
+            found = _validate(task, pretraining, recipe, relevance)
+            measured = {name: found.metrics()}
+            if name == AS_IT_SHIPS:
+                measured["without the chance level"] = found.metrics(found.unsnapped)
+            for step, error in measured.items():
+                figures, networks = asdict(error), len(found.measured)
+                yield from rows_of("ablation", task.name, step, figures, networks=networks, **task.shas)
+
+
+def learning_curve(study: Study) -> Iterator[Row]:
+    """Tau on the test split after fitting to some networks of the training split, and to all."""
+    for task in study.own:
+        ((fitting, tested),) = task.parts
+        known, test = task.networks.rows(fitting), task.networks.rows(tested)
+        methods: dict[str, Predict] = {SHIPPED: _shipped(task, study, known, test)}
+        methods |= {one.name: partial(_baseline, one, test) for one in (LSTM, GAUSSIAN_PROCESS)}
+        for name, predict in methods.items():
+            for size in (*(size for size in SIZES if size < len(known)), len(known)):
+                for draw in range(2 if size <= FEW else 1):
+                    chosen = np.sort(np.random.default_rng(draw).permutation(len(known))[:size])
+                    figures = {"tau": tau(test.final, predict(known.rows(chosen), draw))}
+                    about = {"networks": size, "seed": draw} | task.shas
+                    yield from rows_of("learning-curve", task.name, name, figures, **about)
+
+
+def _baseline(baseline: Baseline, test: Networks, some: Networks, seed: int) -> Floats:
+    return baseline.predict(some, test, 0, seed)[0]
+
+
+def _shipped(task: Task, study: Study, known: Networks, test: Networks) -> Predict:
+    """Return the shipped predictor's fit, pretrained as its card says and snapped to the card's chance level."""
+    card = _card(task)
+    known_settings = {field.name for field in fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in card.training["recipe"].items() if name in known_settings})
+    pretraining = without_held_out(_pretraining(task, study), task.networks.table, known.table)
+    assert task.predictor is not None  # noqa: S101 - the experiments are of shipped tasks
+    level = task.predictor.calibration.chance_level
+
+    def predict(some: Networks, seed: int) -> Floats:
+        predictor = fit_ensemble(some.table, some.image, recipe, seed=seed, pretraining=pretraining)
+        predicted, _ = predict_table(predictor, test.table)
+        return np.asarray(snap(predicted, *level)[:, -1], dtype=np.float64)
+
+    return predict

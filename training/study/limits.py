@@ -1,6 +1,6 @@
 """How good a figure can be, how sure it is, and what it is worth: ceilings, bootstrap intervals, regret."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import gammaln
@@ -9,57 +9,55 @@ from training.metrics import tau
 from training.observations.dataset import Floats
 from training.observations.observation import Observation
 
+LEVEL = 0.95
 RESAMPLES = 500
 TIE_BREAKS = 20
 TINY = 1e-9
 
 
-def tau_interval(measured: Floats, predicted: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Return the bootstrap interval of Kendall's tau over networks."""
+def trainable(rows: Sequence[Observation]) -> list[Observation]:
+    """Return the rows of networks that learn under every seed."""
+    failed = {row.network_id for row in rows if row.status != "ok"}
+    return [row for row in rows if row.network_id not in failed]
+
+
+def _bootstrap(networks: int, figure: Callable[[np.ndarray], float]) -> tuple[float, float]:
+    """Return the interval of a figure over networks, drawn with replacement; `figure` takes their numbers."""
     rng = np.random.default_rng(0)
-    draws = (rng.integers(len(measured), size=len(measured)) for _ in range(RESAMPLES))
-    taus = [tau(measured[chosen], predicted[chosen]) for chosen in draws]
-    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
+    drawn = [figure(rng.integers(networks, size=networks)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def untied_ceiling(observations: Sequence[Observation]) -> float | None:
+def tau_interval(measured: Floats, predicted: Floats) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of Kendall's tau over networks."""
+    return _bootstrap(len(measured), lambda drawn: tau(measured[drawn], predicted[drawn]))
+
+
+def ceiling_interval(rows: Sequence[Observation]) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the noise ceiling's tau over the networks trained under several seeds."""
+    finals = _repeated(rows)
+    return _bootstrap(len(finals), lambda drawn: _ceiling(finals[drawn], 0.0))
+
+
+def untied_ceiling(rows: Sequence[Observation]) -> float:
     """Return the noise ceiling's tau with the reference's ties broken at random.
 
     Networks that never learn end at exactly the same accuracy. Another run of such a network shares the tie, which
     `training.metrics.ceiling` counts in its favour; a prediction without a chance level cannot tie.
-
-    Returns:
-        `None` with fewer than three networks trained under several seeds.
     """
-    finals = _repeated(observations)
-    if finals is None:
-        return None
-    rng = np.random.default_rng(0)
+    finals, rng = _repeated(rows), np.random.default_rng(0)
     return float(np.mean([_ceiling(finals, TINY * rng.random(len(finals))) for _ in range(TIE_BREAKS)]))
 
 
-def ceiling_interval(observations: Sequence[Observation], level: float = 0.95) -> tuple[float, float] | None:
-    """Return the bootstrap interval of the noise ceiling's tau over the networks trained under several seeds."""
-    finals = _repeated(observations)
-    if finals is None:
-        return None
-    rng = np.random.default_rng(0)
-    taus = [_ceiling(finals[rng.integers(len(finals), size=len(finals))], 0.0) for _ in range(RESAMPLES)]
-    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _repeated(observations: Sequence[Observation]) -> Floats | None:
-    """Return final accuracies [networks, seeds] of networks with several seeds; `None` with fewer than three."""
+def _repeated(rows: Sequence[Observation]) -> Floats:
+    """Return final accuracies [networks, seeds] of the networks with several seeds."""
     runs: dict[str, list[float]] = {}
-    for row in sorted(observations, key=lambda row: row.seed):
+    for row in sorted(rows, key=lambda row: row.seed):
         runs.setdefault(row.network_id, []).append(row.accuracy[-1])
     repeated = [finals for finals in runs.values() if len(finals) > 1]
-    if len(repeated) < 3:
-        return None
     count = min(map(len, repeated))
-    return np.array([one[:count] for one in repeated])
+    return np.array([finals[:count] for finals in repeated])
 
 
 def _ceiling(finals: Floats, shift: Floats | float) -> float:

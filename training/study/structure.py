@@ -1,6 +1,6 @@
-"""What the plain LSTM has learnt: its cells along the layers (Figure 6) and its structural features (Figure 7)."""
+"""What the plain LSTM has learnt: a cell along the layers (Figure 6) and its structural features (Figure 7)."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from model.predictors.export import TorchNetwork
 from model.predictors.peephole import Peephole
 from model.runtime import CurvePredictor
 from training.observations.dataset import Floats
-from training.study.networks import Networks
+from training.study.networks import Networks, Study, Task
+from training.study.results import Row, record_networks, rows_of
 
 SHOWN = 6
 PERPLEXITY = 30
@@ -41,61 +42,42 @@ def structural_features(predictor: CurvePredictor, codes: NDArray[np.int32]) -> 
     return _network(predictor).structure(torch.from_numpy(codes), lengths).double().numpy()
 
 
-def _changes(responses: Floats) -> Floats:
-    return np.diff(responses, axis=1, prepend=0.0)
-
-
 def convolution_cell(responses: Floats, is_conv: NDArray[np.bool_], present: NDArray[np.bool_]) -> int:
     """Return the cell whose response rises most at convolutions as against other layers, in standard deviations."""
-    changes = _changes(responses)
+    changes = np.diff(responses, axis=1, prepend=0.0)
     at_conv, at_others = changes[is_conv], changes[present & ~is_conv]
     effect = (at_conv.mean(axis=0) - at_others.mean(axis=0)) / (changes[present].std(axis=0) + 1e-9)
     return int(effect.argmax())
 
 
-def cells(predictor: CurvePredictor, fitting: Networks, test: Networks) -> dict[str, Any]:
-    """Choose a cell on the networks it was fitted to, and describe how it responds along others.
-
-    Returns:
-        `cell`, its number; `rises_at_convolutions` and `rises_at_others`, shares of the layers of `test`; `networks`,
-        some of them from the worst to the best: layer types, responses and final accuracy.
-    """
-    conv = fitting.code.rows["conv"].id
-    responses = cell_responses(predictor, fitting.codes)
-    chosen = convolution_cell(responses, fitting.codes[:, :, 0] == conv, fitting.codes[:, :, 0] > 0)
-    kinds = test.codes[:, :, 0]
-    along = cell_responses(predictor, test.codes)[:, :, chosen]
-    rises = np.diff(along, axis=1, prepend=0.0) > 0
-    names = {row.id: name for name, row in test.code.rows.items()}
-    by_accuracy = np.argsort(test.final)
-    shown = by_accuracy[np.linspace(0, len(by_accuracy) - 1, SHOWN).round().astype(int)]
-    return {
-        "cell": chosen,
-        "rises_at_convolutions": round(float(rises[kinds == conv].mean()), 4),
-        "rises_at_others": round(float(rises[(kinds > 0) & (kinds != conv)].mean()), 4),
-        "networks": [
-            {
-                "accuracy": round(float(test.final[index]), 4),
-                "layers": [names[int(kind)] for kind in kinds[index] if kind],
-                "responses": along[index, kinds[index] > 0].round(3).tolist(),
-            }
-            for index in shown
-        ],
+def look_into(predictor: CurvePredictor, task: Task, study: Study, method: str) -> Iterator[Row]:
+    """Describe a cell, chosen on the training split, on the test split; keep what the pictures show of networks."""
+    networks, ((fitting, tested),) = task.networks, task.parts
+    known, test = networks.rows(fitting), networks.rows(tested)
+    conv = networks.code.rows["conv"].id
+    cell = convolution_cell(
+        cell_responses(predictor, known.codes), known.codes[:, :, 0] == conv, known.codes[:, :, 0] > 0
+    )
+    responses, kinds = cell_responses(predictor, test.codes)[:, :, cell], test.codes[:, :, 0]
+    rises = np.diff(responses, axis=1, prepend=0.0) > 0
+    figures = {
+        "cell": cell,
+        "rises_at_convolutions": rises[kinds == conv].mean(),
+        "rises_at_others": rises[(kinds > 0) & (kinds != conv)].mean(),
     }
+    yield from rows_of("lstm-cell", task.name, method, figures, networks=len(test), data_sha=task.data_sha)
+    shown = np.argsort(test.final)[np.linspace(0, len(test) - 1, SHOWN).round().astype(int)]
+    along = {
+        test.table.network_ids[index]: " ".join(f"{one:.3f}" for one in responses[index, kinds[index] > 0])
+        for index in shown
+    }
+    record_networks(study.drawn_networks, task.name, {"lstm_cell": along, **embedding(predictor, networks)})
 
 
-def embedding(predictor: CurvePredictor, networks: Networks, test: NDArray[np.intp]) -> dict[str, Any]:
-    """Lay the structural features out in the plane by t-SNE.
-
-    Returns:
-        `x`, `y` and `accuracy` of each network, and whether it is a `test` network.
-    """
+def embedding(predictor: CurvePredictor, networks: Networks) -> dict[str, dict[str, float]]:
+    """Return the place of each network's structural features in the plane, by t-SNE."""
     features = structural_features(predictor, networks.codes)
     perplexity = min(PERPLEXITY, (len(networks) - 1) / 3)
     places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
-    return {
-        "x": places[:, 0].astype(float).round(2).tolist(),
-        "y": places[:, 1].astype(float).round(2).tolist(),
-        "accuracy": networks.final.round(4).tolist(),
-        "test": np.isin(np.arange(len(networks)), test).tolist(),
-    }
+    columns = zip(("tsne_x", "tsne_y"), places.T.astype(float), strict=True)
+    return {name: dict(zip(networks.table.network_ids, values, strict=True)) for name, values in columns}
