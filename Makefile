@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -17,10 +17,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serving: pyproject.toml | $(BIN)/python
+	@echo "Installing the service into $(VENV) (once; some 200 MB)"
 	$(PIP) install -e '.[cpu]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing the service, the command line, PyTorch and the development tools into $(VENV) (some 2 GB, minutes)"
 	$(PIP) install -e '.[dev]'
 	@touch $@ $(VENV)/.serving
 
@@ -28,7 +30,8 @@ serve: $(VENV)/.serving ## Start the service on HOST:PORT (127.0.0.1:8000) with 
 	@echo "http://$(HOST):$(PORT) - try http://$(HOST):$(PORT)/docs"
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m service
 
-install: $(VENV)/.dev ## Install everything that development needs, torch included
+install: $(VENV)/.dev ## Install everything for development into .venv: service, command line, PyTorch, checks
+	@echo "Installed; $(BIN)/peephole --help lists the commands"
 
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/coverage run -m pytest

@@ -1,10 +1,10 @@
 """A callback for any training loop."""
 
-from adapters.judge import Judge, Layers
+from adapters.early_stopping_client import EarlyStoppingClient, Layers
 
 
 class StopHopeless:
-    """Says after each epoch whether to go on with a run.
+    """Decides after each epoch whether to go on with a run.
 
     Example:
         ```python
@@ -18,28 +18,28 @@ class StopHopeless:
         ```
 
     Args:
-        judge: who knows the task's curves.
+        client: an early-stopping client of the task.
         confidence: stop when the run ends at or below the best with at least this probability.
         min_epochs: never stop before this many epochs.
     """
 
-    def __init__(self, judge: Judge, *, confidence: float = 0.95, min_epochs: int = 1) -> None:
+    def __init__(self, client: EarlyStoppingClient, *, confidence: float = 0.95, min_epochs: int = 1) -> None:
         if not 0.5 <= confidence < 1:
             raise ValueError(f"confidence must be at least 0.5 and below 1, but is {confidence}")
         if min_epochs < 1:
             raise ValueError(f"min_epochs must be at least 1, but is {min_epochs}")
-        self.judge, self.confidence, self.min_epochs = judge, confidence, min_epochs
+        self.client, self.confidence, self.min_epochs = client, confidence, min_epochs
         self.best: float | None = None
 
     def start(self, layers: Layers | None = None) -> "Run":
-        """Begin a run; with its layers the verdicts are better, early on much better."""
+        """Begin a run; with its layers the decisions are better, early on much better."""
         return Run(self, layers)
 
     def is_hopeless(self, observed: list[float], layers: Layers | None = None) -> bool:
         """Whether a run with this curve will hardly beat the best finished one."""
         if self.best is None or len(observed) < self.min_epochs:
             return False
-        return self.judge.below(observed, self.best, layers) >= self.confidence
+        return self.client.below(observed, self.best, layers) >= self.confidence
 
 
 class Run:
@@ -51,7 +51,7 @@ class Run:
         self.stopped = False
 
     def should_stop(self, accuracy: float) -> bool:
-        """Record the validation accuracy after another epoch and say whether to stop."""
+        """Record the validation accuracy after another epoch and return whether to stop."""
         self.observed.append(float(accuracy))
         self.stopped = self._search.is_hopeless(self.observed, self._layers)
         return self.stopped

@@ -4,7 +4,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from adapters.judge import Judge
+from adapters.early_stopping_client import EarlyStoppingClient
 
 LAYERS_ATTRIBUTE = "layers"
 
@@ -12,9 +12,9 @@ LAYERS_ATTRIBUTE = "layers"
 class PeepholePruner(BasePruner):
     """Prune a trial when it ends at or below the best completed trial with at least `confidence`.
 
-    Trials report the validation accuracy (0 to 1) after every epoch, with consecutive steps from 0 or 1. A trial that
-    also says what it trains, `trial.set_user_attr("layers", [...])` as in `POST /predict`, is judged better, early on
-    much better.
+    Trials report the validation accuracy (0 to 1) after every epoch, with consecutive steps from 0 or 1. A trial may
+    also give its network, `trial.set_user_attr("layers", [...])` as in `POST /predict`: decisions are then better,
+    early on much better.
 
     Example:
         ```python
@@ -22,7 +22,7 @@ class PeepholePruner(BasePruner):
         ```
 
     Args:
-        judge: who knows the task's curves: `InProcess(...)` or `Service(...)`.
+        client: an early-stopping client of the task: `InProcess(...)` or `Service(...)`.
         confidence: from 0.5 to below 1.
         min_epochs: never prune before this many epochs.
 
@@ -30,15 +30,15 @@ class PeepholePruner(BasePruner):
         ValueError: when an argument is out of bounds, and on pruning when the study minimises or epochs are missing.
     """
 
-    def __init__(self, judge: Judge, *, confidence: float = 0.95, min_epochs: int = 1) -> None:
+    def __init__(self, client: EarlyStoppingClient, *, confidence: float = 0.95, min_epochs: int = 1) -> None:
         if not 0.5 <= confidence < 1:
             raise ValueError(f"confidence must be at least 0.5 and below 1, but is {confidence}")
         if min_epochs < 1:
             raise ValueError(f"min_epochs must be at least 1, but is {min_epochs}")
-        self._judge, self._confidence, self._min_epochs = judge, confidence, min_epochs
+        self._client, self._confidence, self._min_epochs = client, confidence, min_epochs
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Say whether to prune; called by `trial.should_prune()`."""
+        """Return whether to prune; called by `trial.should_prune()`."""
         if study.direction != StudyDirection.MAXIMIZE:
             raise ValueError("PeepholePruner predicts accuracies: create the study with direction='maximize'")
         steps = sorted(trial.intermediate_values)
@@ -54,4 +54,4 @@ class PeepholePruner(BasePruner):
             return False
         observed = [trial.intermediate_values[step] for step in steps]
         layers = trial.user_attrs.get(LAYERS_ATTRIBUTE)
-        return self._judge.below(observed, max(values), layers) >= self._confidence
+        return self._client.below(observed, max(values), layers) >= self._confidence

@@ -5,14 +5,14 @@ from typing import Any
 from ray.tune import Stopper
 
 from adapters.callback import StopHopeless
-from adapters.judge import Judge
+from adapters.early_stopping_client import EarlyStoppingClient
 
 
 class PeepholeStopper(Stopper):  # type: ignore[misc]
     """Stop a trial when it ends at or below the best finished trial with at least `confidence`.
 
-    Trials report the validation accuracy (0 to 1) after every epoch. Those whose configuration has `layers`, as in
-    `POST /predict`, are judged better, early on much better.
+    Trials report the validation accuracy (0 to 1) after every epoch. Where the configuration of a trial has `layers`,
+    as in `POST /predict`, decisions are better, early on much better.
 
     Example:
         ```python
@@ -21,7 +21,7 @@ class PeepholeStopper(Stopper):  # type: ignore[misc]
         ```
 
     Args:
-        judge: who knows the task's curves.
+        client: an early-stopping client of the task.
         metric: name under which trials report their accuracy.
         epochs: after how many reports a trial is finished, and stopped.
         confidence: from 0.5 to below 1.
@@ -29,14 +29,14 @@ class PeepholeStopper(Stopper):  # type: ignore[misc]
     """
 
     def __init__(
-        self, judge: Judge, *, metric: str, epochs: int, confidence: float = 0.95, min_epochs: int = 1
+        self, client: EarlyStoppingClient, *, metric: str, epochs: int, confidence: float = 0.95, min_epochs: int = 1
     ) -> None:
-        self._search = StopHopeless(judge, confidence=confidence, min_epochs=min_epochs)
+        self._search = StopHopeless(client, confidence=confidence, min_epochs=min_epochs)
         self._metric, self._epochs = metric, epochs
         self._curves: dict[str, list[float]] = {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Say whether to stop a trial; called by Ray after every report."""
+        """Return whether to stop a trial; called by Ray after every report."""
         if self._metric not in result:
             raise ValueError(f"trials report no {self._metric!r}; they report {', '.join(sorted(result))}")
         curve = self._curves.setdefault(trial_id, [])

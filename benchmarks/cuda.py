@@ -25,8 +25,8 @@ from model.network.shapes import Shape
 from model.predictors.export import to_onnx
 from model.predictors.paper_predictor import PaperPredictor
 from model.predictors.peephole import Peephole
-from training.blocks import sample_block
-from training.skeleton import assemble
+from model.sampling.blocks import sample_block
+from model.sampling.skeleton import assemble
 
 SIZES = (1, 32, 1000)
 EPOCHS = 120  # of the paper's curves
@@ -55,7 +55,7 @@ def session(model: bytes, *, cuda: bool, strict: bool = False) -> ort.InferenceS
     Args:
         model: ONNX bytes.
         cuda: on the GPU.
-        strict: refuse when any node is left to the CPU (`session.disable_cpu_ep_fallback`).
+        strict: fail when any node is left to the CPU (`session.disable_cpu_ep_fallback`).
 
     Raises:
         NoGpuError: when the GPU is wanted and ONNX Runtime took the CPU.
@@ -75,7 +75,7 @@ def session(model: bytes, *, cuda: bool, strict: bool = False) -> ort.InferenceS
     return made
 
 
-def strict_refusal(model: bytes) -> str | None:
+def strict_fault(model: bytes) -> str | None:
     """Return why ONNX Runtime will not run every node on the GPU; nothing when it will."""
     try:
         session(model, cuda=True, strict=True)
@@ -163,23 +163,23 @@ def measure(artifact: Path, *, gpu: bool, seconds: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, model in models.items():
         calls = {"onnxruntime cpu": by_onnxruntime(session(model, cuda=False))}
-        refusal = None
+        fault = None
         if gpu:
             calls["onnxruntime cuda"] = by_onnxruntime(session(model, cuda=True))
-            refusal = strict_refusal(model)
+            fault = strict_fault(model)
             if name == "paper" and torch.cuda.is_available():
                 module = paper_predictor().cuda()
                 calls["pytorch eager"] = by_torch(module)
                 calls["pytorch compiled"] = by_torch(torch.compile(module, dynamic=True))
-        found[name] = {"strict_refusal": refusal, "rows": table(calls, *inputs[name], seconds)}
+        found[name] = {"strict_fault": fault, "rows": table(calls, *inputs[name], seconds)}
         show(name, found[name])
     return found
 
 
 def show(name: str, result: dict[str, Any]) -> None:
     """Print the table of a predictor."""
-    if result["strict_refusal"]:
-        print(f"{name}: some nodes stay on the CPU: {result['strict_refusal']}")
+    if result["strict_fault"]:
+        print(f"{name}: some nodes stay on the CPU: {result['strict_fault']}")
     for row in result["rows"]:
         times = "  ".join(f"{runner} {ms:9.3f} ms" for runner, ms in row["ms"].items())
         worst = max(row["difference"].values())

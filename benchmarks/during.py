@@ -26,9 +26,9 @@ from model.predictors.network_features import NetworkFeatures
 from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
-from training.during.figures import final_error, rounded
-from training.observations import held_out, read
-from training.table import tabulate
+from training.curves.figures import final_error, rounded
+from training.observations.read import read
+from training.observations.table import tabulate
 
 OWN = {
     "before_training": "Peephole, before training",
@@ -56,7 +56,7 @@ def main(
     continuation = read_continuation(artifact)
     assert continuation is not None
     whole = card.training["split"] == "all"  # else the continuation learnt from the training split alone
-    rows_of_task = [row for row in read(data) if row.task == card.task and (whole or not held_out(row.architecture))]
+    rows_of_task = [row for row in read(data) if row.task == card.task and (whole or row.split == "train")]
     table = tabulate(rows_of_task, card.layer_code, card.image, clamp=True)
     curves = table.curves
     folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
@@ -80,10 +80,10 @@ def main(
                 continue
             started, seen = time.perf_counter(), entry["epochs"]
             predicted = np.empty(len(curves))
-            for rest, asked in folds:
+            for rest, test in folds:
                 method = make()
                 method.fit(curves[rest], features[rest])
-                predicted[asked] = method.predict(curves[asked, :seen], features[asked])
+                predicted[test] = method.predict(curves[test, :seen], features[test])
             entry["methods"][name] = rounded(final_error(curves[:, -1], predicted))
             print(share, name, entry["methods"][name], f"{time.perf_counter() - started:.0f} s", flush=True)
             out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

@@ -1,7 +1,6 @@
-"""`python -m benchmarks.during_page`: the tables and figures of docs/during-training.md, from what was measured.
+"""`python -m benchmarks.during_page`: the tables of docs/results.md on curves and weights, from what was measured.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`, sentences with figures between `<!-- text: NAME -->`
-and `<!-- end -->`; the text around them is written by hand.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the text around it is written by hand.
 """
 
 import argparse
@@ -13,23 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import during, during_text, weights
+from benchmarks import during, weights
 from model.artifact import ZOO, read_artifact
 from model.continuation import read_continuation
 from model.runtime import Predictor
-from model.weights import WEIGHTS_CARD_FILE
-from training.during.figures import FinalError, final_error
-from training.observations import held_out, read
-from training.table import Table, tabulate
+from training.curves.figures import FinalError, final_error
+from training.observations.read import read
+from training.observations.table import Table, tabulate
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "during-training.md"
+PAGE = ROOT / "docs" / "results.md"
 DATA = ROOT / "docs" / "data"
 OWN = ("mnist-mini", "cifar10-mini")
 PUBLIC = ("metaqnn-cifar10", "metaqnn-svhn")
 SEEN = (1, 2, 5, 8)
 LAST = "last seen value"
-_BLOCK = re.compile(r"(<!-- (?:table|text): ([a-z0-9 -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: ([a-z0-9 -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def _json(name: str) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def cross_validated(task: str) -> str:
 
 def _test_table(task: str) -> Table:
     card = read_artifact(ZOO / task).card
-    rows = [row for row in read(ROOT / "data" / f"{task}.parquet") if held_out(row.architecture)]
+    rows = [row for row in read(ROOT / "data" / f"{task}.parquet") if row.split == "test"]
     return tabulate(rows, card.layer_code, card.image, clamp=True)
 
 
@@ -79,22 +77,18 @@ def held_out_networks() -> str:
             for name, rival in rivals.items():
                 title = re.sub(r"^rivals/| \d+%$", "", name)
                 if rival["seen"] == seen and title != LAST:
-                    if missing := set(table.architectures) - rival["predicted"].keys():
+                    if missing := set(table.network_ids) - rival["predicted"].keys():
                         raise SystemExit(
                             f"{name} knows nothing of {len(missing)} networks of {task}: "
                             f"peephole report --refresh --task {task}"
                         )
-                    predicted = np.array([rival["predicted"][one] for one in table.architectures])
+                    predicted = np.array([rival["predicted"][one] for one in table.network_ids])
                     lines.append(_line(task, seen, title, final_error(final, predicted)))
     return "\n".join(lines)
 
 
 def _replays() -> dict[str, dict[str, Any]]:
     return {task: _json(f"replay-{task}.json") for task in (*PUBLIC, "mnist-mini")}
-
-
-def _cards() -> dict[str, dict[str, Any]]:
-    return {task: json.loads((ZOO / task / WEIGHTS_CARD_FILE).read_text()) for task in OWN}
 
 
 def replayed() -> str:
@@ -126,17 +120,30 @@ def weights_worth() -> str:
     return weights.markdown(_json("weights.json")).partition("\n\n")[2]
 
 
+def live_search() -> str:
+    """Return the studies of the real search."""
+    found = _json("live-search.json")
+    studies = {name: one for name, one in found.items() if isinstance(one, dict) and "epochs" in one}
+    machine = f"{found['machine']['cores']}-core {found['machine']['processor']}"
+    lines = [
+        f"{found['trials']} networks, one core of a {machine}:",
+        "",
+        "| study | epochs | CPU seconds | wall-clock seconds | stopped | best |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, one in studies.items():
+        title = "no pruner" if name == "without" else f"`PeepholePruner`, {name}"
+        seconds = f"{one['processor_seconds']:.0f} | {one['wall_seconds']:.0f}"
+        lines.append(f"| {title} | {one['epochs']} | {seconds} | {one['pruned']} | {one['best']:.5f} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "held-out": held_out_networks,
     "replays": replayed,
     "weights": weights_held_out,
     "statistics": weights_worth,
-    "continued": lambda: during_text.continued({task: _json(f"during-{task}.json") for task in (*PUBLIC, *OWN)}),
-    "saved": lambda: during_text.replays(_replays()),
-    "live": lambda: during_text.live(_json("live-search.json")),
-    "weights cards": lambda: during_text.weights_cards(_cards()),
-    "weights split": lambda: during_text.weights_split(_json("weights.json")),
-    "weights notes": lambda: during_text.weights_notes(_json("weights.json")),
+    "live": live_search,
 }
 
 
@@ -146,7 +153,7 @@ def _table(name: str) -> str:
 
 
 def main() -> None:
-    """Write every table and every sentence with figures anew."""
+    """Write every table anew."""
     what = __doc__.partition("\n")[0]
     argparse.ArgumentParser(prog="python -m benchmarks.during_page", description=what).parse_args()
     PAGE.write_text(_BLOCK.sub(lambda found: f"{found[1]}\n{_table(found[2])}\n\n{found[3]}", PAGE.read_text()))

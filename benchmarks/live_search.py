@@ -17,13 +17,14 @@ import optuna
 import torch
 import typer
 
-from adapters.judge import InProcess
+from adapters.early_stopping_client import InProcess
 from adapters.optuna_pruner import LAYERS_ATTRIBUTE, PeepholePruner
 from benchmarks import machine
-from training import datasets
-from training.observations import Observation, held_out, read
+from training.measuring import datasets
+from training.measuring.train import train_network
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.protocols import PROTOCOLS, Protocol
-from training.train import train_network
 
 Images = tuple[datasets.Images, datasets.Images]
 
@@ -72,14 +73,14 @@ def main(
     torch.set_flush_denormal(True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     protocol = PROTOCOLS[protocol_name]
-    rows = {row.architecture: row for row in read(data) if row.protocol == protocol.key and held_out(row.architecture)}
+    rows = {row.network_id: row for row in read(data) if row.protocol == protocol.key and row.split == "test"}
     names = sorted(rows)
     chosen = [rows[names[i]] for i in np.random.default_rng(seed).permutation(len(names))[:trials]]
     images = datasets.load(protocol)
-    judge = InProcess(protocol.name)
+    client = InProcess(protocol.name)
     pruners: dict[str, optuna.pruners.BasePruner] = {"without": optuna.pruners.NopPruner()}
     for wanted in confidence or (0.95, 0.8):
-        pruners[f"confidence {wanted:g}"] = PeepholePruner(judge, confidence=wanted)
+        pruners[f"confidence {wanted:g}"] = PeepholePruner(client, confidence=wanted)
     result: dict[str, Any] = {"protocol": protocol.name, "trials": trials, "machine": machine.describe()}
     for name, pruner in pruners.items():
         result[name] = search(chosen, protocol, images, pruner)

@@ -1,7 +1,7 @@
 """The load generator, the same for every server: raw HTTP/1.1 on asyncio, one process.
 
-Closed loop: each connection sends its next request when the answer is there. Open loop: requests come at a given rate
-whatever the server does, and are timed from when they were due, so that a stall is charged to all who waited for it.
+Closed loop: each connection sends its next request when the response is there. Open loop: requests are sent at a given
+rate whatever the server does, and timed from when they were due, so that a stall counts for every request it delays.
 """
 
 import asyncio
@@ -16,11 +16,12 @@ import httptools
 import numpy as np
 
 HOST = "127.0.0.1"
+IDLE_CONNECTIONS = 32  # that an open loop begins with
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer: when it was complete, its status (0: none, the connection broke) and its body."""
+class Response:
+    """One response: when it was complete, its status (0: the connection broke) and its body."""
 
     at: float
     status: int
@@ -29,16 +30,25 @@ class Answer:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a load saw. Latencies in seconds."""
+    """What a load measured: seconds to each 200, seconds to each other response, and requests by result.
+
+    Results are `answered` (200), `rejected` (another status), `timed_out` and `broken` (connections). `during` counts
+    the requests answered before the last one was sent; the load takes `seconds`.
+    """
 
     seconds: float = 0.0
-    good: list[float] = field(default_factory=list)
+    during: int = 0
+    answered: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def percentile(self, q: float) -> float:
-        """Latency of answered requests, in milliseconds."""
-        return 1000 * float(np.percentile(self.good, q)) if self.good else float("nan")
+    def note(self, response: Response, since: float) -> None:
+        """Count a response to a request that was due at `since`."""
+        if response.status == 200:
+            self.answered.append(response.at - since)
+        elif response.status:
+            self.rejected.append(response.at - since)
+        self.counts["answered" if response.status == 200 else "rejected" if response.status else "broken"] += 1
 
 
 class Connection(asyncio.Protocol):
@@ -47,7 +57,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[Answer] | None = None
+        self._response: asyncio.Future[Response] | None = None
         self._body: list[bytes] = []
         self.reusable = True
 
@@ -71,16 +81,16 @@ class Connection(asyncio.Protocol):
         self._finish(status)
 
     def _finish(self, status: int) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(Answer(perf_counter(), status, b"".join(self._body)))
+        if self._response is not None and not self._response.done():
+            self._response.set_result(Response(perf_counter(), status, b"".join(self._body)))
         self._body.clear()
 
-    def send(self, request: bytes) -> "asyncio.Future[Answer]":
-        """Send a request; the future gets its answer."""
+    def send(self, request: bytes) -> "asyncio.Future[Response]":
+        """Send a request; the future gets its response."""
         assert self.transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self.transport.write(request)
-        return self._answer
+        return self._response
 
     def close(self) -> None:
         self.reusable = False
@@ -95,9 +105,9 @@ async def connect(port: int) -> Connection:
 
 
 def post(body: bytes, timeout_ms: int | None = None) -> bytes:
-    """Return a prediction request as bytes on the wire."""
-    patience = f"X-Request-Timeout-Ms: {timeout_ms}\r\n" if timeout_ms else ""
-    head = f"POST /predict HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nAccept: */*\r\n{patience}"
+    """Return a prediction request as it is sent, with a deadline if one is given."""
+    deadline = f"X-Request-Timeout-Ms: {timeout_ms}\r\n" if timeout_ms else ""
+    head = f"POST /predict HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nAccept: */*\r\n{deadline}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -111,9 +121,9 @@ async def closed_loop(port: int, requests: Sequence[bytes], *, connections: int,
     async def drive(connection: Connection) -> None:
         while True:
             sent = perf_counter()
-            answer = await connection.send(next(source))
-            _record(outcome, answer, sent)
-            if answer.at - began >= seconds or not connection.reusable:
+            response = await connection.send(next(source))
+            outcome.note(response, sent)
+            if response.at - began >= seconds or not connection.reusable:
                 return
 
     await asyncio.gather(*map(drive, opened))
@@ -121,14 +131,6 @@ async def closed_loop(port: int, requests: Sequence[bytes], *, connections: int,
     for connection in opened:
         connection.close()
     return outcome
-
-
-def _record(outcome: Outcome, answer: Answer, since: float) -> None:
-    outcome.statuses[str(answer.status)] += 1
-    if answer.status == 200:
-        outcome.good.append(answer.at - since)
-    elif answer.status:
-        outcome.rejected.append(answer.at - since)
 
 
 def arrivals(rate: float, seconds: float) -> Iterator[float]:
@@ -140,26 +142,26 @@ def arrivals(rate: float, seconds: float) -> Iterator[float]:
         at += rng.exponential(1 / rate)
 
 
-async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: float, patience: float) -> Outcome:
-    """Send requests at `rate` a second for `seconds`; who is not answered within `patience` seconds hangs up."""
+async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: float, timeout: float) -> Outcome:
+    """Send requests at `rate` a second for `seconds`; the client closes after `timeout` seconds without a response."""
     outcome = Outcome(seconds=seconds)
     source = cycle(requests)
-    idle = [await connect(port) for _ in range(32)]
+    idle = [await connect(port) for _ in range(IDLE_CONNECTIONS)]
     tasks: set[asyncio.Task[None]] = set()
 
     async def one(due: float, request: bytes) -> None:
         connection = idle.pop() if idle else None
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + due + patience - perf_counter()):
+            async with asyncio.timeout(due + timeout - perf_counter()):
                 if connection is None or not connection.reusable:
                     connection = await connect(port)
-                _record(outcome, await connection.send(request), due)
+                outcome.note(await connection.send(request), due)
         except TimeoutError:
-            outcome.statuses["timeout"] += 1
+            outcome.counts["timed_out"] += 1
             if connection is not None:
                 connection.close()
         except OSError:
-            outcome.statuses["0"] += 1
+            outcome.counts["broken"] += 1
         if connection is not None and connection.reusable:
             idle.append(connection)
 
@@ -169,6 +171,7 @@ async def open_loop(port: int, requests: Sequence[bytes], *, rate: float, second
             await asyncio.sleep(wait)
         tasks.add(task := asyncio.create_task(one(began + offset, next(source))))
         task.add_done_callback(tasks.discard)
+    outcome.during = len(outcome.answered)
     await asyncio.gather(*tasks)
     for connection in idle:
         connection.close()

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that figures are measured on, and the processes of a server."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str | int | float]:
-    """Return the kind of machine and how busy others keep it."""
+    """Return the kind of machine and its load."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {

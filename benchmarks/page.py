@@ -1,275 +1,210 @@
-"""`python -m benchmarks.page RESULTS`: docs/benchmarks.md and its pictures, from the readings of a run."""
+"""`python -m benchmarks.page`: docs/benchmarks.md, from benchmarks/results.json."""
 
 import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BATCHES, CONNECTIONS, OVERLOAD_BATCH, PATIENCE, SPLIT
-from benchmarks.pictures import draw
-from benchmarks.results import Results
+import pandas as pd
 
-ROOT = Path(__file__).parents[1]
-NOTES = Path(__file__).parent / "notes.md"
-FORM_NAMES = {"codes": "codes", "layers": "layer objects"}
+from benchmarks.bench import RESULTS
+from benchmarks.measure import BATCHES, CONNECTIONS, DEADLINE, OVERLOAD, OVERLOAD_BATCH
 
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; every column but the first is flush right."""
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+AIMS = {1: 1.5, 32: 1.7, 1000: 2.5}  # times the rate of the best other server, by networks in a request
+GOODPUT_AIM = 0.8
+SERVICE = "peephole"
+COUNTS = ("answered", "rejected", "timed_out", "broken")
 
 
-def rate(value: float) -> str:
-    """Return a rate with three or so digits."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+class Results:
+    """The readings of one run, and how it was made (`about`)."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.about = data["about"]
+        self.readings = pd.DataFrame(data["readings"])
+        self.titles = {"bare": "bare predictor"} | {
+            name: server["title"]
+            for name, server in self.about["servers"].items()
+            if name not in self.about["left_out"]
+        }
+        self.others = [name for name in self.titles if name not in ("bare", SERVICE)]
+
+    def rounds(self, scenario: str, figure: str, batch: int = 1) -> pd.DataFrame:
+        """Return a figure by round (rows) and server (columns); NaN where a server has none."""
+        of = self.readings[(self.readings.scenario == scenario) & (self.readings.batch == batch)]
+        by_server = of.set_index(["round", "server"]).reindex(columns=[figure])[figure].unstack()
+        return by_server.reindex(columns=list(self.titles))
+
+    def medians(self, columns: dict[str, tuple[str, str, int]]) -> pd.DataFrame:
+        """Return medians over the rounds by server; `columns` are a heading and what `rounds` takes."""
+        return pd.DataFrame({heading: self.rounds(*what).median() for heading, what in columns.items()})
+
+    def speedup(self, batch: int) -> tuple[float, str]:
+        """Return how many times as fast as the best other server the service is, and that server; by rounds."""
+        times = self.rounds("sequential", "p50_ms", batch)
+        ratios = times[self.others].div(times[SERVICE], axis=0).median()
+        return float(ratios.min()), self.titles[str(ratios.idxmin())]
+
+    def goodput_share(self) -> "pd.Series[float]":
+        """Return goodput under overload as a share of the capacity, by server: the median over the rounds."""
+        goodput = self.rounds("overload", "goodput", OVERLOAD_BATCH)
+        return (goodput / self.rounds("overload", "capacity", OVERLOAD_BATCH)).median()
 
 
-def _overhead(results: Results) -> str:
-    rows = []
-    for epochs in ("curve", "final"):
-        for form, form_name in FORM_NAMES.items():
-            for batch in BATCHES:
-                what = {"form": form, "batch": batch, "epochs": epochs}
-                bare = results.median("sequential", "bare", "p50_ms", **what)
-                ours = results.median("sequential", "peephole", "p50_ms", **what)
-                share = results.ratio("sequential", "peephole", "bare", "per_second", **what)
-                cpu = results.ratio("sequential", "peephole", "bare", "cpu_ms", **what)
-                over = results.difference("sequential", "peephole", "bare", "p50_ms", **what)
-                label = f"{batch:,}, {form_name}, {'whole curve' if epochs == 'curve' else 'final epoch'}"
-                cells = [f"{bare:.2f}", f"{ours:.2f}", f"{over:.2f}", rate(1000 * batch / bare)]
-                rows.append([label, *cells, rate(1000 * batch / ours), f"{100 * share:.0f} %", f"{cpu:.2f}x"])
-    header = [
-        "Networks in a request",
-        "bare (ms)",
-        "service (ms)",
-        "more (ms)",
-        "bare (1/s)",
-        "service (1/s)",
-        "share",
-        "CPU",
-    ]
-    return table(header, rows)
+def markdown(frame: pd.DataFrame, corner: str = "", align: str = "--:") -> str:
+    """Return a frame of texts as a Markdown table, its index first."""
+    rows = [[corner, *frame.columns], ["---", *[align] * frame.shape[1]], *map(list, frame.reset_index().to_numpy())]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _throughput(results: Results, form: str) -> str:
-    columns: list[tuple[str, str, dict[str, object]]] = [
-        ("sequential", "per_second", {"form": form, "batch": batch, "epochs": "curve"}) for batch in BATCHES
-    ]
-    columns.append(("concurrent", "requests_per_second", {"form": form}))
-    rows = [
-        [results.title(name), *(rate(results.median(scenario, name, key, **what)) for scenario, key, what in columns)]
-        for name in results.servers
-    ]
-    best = [results.to_best_other(scenario, key, **what) for scenario, key, what in columns]
-    rows.append(["**Peephole to the best other**", *(f"{least:.2f}x {results.title(name)}" for least, name in best)])
-    header = [FORM_NAMES[form].capitalize(), *(f"{batch:,} a request" for batch in BATCHES)]
-    return table([*header, f"{CONNECTIONS} connections, 1 a request"], rows)
-
-
-def _cpu(results: Results) -> str:
-    rows = []
-    for name in ["bare", *results.servers]:
-        cells = []
-        for form in FORM_NAMES:
-            for batch in BATCHES:
-                what = {"form": form, "batch": batch, "epochs": "curve"}
-                cells.append(f"{results.median('sequential', name, 'cpu_ms', **what) / batch:.2f}")
-        rows.append(["bare predictor" if name == "bare" else results.title(name), *cells])
-    header = [f"{batch:,} as {name}" for name in FORM_NAMES.values() for batch in BATCHES]
-    return table(["CPU ms a network", *header], rows)
-
-
-def _latency(results: Results) -> str:
-    rows = []
-    for name in results.servers:
-        alone = [
-            results.median("sequential", name, k, form="codes", batch=1, epochs="curve") for k in ("p50_ms", "p99_ms")
-        ]
-        steady = results.pooled("steady", name)
-        cells = [f"{v:.2f}" for v in (*alone, steady["p50_ms"], steady["p90_ms"], steady["p99_ms"])]
-        rows.append([results.title(name), *cells])
-    requests = results.median("steady", results.servers[0], "rate")
-    loaded = [f"{p} at {requests:.0f}/s" for p in ("p50", "p90", "p99")]
-    return table(["Milliseconds", "p50 alone", "p99 alone", *loaded], rows)
-
-
-def _overload(results: Results) -> str:
-    rows = []
-    for name in results.servers:
-        capacity = results.median("capacity", name, "per_second")
-        goodput = results.median("overload", name, "goodput_per_second")
-        share = results.median("overload", name, "share_of_peak")
-        refused = results.pooled("refused", name)
-        quick = [f"{refused[k]:.1f}" for k in ("p50_ms", "p99_ms")] if refused else ["none", "none"]
-        statuses = results.statuses("overload", name)
-        seen = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-        rows.append([results.title(name), rate(capacity), rate(goodput), f"{100 * share:.0f} %", *quick, seen])
-    header = ["", "capacity (1/s)", "goodput at 3x (1/s)", "share", "refusal p50 (ms)", "refusal p99 (ms)", "answers"]
-    return table(header, rows)
-
-
-def _free_service(results: Results, form: str, batch: int) -> float:
-    """Return how many times the best other server's rate would be reached by HTTP and the bare predictor alone.
-
-    Validation, batching, the queue and the writing of answers are left out.
-    """
-    what = {"form": form, "batch": batch, "epochs": "curve"}
-    _, other = results.to_best_other("sequential", "per_second", **what)
-    best = results.median("sequential", other, "per_second", **what)
-    bare = results.median("sequential", "bare", "per_second", **what)
-    if batch > 1:
-        bare = max(bare, results.median("split", "bare", "per_second", batch=batch))
-    http = results.median("sequential", "echo", "per_second", **what)
-    return 1 / (1 / bare + 1 / http) / best
-
-
-def _aims(results: Results) -> str:
-    def line(aim: str, got: str, *, met: bool) -> list[str]:
-        return [aim, got, "met" if met else "**missed**"]
-
-    rows = []
-    for form, wanted in (("layers", 0.8), ("codes", 0.9)):
-        share = results.ratio("sequential", "peephole", "bare", "per_second", form=form, batch=1000, epochs="curve")
-        aim = f"1,000 as {FORM_NAMES[form]}: at least {100 * wanted:.0f} % of the bare rate"
-        rows.append(line(aim, f"{100 * share:.0f} %", met=share >= wanted))
-    for form, form_name in FORM_NAMES.items():
-        over = results.difference("sequential", "peephole", "bare", "p50_ms", form=form, batch=1, epochs="curve")
-        rows.append(line(f"one as {form_name}: at most 0.8 ms more", f"{over:.2f} ms", met=over <= 0.8))
-    for form, form_name in FORM_NAMES.items():
-        for batch in BATCHES:
-            what = {"form": form, "batch": batch, "epochs": "curve"}
-            least, _ = results.to_best_other("sequential", "per_second", **what)
-            aim = f"{batch:,} as {form_name}: twice the best other server"
-            got = f"{least:.2f}x" if least >= 2 else f"{least:.2f}x (free: {_free_service(results, form, batch):.2f}x)"
-            rows.append(line(aim, got, met=least >= 2))
-    tails = {name: results.pooled("steady", name)["p99_ms"] for name in results.servers}
-    least = min(tail for name, tail in tails.items() if name != "peephole")
-    got = f"{tails['peephole']:.1f} ms against {least:.1f} ms"
-    rows.append(line("lower p99 at equal load", got, met=tails["peephole"] < least))
-    share = results.median("overload", "peephole", "share_of_peak")
-    rows.append(line("goodput at 3x capacity: 90 % of its peak", f"{100 * share:.0f} %", met=share >= 0.9))
-    refused = results.pooled("refused", "peephole")
-    got = f"p50 {refused['p50_ms']:.1f} ms, p99 {refused['p99_ms']:.1f} ms" if refused else "none refused"
-    rows.append(line("refusals within 10 ms", got, met=bool(refused) and refused["p99_ms"] <= 10))
-    return table(["Aim", "Measured", ""], rows)
-
-
-def _settings(results: Results) -> str:
-    rows = []
-    for server in results.data["servers"].values():
-        versions = ", ".join(f"{name} {version}" for name, version in server["versions"].items())
-        rows.append([server["title"], server["settings"], versions])
-    left_out = [f"\n{name} is missing: {reason}." for name, reason in results.data["left_out"].items()]
-    return table(["Server", "Settings", "Versions"], rows).replace("--:", "---") + "".join(left_out)
-
-
-def _cores(count: int) -> str:
-    return "one core" if count == 1 else f"{count} cores"
-
-
-def page(results: Results, source: str) -> str:
-    """Return the page as Markdown."""
-    data = results.data
-    machine, model, load = data["machine"], data["model"], data["workload"]
-    rounds = 1 + max(r["round"] for r in data["readings"] if r["scenario"] == "sequential")
-    thousand = {"form": "codes", "batch": BATCHES[-1], "epochs": "curve"}
-    split = results.median("split", "bare", "per_second", batch=BATCHES[-1]) / results.median(
-        "sequential", "bare", "per_second", **thousand
+def number(value: float) -> str:
+    """Return a figure with about three digits; a dash where there is none."""
+    return (
+        "-"
+        if pd.isna(value)
+        else f"{value:,.0f}"
+        if value >= 100
+        else f"{value:.1f}"
+        if value >= 10
+        else f"{value:.2f}"
     )
+
+
+def figures(results: Results, corner: str, columns: dict[str, tuple[str, str, int]]) -> str:
+    """Return a table of medians, a row a server; servers without any figure are left out."""
+    medians = results.medians(columns).dropna(how="all")
+    return markdown(medians.rename(index=results.titles).map(number), corner)
+
+
+def aims(results: Results) -> str:
+    """Return the table of aims: what was aimed at, what was measured, whether it is met."""
+    rows = {}
+    for batch, wanted in AIMS.items():
+        ratio, other = results.speedup(batch)
+        aim = f"{batch:,} network{'s' * (batch > 1)} a request: at least {wanted} times the best other server"
+        rows[aim] = f"{ratio:.2f} times {other}", ratio >= wanted
+    for scenario, where in (("sequential", "one client"), ("steady", "random arrivals")):
+        tails = results.rounds(scenario, "p99_ms").median()
+        ours, best = tails[SERVICE], tails[results.others].min()
+        aim = f"1 network a request, {where}: p99 no worse than the best other server's"
+        rows[aim] = f"{number(ours)} ms, the other {number(best)} ms", ours <= best
+    share = results.goodput_share()[SERVICE]
+    rows[f"goodput at {OVERLOAD} times the capacity: at least {GOODPUT_AIM:.0%} of it"] = (
+        f"{share:.0%}",
+        share >= GOODPUT_AIM,
+    )
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["Measured", "Met"])
+    return markdown(frame.assign(Met=frame.Met.map({True: "yes", False: "**no**"})), "Aim")
+
+
+def one_client(results: Results) -> str:
+    """Return the table of a single client's times, and the processor time of its requests."""
+    columns = {
+        f"{batch:,}: {heading}": ("sequential", figure, batch)
+        for batch in BATCHES
+        for heading, figure in {"p50": "p50_ms", "p99": "p99_ms", "CPU": "cpu_ms"}.items()
+    }
+    return figures(results, "Milliseconds a request", columns)
+
+
+def several_clients(results: Results) -> str:
+    """Return the table of single-network requests: throughput, and times at equal load."""
+    rate = f"{results.rounds('steady', 'rate').max().max():.0f} requests/s"
+    columns = {
+        f"requests/s of {CONNECTIONS} clients": ("concurrent", "requests_per_second", 1),
+        f"p50 at {rate} (ms)": ("steady", "p50_ms", 1),
+        f"p99 at {rate} (ms)": ("steady", "p99_ms", 1),
+    }
+    return figures(results, "Server", columns)
+
+
+def overload(results: Results) -> str:
+    """Return the table of three times the capacity."""
+    columns = {
+        "capacity (networks/s)": "capacity",
+        "goodput (networks/s)": "goodput",
+        "rejection p50 (ms)": "rejected_p50_ms",
+        "rejection p99 (ms)": "rejected_p99_ms",
+    }
+    medians = results.medians({heading: ("overload", figure, OVERLOAD_BATCH) for heading, figure in columns.items()})
+    frame = medians.drop(index="bare").map(number)
+    frame.insert(2, "share", results.goodput_share().map("{:.0%}".format))
+    counts = {name: results.rounds("overload", name, OVERLOAD_BATCH).sum().map("{:,.0f}".format) for name in COUNTS}
+    return markdown(frame.join(pd.DataFrame(counts)).rename(index=results.titles, columns={"timed_out": "timed out"}))
+
+
+def settings(results: Results) -> str:
+    """Return the table of the servers' settings and versions, and why a server is missing."""
+    frame = pd.DataFrame(results.about["servers"]).T.set_index("title")
+    frame["versions"] = frame.versions.map(lambda found: ", ".join(f"{name} {one}" for name, one in found.items()))
+    missing = [f"\n\n{name} is missing: {reason}." for name, reason in results.about["left_out"].items()]
+    frame = frame.rename(columns=str.capitalize)[["Settings", "Versions"]]
+    return markdown(frame, "Server", align="---") + "".join(missing)
+
+
+def page(results: Results) -> str:
+    """Return docs/benchmarks.md."""
+    about = results.about
+    machine, model, load, rounds = about["machine"], about["model"], about["workload"], about["rounds"]
+    host = (
+        f"{machine['cores']} cores of a shared {machine['processor']}, {machine['system']}, Python {machine['python']}"
+    )
+    run = f"{about['began']}, {about['minutes']} minutes, load {machine['load_before']} before"
+    which = f"`{model['task']}` (`{model['sha256'][:12]}`, {model['epochs']} epochs)"
+    networks = f"of {load['layers'][0]} to {load['layers'][1]} layers and {load['mean_bytes']:,} bytes on average"
+    quick = "\n- **A quick run, which only shows that all works: do not cite its figures.**" if about["quick"] else ""
     return f"""# Benchmarks
 
-Made by `make bench`, which installs the other servers (`benchmarks/rivals/install.sh`), measures everything in one
-run (`python -m benchmarks.bench`) and writes this page (`python -m benchmarks.page`) from
-[{Path(source).name}](../{source}). Trust the ratios more than the figures: this run was on
-{machine["cores"]} cores of a shared {machine["processor"]} ({machine["system"]}, Python {machine["python"]}), on which
-the load was {machine["load_before"]} before it began; clients and servers share the cores.
+`make bench` installs the other servers (`benchmarks/rivals/install.sh`), measures all of them in one run
+(`python -m benchmarks.bench`) and writes this page from the readings (`python -m benchmarks.page`).
 
-- **Model:** the shipped predictor of `{model["task"]}`, `{model["sha256"][:12]}`, {model["epochs"]} epochs, on
-  {_cores(data["cores"])}. What each server makes of {"it" if data["cores"] == 1 else "them"} is among its settings
-  below; the bare predictor is called with one thread and with all, and the faster counts. The other servers load the
-  same file through the same `model.runtime.Predictor`, and encode layer objects with the same `model.encoding`. All servers'
-  answers are compared with the bare predictor's before anything is timed.
-- **Requests:** {load["networks"]:,} different networks that the paper's block generator drew, {load["layers"][0]} to
-  {load["layers"][1]} layers, {load["mean_layers"]} on average; as codes {load["bytes"]["codes"]:,} bytes each, as layer
-  objects {load["bytes"]["layers"]:,}. The service's cache of curves is off, so that no answer is remembered. What it
-  does learn is the meaning of single layers, as it would in any search.
-- **Turns:** the servers take turns in readings of a second or so, {rounds} rounds, and stand still in between
-  (SIGSTOP): some are busy when nobody asks them anything. Figures are medians over the rounds; ratios between servers
-  are taken within a round. The load generator (`benchmarks/load.py`) is one process for all.
+- **Machine:** {host} ({run}). Clients and servers share the cores.
+- **Model:** {which}. All servers use the same file, encoding and ONNX Runtime, and return the same
+  curves, which is checked first. The service's curve cache is off.
+- **Requests:** {load["networks"]:,} different networks as layer lists, drawn by the paper's block generator,
+  {networks}.
+- **Readings:** the servers take turns of seconds and are paused in between. Figures are medians over rounds ({rounds});
+  ratios are taken within a round. Trust ratios more than milliseconds.{quick}
 
 ## Aims
 
-{_aims(results)}
+{aims(results)}
 
-"Free" is what a service would reach whose only costs were HTTP (uvicorn, an application that sends the body back) and
-the predictor, in the kindest batches: reading, checking, queueing and writing left out (reckoned from medians).
+## One client
 
-## The service and the bare predictor
+One connection, one request after the other, with 1, 32 or 1,000 networks. *CPU* is the processor time of all processes
+of a server. The *bare predictor* is one call of ONNX Runtime on the padded batch, without a server.
 
-One client, one kept-alive connection, against `Predictor.run` in the client's own process on the same padded batch.
-"CPU" is the processor time that the service's process used for a request, HTTP and all, to that of the bare call; it
-is the steadier figure on a machine that others use.
-The service sorts large requests by length and splits them, which spares padding, suits the processor's cache and gives
-every core a part; done by hand, in calls of {SPLIT} networks, that makes the bare predictor {split:.2f} times as fast
-for 1,000.
+{one_client(results)}
 
-{_overhead(results)}
+## Several clients
 
-## The service and other servers
+{CONNECTIONS} clients that send as soon as they can; then random arrivals at a rate that every server sustains.
 
-Networks predicted a second (whole curves); in the last column requests of one network, from {CONNECTIONS} connections.
+{several_clients(results)}
 
-{_throughput(results, "codes")}
+## Overload
 
-{_throughput(results, "layers")}
+Requests of {OVERLOAD_BATCH} networks. The capacity is what {CONNECTIONS} clients reach. Then {OVERLOAD} times as many
+arrive at random, with a deadline of {DEADLINE:g} s (`X-Request-Timeout-Ms`).
+*Goodput* counts networks answered within it.
 
-![Networks a second](pictures/bench-throughput.svg)
+{overload(results)}
 
-Processor time of all of a server's processes, in milliseconds a network:
+## Settings and versions
 
-{_cpu(results)}
-
-Requests of one network: a lone client, then Poisson arrivals at a rate that every server can bear, timed from when each
-was due.
-
-{_latency(results)}
-
-![Latency at equal load](pictures/bench-latency.svg)
-
-## Three times too much
-
-Requests of {OVERLOAD_BATCH} networks as codes, arriving at random at three times the rate that the server reached with
-{CONNECTIONS} busy connections. Callers wait {PATIENCE:g} s from when the request was due, say so in
-`X-Request-Timeout-Ms`, and then hang up ("timeout"). Goodput counts the networks answered in time.
-
-{_overload(results)}
-
-![Goodput under overload](pictures/bench-overload.svg)
-
-## Versions and settings
-
-{_settings(results)}
-
-{NOTES.read_text() if NOTES.exists() else ""}"""
+{settings(results)}
+"""
 
 
 def main() -> None:
-    """Write the page and its pictures."""
+    """Write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
-    newest = sorted((ROOT / "benchmarks" / "results").glob("*.json"))[-1:]
-    parser.add_argument("results", type=Path, nargs="?", default=newest[0] if newest else None)
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("results", type=Path, nargs="?", default=RESULTS, help="default: benchmarks/results.json")
+    parser.add_argument("--out", type=Path, default=PAGE, help="default: docs/benchmarks.md")
     options = parser.parse_args()
-    if options.results is None:
-        parser.error("there are no results yet; run `python -m benchmarks.bench` first")
-    data: dict[str, Any] = json.loads(options.results.read_text())
-    results = Results(data)
-    source = options.results.resolve()
-    name = str(source.relative_to(ROOT)) if source.is_relative_to(ROOT) else source.name
-    (options.docs / "pictures").mkdir(parents=True, exist_ok=True)
-    (options.docs / "benchmarks.md").write_text(page(results, name).rstrip() + "\n")
-    draw(results, options.docs / "pictures")
+    options.out.write_text(page(Results(json.loads(options.results.read_text()))))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.prefix
 
-Regularised evolution (Real et al., arXiv 1802.01548) of the paper's blocks, with the shipped predictor as the judge.
+Regularised evolution (Real et al., arXiv 1802.01548) of the paper's blocks, with the shipped predictor as the fitness.
 Each generation is one request. Two bounds follow: how many layers a recurrent predictor would not have to read again if
 the state behind every shared prefix were free, and how much faster the shipped predictor answers when those layers are
 cut off its input, which no exact way to share work can beat.
@@ -20,9 +20,9 @@ from model.artifact import ZOO, read_artifact
 from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.runtime import Predictor
-from training.blocks import sample_block
+from model.sampling.blocks import sample_block
+from model.sampling.skeleton import assemble
 from training.protocols import PROTOCOLS, Protocol
-from training.skeleton import assemble
 
 Codes = NDArray[np.int32]
 POPULATION = 64
@@ -53,22 +53,22 @@ def evolve(predictor: Predictor, protocol: Protocol, children: int, generations:
         layers = assemble(block, protocol.image, protocol.width)
         return encode(layers, predictor.card.layer_code, protocol.image, clamp=True).codes
 
-    def judge(blocks: list[list[Layer]]) -> tuple[list[Codes], list[float]]:
+    def evaluate(blocks: list[list[Layer]]) -> tuple[list[Codes], list[float]]:
         codes = [codes_of(block) for block in blocks]
         return codes, predictor.run(*pad(codes), [predictor.card.epochs]).accuracy[:, 0].tolist()
 
     blocks = [sample_block(rng) for _ in range(POPULATION)]
-    alive = deque(zip(blocks, judge(blocks)[1], strict=True), maxlen=POPULATION)
-    asked = []
+    alive = deque(zip(blocks, evaluate(blocks)[1], strict=True), maxlen=POPULATION)
+    predicted = []
     for _ in range(generations):
         born = []
         for _ in range(children):
             rivals = [alive[int(index)] for index in rng.integers(len(alive), size=TOURNAMENT)]
             born.append(mutate(max(rivals, key=lambda one: one[1])[0], rng))
-        codes, fitness = judge(born)
-        asked.append(codes)
+        codes, fitness = evaluate(born)
+        predicted.append(codes)
         alive.extend(zip(born, fitness, strict=True))
-    return asked
+    return predicted
 
 
 def shared_layers(codes: list[Codes]) -> list[int]:

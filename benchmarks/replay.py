@@ -3,11 +3,12 @@
     python -m benchmarks.replay prepare --data TABLE --artifact model/zoo/TASK --pretrain OTHER --out scratch/TASK.npz
     python -m benchmarks.replay run scratch/TASK.npz --out docs/data/replay-TASK.json
 
-A search draws `--trials` networks in a random order and trains each until its rule stops it. Every network is judged by
-regressions and by a predictor that were not fitted to it, with residuals of the other folds: they learnt from the rest
-of the table, which the epochs do not count. Rules that learn from the first networks of the search itself, trained to
-their ends, need nothing beforehand; nor do pruners, the real ones of Optuna and, where Ray is installed, its real ASHA
-scheduler. What cannot run here (Ray or torch may be missing) keeps its figures of an earlier run on the same curves.
+A search draws `--trials` networks in a random order and trains each until its rule stops it. Every network is continued
+by regressions and by a predictor that were not fitted to it, with residuals of the other folds: they learnt from the
+rest of the table, which the epochs do not count. Rules that learn from the first networks of the search itself, trained
+to their ends, need nothing beforehand; nor do pruners, the real ones of Optuna and, where Ray is installed, its real
+ASHA scheduler. What cannot run here (Ray or torch may be missing) keeps its figures of an earlier run on the same
+curves.
 """
 
 import json
@@ -38,16 +39,16 @@ def prepare(
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
     from model.artifact import read_artifact
     from model.predictors.milestones import milestones
-    from training.during.kernels import add_kernels
-    from training.during.prior import out_of_fold
-    from training.during.ridges import cross_fit, final_quantiles, logit
-    from training.observations import read
+    from training.curves.kernels import add_kernels
+    from training.curves.prior import out_of_fold
+    from training.curves.ridges import cross_fit, final_quantiles, logit
+    from training.observations.read import read
 
     card = read_artifact(artifact).card
     if len(milestones(card.epochs)) < card.epochs:
-        raise typer.BadParameter("such long curves are continued from milestones; a replay judges after every epoch")
-    related = [read(table) for table in pretrain or ()]
-    prior = out_of_fold(read(data), card, related=related, cache=cache, on_fit=print)
+        raise typer.BadParameter("such long curves are continued from milestones; a replay decides after every epoch")
+    pretraining = [read(table) for table in pretrain or ()]
+    prior = out_of_fold(read(data), card, pretraining=pretraining, cache=cache, on_fit=print)
     whole = ~np.isnan(prior.table.curves).any(axis=1)
     curves, fold = prior.table.curves[whole], prior.fold[whole]
     kept: dict[str, np.ndarray] = {"curves": curves, "fold": fold}
@@ -58,8 +59,8 @@ def prepare(
     np.savez_compressed(out, **kept)
 
 
-class Judged:
-    """Answers for replayed networks as an artifact would, out of fold."""
+class OutOfFoldClient:
+    """An early-stopping client for replayed networks, out of fold."""
 
     def __init__(self, kept: Any, name: str) -> None:
         self.final, self.quantiles, self.fold = kept[f"{name}_final"], kept[f"{name}_quantiles"], kept["fold"]
@@ -85,14 +86,14 @@ def foreseen(curves: np.ndarray, order: np.ndarray) -> tuple[int, float]:
 
 
 def stopped(
-    curves: np.ndarray, order: np.ndarray, judged: Judged, confidence: float, best: float = 0.0
+    curves: np.ndarray, order: np.ndarray, client: OutOfFoldClient, confidence: float, best: float = 0.0
 ) -> tuple[int, float]:
     """Baker's rule: a run stops when it probably ends at or below the best finished one, `best` to begin with."""
     epochs, spent = curves.shape[1], 0
     for network in order:
         for seen in range(1, epochs + 1):
             spent += 1
-            if seen < epochs and best > 0 and judged.below(network, seen, best) >= confidence:
+            if seen < epochs and best > 0 and client.below(network, seen, best) >= confidence:
                 break
         else:
             best = max(best, float(curves[network, -1]))
@@ -101,7 +102,7 @@ def stopped(
 
 def learnt_inside(curves: np.ndarray, order: np.ndarray, first: int, confidence: float) -> tuple[int, float]:
     """Baker's rule by regressions that know only the search's own first networks, each trained to its end."""
-    from training.during.ridges import cross_fit, final_quantiles, fit_ridges, logit
+    from training.curves.ridges import cross_fit, final_quantiles, fit_ridges, logit
 
     logits, start, epochs = logit(curves), order[:first], curves.shape[1]
     fitted = fit_ridges(logits[start], None)
@@ -114,12 +115,12 @@ def learnt_inside(curves: np.ndarray, order: np.ndarray, first: int, confidence:
         "fold": np.zeros(len(curves), dtype=int),
     }
     best = float(curves[start, -1].max())
-    spent, best = stopped(curves, order[first:], Judged(kept, "own"), confidence, best)
+    spent, best = stopped(curves, order[first:], OutOfFoldClient(kept, "own"), confidence, best)
     return spent + first * epochs, best
 
 
 def optuna_search(curves: np.ndarray, order: np.ndarray, pruner: Any, also: Any = None) -> tuple[int, float]:
-    """Replay a study; `also` judges on top of the pruner (f-Hyperband of Baker et al. when that is Hyperband)."""
+    """Replay a study; `also` decides on top of the pruner (f-Hyperband of Baker et al. when that is Hyperband)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -169,7 +170,7 @@ def rules(kept: Any) -> dict[str, Callable[[np.ndarray], tuple[int, float]]]:
     import optuna
 
     curves = kept["curves"]
-    alone, informed = Judged(kept, "alone"), Judged(kept, "prior")
+    alone, informed = OutOfFoldClient(kept, "alone"), OutOfFoldClient(kept, "prior")
     epochs = curves.shape[1]
     hyperband = lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)  # noqa: E731
     halving = optuna.pruners.SuccessiveHalvingPruner
@@ -190,7 +191,7 @@ def rules(kept: Any) -> dict[str, Callable[[np.ndarray], tuple[int, float]]]:
         ),
     }
     try:
-        import training.during.ridges  # noqa: F401
+        import training.curves.ridges  # noqa: F401
     except ImportError:
         print("torch or scikit-learn is not installed: rules that learn from the search are left out")
     else:

@@ -26,13 +26,13 @@ class Server:
     """A server process group.
 
     Attributes:
-        name: short, as in the results.
-        title: as in the table.
+        name: short, as in the readings.
+        title: as in the tables.
         settings: what was set, in words; `{cores}` is filled in.
         packages: whose versions are reported.
         command: arguments after the interpreter; `{port}` is filled in.
-        environment: added to ours; `{model}` and `{cores}` are filled in.
-        venv: the virtual environment's name, where it is not the server's.
+        port: on 127.0.0.1.
+        environment: added to this process's; `{port}`, `{model}` and `{cores}` are filled in.
     """
 
     name: str
@@ -42,13 +42,12 @@ class Server:
     command: tuple[str, ...]
     port: int
     environment: dict[str, str] = field(default_factory=dict)
-    venv: str = ""
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def python(self) -> Path:
-        """The interpreter of its virtual environment."""
-        return Path(sys.executable) if self.name == "peephole" else VENVS / (self.venv or self.name) / "bin" / "python"
+        """The interpreter of its virtual environment; the service runs in this one."""
+        return Path(sys.executable) if self.name == "peephole" else VENVS / self.name / "bin" / "python"
 
     def versions(self) -> dict[str, str]:
         """Return the installed versions."""
@@ -66,7 +65,7 @@ class Server:
             "OMP_NUM_THREADS": "1",
             "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
         }
-        own = {name: value.format(model=model, cores=cores) for name, value in self.environment.items()}
+        own = {name: value.format(port=self.port, model=model, cores=cores) for name, value in self.environment.items()}
         with (logs / f"{self.name}.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self.python, *(part.format(port=self.port) for part in self.command)],
@@ -78,10 +77,10 @@ class Server:
             )
 
     async def ready(self, body: bytes) -> bytes:
-        """Wait for the first good answer and return it.
+        """Wait for the first 200 and return its body.
 
         Raises:
-            RuntimeError: when the process ended or did not answer in time.
+            RuntimeError: when the process ended or did not respond in time.
         """
         assert self._process is not None
         deadline = monotonic() + START_SECONDS
@@ -90,14 +89,14 @@ class Server:
                 raise RuntimeError(f"{self.name} ended with {self._process.returncode}; see its log")
             try:
                 connection = await connect(self.port)
-                answer = await asyncio.wait_for(connection.send(post(body)), START_SECONDS)
+                response = await asyncio.wait_for(connection.send(post(body)), START_SECONDS)
                 connection.close()
-                if answer.status == 200:
-                    return answer.body
+                if response.status == 200:
+                    return response.body
             except (OSError, TimeoutError):
                 pass
             await asyncio.sleep(0.2)
-        raise RuntimeError(f"{self.name} did not answer within {START_SECONDS:.0f} s; see its log")
+        raise RuntimeError(f"{self.name} did not respond within {START_SECONDS:.0f} s; see its log")
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its processes have used so far."""
@@ -106,7 +105,7 @@ class Server:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Let the process go on for a while, which stands still otherwise: idle servers would take others' time."""
+        """Let the process run for a while; it is paused otherwise, since idle servers use the processor too."""
         self._signal_family(signal.SIGCONT)
         await asyncio.sleep(SETTLE_SECONDS)
         try:
@@ -115,7 +114,7 @@ class Server:
             self.pause()
 
     def pause(self) -> None:
-        """Let the process and its children stand still until their turn."""
+        """Pause the process and its children."""
         self._signal_family(signal.SIGSTOP)
 
     def _signal_family(self, number: int) -> None:
@@ -145,25 +144,16 @@ _RIVALS = ROOT / "benchmarks" / "rivals"
 _BIND = ("--host", "127.0.0.1", "--port", "{port}")
 _COMMON = ("onnxruntime", "numpy", "pydantic")
 _UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log")
-ECHO = Server(
-    "echo",
-    "HTTP alone",
-    "an ASGI application that sends the body back, uvicorn with uvloop and httptools, no access log",
-    ("uvicorn",),
-    ("-m", "uvicorn", "--app-dir", str(_RIVALS), "echo:app", *_BIND, *_UVICORN, "--lifespan", "off"),
-    8106,
-    venv="stock",
-)
 SERVERS = (
     Server(
         "peephole",
         "Peephole",
-        "`python -m service`, PEEPHOLE_THREADS={cores}, PEEPHOLE_CACHE_ENTRIES=0",
-        ("fastapi", "uvicorn", "msgspec", *_COMMON),
+        "`python -m service`, PEEPHOLE_THREADS={cores}, PEEPHOLE_CACHE_ENTRIES=0; access log and metrics are on",
+        ("fastapi", "uvicorn", *_COMMON),
         ("-m", "service"),
         8101,
         {
-            "PORT": "8101",
+            "PORT": "{port}",
             "PEEPHOLE_THREADS": "{cores}",
             "PEEPHOLE_CACHE_ENTRIES": "0",
             "PEEPHOLE_SHIPPED": "false",

@@ -19,11 +19,12 @@ import typer
 from numpy.typing import NDArray
 
 from model.weight_features import FEATURES
-from model.weights import over_floor, within_reach
+from model.weights import snap_to_chance_level, within_reach
 from training.baselines.weight_trees import feature_groups, weight_trees
-from training.during.fit_weights import Fit, by_reader, cross_validated, figures
-from training.during.weights_table import WeightsTable, tabulate_weights
-from training.observations import held_out, read
+from training.observations.observation import Observation
+from training.observations.read import read
+from training.weights.fit import Fit, by_reader, cross_validated, figures
+from training.weights.table import WeightsTable, tabulate_weights
 
 SHARES = (0.25, 0.5)
 WORST = 10
@@ -33,8 +34,8 @@ Splits = dict[str, tuple[WeightsTable, WeightsTable]]
 Reads = Callable[[WeightsTable], Floats]
 
 
-def _split(table: WeightsTable) -> tuple[WeightsTable, WeightsTable]:
-    held = np.array([held_out(name) for name in table.groups])
+def _split(table: WeightsTable, rows: Sequence[Observation]) -> tuple[WeightsTable, WeightsTable]:
+    held = np.isin(table.groups, [row.network_id for row in rows if row.split == "test"])
     return table.only(np.flatnonzero(~held)), table.only(np.flatnonzero(held))
 
 
@@ -43,15 +44,15 @@ def _by_trees(columns: NDArray[np.intp]) -> Fit:
 
     def fit(table: WeightsTable, _: Sequence[WeightsTable]) -> Reads:
         trees = weight_trees().fit(table.summary[:, columns].astype(np.float32), table.final)
-        return lambda asked: within_reach(trees.predict(asked.summary[:, columns].astype(np.float32)))
+        return lambda table: within_reach(trees.predict(table.summary[:, columns].astype(np.float32)))
 
     return fit
 
 
-def _over_floor(fit: Fit, table: WeightsTable, related: Sequence[WeightsTable] = ()) -> Reads:
-    """Fit to a whole table, and put the floor that its cross-validation gives under what is read."""
-    reads, floor = fit(table, related), cross_validated(table, fit, related).floor
-    return lambda asked: over_floor(reads(asked), floor)
+def _snapped(fit: Fit, table: WeightsTable, pretraining: Sequence[WeightsTable] = ()) -> Reads:
+    """Fit to a whole table; snap what is read to the chance level that its cross-validation gives."""
+    reads, chance_level = fit(table, pretraining), cross_validated(table, fit, pretraining).chance_level
+    return lambda table: snap_to_chance_level(reads(table), chance_level)
 
 
 def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -61,13 +62,13 @@ def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> ND
     return aligned
 
 
-def _learning(learnt: WeightsTable, test: WeightsTable, related: Sequence[WeightsTable]) -> dict[str, float]:
-    """Return R2 on held-out networks by size of the training split, of parts drawn at random, without a floor."""
+def _learning(learnt: WeightsTable, test: WeightsTable, pretraining: Sequence[WeightsTable]) -> dict[str, float]:
+    """Return R2 on held-out networks by size of the training split, of random parts, without a chance level."""
     rng, found = np.random.default_rng(0), {}
     for share in SHARES:
         size = round(share * len(learnt.final))
         part = learnt.only(np.sort(rng.permutation(len(learnt.final))[:size]))
-        found[str(size)] = figures(test, by_reader()(part, related)(test))["r2"]
+        found[str(size)] = figures(test, by_reader()(part, pretraining)(test))["r2"]
     return found
 
 
@@ -83,33 +84,34 @@ def _worth(learnt: WeightsTable) -> dict[str, Any]:
     return found
 
 
-def _judge(task: str, final: Splits, quarter: Splits) -> dict[str, Any]:
+def _evaluate(task: str, final: Splits, quarter: Splits) -> dict[str, Any]:
     """Return what is read of a task's held-out networks, in several ways."""
     torch.set_num_threads(1)
     (learnt, test), (early, early_test) = final[task], quarter[task]
     others = [other for other in final if other != task]
-    related = [final[other][0] for other in others]
-    read, floor = by_reader()(learnt, related)(test), cross_validated(learnt, by_reader(), related).floor
-    predicted = over_floor(read, floor)
+    pretraining = [final[other][0] for other in others]
+    read = by_reader()(learnt, pretraining)(test)
+    chance_level = cross_validated(learnt, by_reader(), pretraining).chance_level
+    predicted = snap_to_chance_level(read, chance_level)
     error = np.sort((predicted - test.final) ** 2)[::-1]
-    early_reads = _over_floor(by_reader(), early, [quarter[other][0] for other in others])
+    early_reads = _snapped(by_reader(), early, [quarter[other][0] for other in others])
     entry: dict[str, Any] = {
         "training_rows": len(learnt.final),
         "held_out_rows": len(test.final),
         "held_out_networks": len(set(test.groups.tolist())),
         "held_out": figures(test, predicted),
-        "own_task_alone": figures(test, _over_floor(by_reader(), learnt)(test)),
-        "trees": figures(test, _over_floor(_by_trees(np.arange(len(FEATURES))), learnt)(test)),
+        "own_task_alone": figures(test, _snapped(by_reader(), learnt)(test)),
+        "trees": figures(test, _snapped(_by_trees(np.arange(len(FEATURES))), learnt)(test)),
         "quarter_of_training": figures(early_test, early_reads(early_test)),
         "error_of_the_worst": {"networks": WORST, "share": round(float(error[:WORST].sum() / error.sum()), 3)},
         "r2_by_training_rows": {
-            **_learning(learnt, test, related),
+            **_learning(learnt, test, pretraining),
             str(len(learnt.final)): figures(test, read)["r2"],
         },
         "from_other_task": {},
     }
     for other in others:
-        foreign = _over_floor(by_reader(), final[other][0])(test)
+        foreign = _snapped(by_reader(), final[other][0])(test)
         entry["from_other_task"][other] = {
             "as_it_is": figures(test, foreign),
             "rank_aligned": figures(test, _aligned(foreign, learnt.final)),
@@ -124,12 +126,12 @@ def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
     for path in tables:
         rows = read(path)
         task = rows[0].task
-        final[task], quarter[task] = (_split(tabulate_weights(rows, moment)) for moment in ("final", "quarter"))
+        final[task], quarter[task] = (_split(tabulate_weights(rows, moment), rows) for moment in ("final", "quarter"))
     first = next(iter(final))
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        judged = {task: pool.submit(_judge, task, final, quarter) for task in final}
+        found = {task: pool.submit(_evaluate, task, final, quarter) for task in final}
         worth = pool.submit(_worth, final[first][0])
-        result = {task: future.result() for task, future in judged.items()}
+        result = {task: future.result() for task, future in found.items()}
         whole = {"tasks": result, "worth": {"task": first, "figures": worth.result()}}
     out.write_text(json.dumps(whole, indent=1) + "\n")
     print(markdown(whole))

@@ -1,146 +1,95 @@
-"""`peephole fit` and `peephole evaluate`."""
+"""`peephole fit`, `fit-continuation` and `fit-weights`: what an artifact is made of."""
 
-import json
-import math
-import warnings
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
-from cli.files import existing
-from cli.plain import plain_console
-from cli.quiet import hush_exporter
-from model.artifact import read_artifact, read_networks
-from model.encoding.layer_code import CODES, LayerCode
-from model.runtime import Predictor
-from training import evaluate as evaluation
-from training import fit as fitting
-from training.calibrate import FOLDS
-from training.data_report import data_report, shown
-from training.during.fit import fit_continuation
-from training.own_table import OwnTable, load
+from cli.console import existing, print_figures, print_table, progress_bar, silence_libraries
+from cli.options import OwnArtifactOption, PretrainOption, SeedOption, SkipBadRowsOption, TableOption
+from model.artifact import CARD_FILE, ArtifactError, read_artifact
 
-Observations = Annotated[Path, typer.Option(help="Parquet or JSON Lines table of measured networks.")]
-
-SkipBadRows = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Leave malformed rows out instead of refusing the table.")
-]
+if TYPE_CHECKING:
+    from model.continuation import ContinuationCard
+    from model.encoding.layer_code import LayerCode
+    from training.observations.user_table import UserTable
 
 
-class Code(StrEnum):
-    """Layer codes that can be fitted."""
-
-    paper = "paper"
-    extended = "extended"
-
-
-class Split(StrEnum):
-    """Which networks to fit to."""
-
-    train = "train"
-    all = "all"
-
-
-class Part(StrEnum):
-    """Which networks to evaluate on."""
-
-    test = "test"
-    train = "train"
-    all = "all"
-
-
-def _load(observations: Path, code: LayerCode, **options: Any) -> OwnTable:
-    """Read a table, and say what of it is of no matter."""
-    table = load(existing(observations), code, **options)
-    if table.ignored_rows:
-        typer.echo(f"{table.ignored_rows} malformed rows of other tasks were ignored", err=True)
-    return table
-
-
-def show_figures(title: str, figures: dict[str, Any]) -> None:
-    """Print figures by name, or a report in words."""
-    table = RichTable(title=title, show_header=False)
-    for name, value in figures.items():
-        shown = "unknown" if value is None else str(value)
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else shown)
-    plain_console().print(table)
+_METHODS = {
+    "before_training": "before training",
+    "last_seen_value": "last seen value",
+    "curve_only": "continued, curve alone",
+    "with_prior": "continued, with the prediction before training",
+}
 
 
 def fit(
-    observations: Observations,
-    out: Annotated[Path, typer.Option(help="Folder of the artifact to write.")],
+    table: TableOption,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the artifact to write.")],
     code: Annotated[
-        Code, typer.Option(help="`extended`: the ensemble that ships; `paper`: the paper's LSTM.")
-    ] = Code.extended,
+        Literal["paper", "extended"], typer.Option(help="`extended`: the ensemble; `paper`: the paper's LSTM.")
+    ] = "extended",
     task: Annotated[str | None, typer.Option(help="Which task's rows, when the table holds several.")] = None,
-    resolution: Annotated[
-        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 32.")
-    ] = None,
-    in_channels: Annotated[
-        int | None, typer.Option(min=1, help="Of the images, where the rows do not say; else 3.")
-    ] = None,
-    skip_bad_rows: SkipBadRows = False,
+    resolution: Annotated[int | None, typer.Option(min=1, help="Of images, unless the rows say it; else 32.")] = None,
+    in_channels: Annotated[int | None, typer.Option(min=1, help="Of images, unless the rows say it; else 3.")] = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     split: Annotated[
-        Split,
-        typer.Option(help="`train` leaves out the test split, a third of the networks, and what looks like one of it."),
-    ] = Split.all,
-    pretrain: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Table of another task that the neural members are trained on first (repeatable): worth it where "
-            "networks of the same kind were measured there."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes folds and initial weights.")] = 0,
+        Literal["train", "all"], typer.Option(help="`train` leaves out the test split and duplicates of its networks.")
+    ] = "all",
+    pretrain: PretrainOption = None,
+    seed: SeedOption = 0,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an artifact of another task.")] = False,
 ) -> None:
     """Fit a predictor to measured networks: cross-validate, calibrate, export to ONNX, write the card.
 
-    What continues curves during training is fitted along with it (see `peephole fit-during`).
+    What continues curves during training is fitted with it. A table needs only `task`, `layers` and `accuracy` in each
+    row (docs/bring-your-own.md); a report on it is shown first and kept in the card. An artifact of the same task in
+    `--out` is replaced: a service that has it loaded reloads it.
 
-    A table needs only `task`, `layers` and `accuracy` in each row (docs/bring-your-own.md). A report on it is shown
-    first and kept in the card.
-
-    Example: `peephole fit --observations mine.parquet --out my-predictor`
+    Example: `peephole fit --table mine.parquet --out my-predictor`
     """
-    hush_exporter()
-    table = _load(
-        observations,
-        CODES[code.value],
-        task=task,
-        resolution=resolution,
-        in_channels=in_channels,
-        skip_bad_rows=skip_bad_rows,
-    )
-    if pretrain and code is Code.paper:
+    if pretrain and code == "paper":
         raise typer.BadParameter("the paper's LSTM learns from its own task alone", param_hint="--pretrain")
-    related = [_load(path, CODES[code.value]).rows for path in pretrain or ()]
-    report = data_report(table, CODES[code.value])
-    show_figures(str(observations), shown(report))
-    if table.skipped:
-        typer.echo(f"left out:\n{table.skipped}", err=True)
+    from model.encoding.layer_code import CODES
+    from training.curves.fit import fit_continuation
+    from training.fitting import fit as fitting
+    from training.fitting.calibrate import FOLDS
+    from training.observations.report import data_report, shown
+
+    silence_libraries()
+    layer_code = CODES[code]
+    own = load_table(
+        table, layer_code, task=task, resolution=resolution, in_channels=in_channels, skip_bad_rows=skip_bad_rows
+    )
+    _check_target(out, own.rows[0].task, overwrite=overwrite)
+    pretraining = [load_table(path, layer_code).rows for path in pretrain or ()]
+    report = data_report(own, layer_code)
+    print_figures(str(table), shown(report))
+    if own.skipped:
+        typer.echo(f"left out:\n{own.skipped}", err=True)
     for warning in report["warnings"]:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
-        bar = progress.add_task("reading", total=FOLDS + 3)
+    with progress_bar() as progress:
+        steps = FOLDS + 3
+        bar = progress.add_task("", total=steps, completed=-1)
 
         def on_fit(step: str) -> None:
-            progress.update(bar, description=step, advance=1 if progress.tasks[0].description != "reading" else 0)
+            progress.update(bar, description=step, advance=1)
+            if progress.disable:
+                typer.echo(step, err=True)
 
         fitted = fitting.fit(
-            table.rows,
+            own.rows,
             out,
-            code_name=code.value,
+            code_name=code,
             task=task,
             resolution=resolution,
             in_channels=in_channels,
             data=report,
-            split=split.value,
-            related=related,
+            split=split,
+            pretraining=pretraining,
             seed=seed,
             description=description,
             on_fit=on_fit,
@@ -149,84 +98,121 @@ def fit(
             on_fit("continuing curves")
             validated = fitted.out_of_fold
             fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
-        progress.update(bar, completed=FOLDS + 3)
-    show_figures(f"{fitted.card.task} {fitted.card.version}", fitted.card.metrics["cross_validation"])
-    if twins := fitted.card.training.get("twins_left_out"):
-        typer.echo(f"{twins} networks of the train split look like one of the test split and were left out", err=True)
-    if part := fitted.card.training.get("process_scales_fitted_to"):
-        typer.echo(
-            f"the Gaussian process took its scales from {part} of {len(fitted.table)} networks, drawn at random",
-            err=True,
-        )
-    measured = observations if split is Split.train else "OTHER-NETWORKS"
-    typer.echo(f"written to {out}; try it: peephole evaluate --observations {measured} --artifact {out}")
+        progress.update(bar, completed=steps)
+    card = fitted.card
+    print_figures(f"{card.task} {card.version}", card.metrics["cross_validation"])
+    if left_out := card.training.get("duplicates_left_out"):
+        typer.echo(f"{left_out} networks of the train split are duplicates of test networks: left out", err=True)
+    if part := card.training.get("gaussian_process_scales_fitted_to"):
+        typer.echo(f"the Gaussian process took its scales from {part} networks, drawn at random", err=True)
+    measured = table if split == "train" else "OTHER-NETWORKS"
+    typer.echo(f"written to {out}; try it: peephole evaluate --table {measured} --artifact {out}")
 
 
-def evaluate(
-    observations: Observations,
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
-    part: Annotated[
-        Part | None,
-        typer.Option(
-            help="Networks to measure on: the `test` split, the `train` split or `all`; by default those of the table "
-            "that the artifact was not fitted to."
-        ),
-    ] = None,
-    skip_bad_rows: SkipBadRows = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+def fit_continuation(
+    table: TableOption,
+    artifact: OwnArtifactOption,
+    pretrain: PretrainOption = None,
+    seed: SeedOption = 0,
+    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keeps predictions for a second run.")] = None,
 ) -> None:
-    """Compare an artifact's predictions with measured curves.
+    """Fit what continues learning curves during training (`"observed"` of POST /predict, and POST /stop).
 
-    How many of the networks the artifact was fitted to is said beside the figures (`fitted_to`, `new`); it lists those
-    in `networks.txt`.
+    `peephole fit` does this too. The predictor's recipe is cross-validated once more, because the continuation must
+    learn from predictions of networks that the predictor was not fitted to. Give the tables that the predictor was
+    pretrained on, if any.
+
+    Example: `peephole fit-continuation --table digits.parquet --artifact my-models/digits-mini`
     """
-    warnings.filterwarnings("ignore", module=r"sklearn|scipy|training")  # of a single network, or a single accuracy
-    loaded = read_artifact(artifact)
-    fitted_to = read_networks(loaded)
-    predictor = Predictor(loaded)
-    card = predictor.card
-    table = _load(
-        observations,
-        card.layer_code,
-        task=card.task,
-        resolution=card.resolution,
-        in_channels=card.in_channels,
-        epochs=card.epochs,
-        skip_bad_rows=skip_bad_rows,
+    card = read_artifact(artifact).card
+    if card.epochs < 2:
+        raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
+    existing(table)
+    from training.curves.fit import fit_continuation as write_continuation
+    from training.curves.prior import out_of_fold
+    from training.observations.read import read
+
+    silence_libraries()
+    prior = out_of_fold(
+        read(table),
+        card,
+        pretraining=[read(existing(one)) for one in pretrain or ()],
+        seed=seed,
+        cache=cache,
+        on_fit=partial(typer.echo, err=True),
     )
-    found = evaluation.evaluate(table.rows, predictor, part.value if part else None, fitted_to=fitted_to)
-    figures: dict[str, Any] = {
-        "networks": len(found.table),
-        "fitted_to": found.fitted_to,
-        "new": None if found.fitted_to is None else len(found.table) - found.fitted_to,
-        **found.metrics.rounded(),
-        "interval_coverage": round(found.coverage, 4),
-        "interval_mean_width": round(found.mean_width, 4),
-        "unfamiliar": round(found.unfamiliar, 4),
-    }
-    if found.noise is not None:
-        figures |= {"ceiling_tau": round(found.noise.tau, 4), "ceiling_networks": found.noise.networks}
-    # JSON knows no NaN, which R2 is where one network was measured
-    figures = {
-        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()
-    }
-    if as_json:
-        typer.echo(json.dumps(figures))
-    else:
-        show_figures(f"{predictor.card.task} {predictor.card.version}", figures)
-    if found.fitted_to is None:
-        typer.echo(
-            "note: the artifact does not list the networks it was fitted to; of its own table it was fitted to "
-            + (
-                "the train split" if card.training.get("split") == "train" else "every network, the test split included"
-            ),
-            err=True,
-        )
-    elif found.fitted_to:
-        typer.echo(f"note: the artifact was fitted to {found.fitted_to} of these networks: figures flatter", err=True)
+    _print_continuation(write_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(fit)
-    app.command()(evaluate)
+def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: PretrainOption = None) -> None:
+    """Fit what reads accuracy off trained weights (`peephole predict-weights`, POST /predict-weights).
+
+    The rows of the table need `weight_stats`, which `peephole collect` and `peephole train` record.
+
+    Example: `peephole fit-weights --table data/mnist-mini.parquet --artifact my-models/mnist-mini`
+    """
+    task = read_artifact(artifact).card.task
+    existing(table)
+    from training.observations.read import read
+    from training.observations.tasks import other_tasks
+    from training.weights.fit import fit_weights as write_weights
+    from training.weights.fit import members_to_fit
+
+    silence_libraries()
+    rows = [row for row in read(table) if row.task == task]
+    others = other_tasks([read(existing(one)) for one in pretrain or ()], task)
+    with progress_bar() as progress:
+        bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
+        card = write_weights(artifact, task, rows, pretraining=others, on_member=lambda: progress.advance(bar))
+    titles = {"cross_validation": "final weights", "quarter_of_training": "weights at a quarter of training"}
+    found = [(title, card.metrics[name]) for name, title in titles.items()]
+    print_table(
+        f"{task}: {card.training['networks']} networks",
+        ("read from", "tau", "R2", "MAE"),
+        [(title, f"{one['tau']:.3f}", f"{one['r2']:.3f}", f"{one['mae']:.4f}") for title, one in found],
+    )
+
+
+def load_table(path: Path, code: "LayerCode", **options: Any) -> "UserTable":
+    """Read a table, and say what of it does not matter; for the options see `training.observations.user_table`."""
+    existing(path)
+    from training.observations.user_table import load
+
+    table = load(path, code, **options)
+    if table.ignored_rows:
+        typer.echo(f"{table.ignored_rows} malformed rows of other tasks were ignored", err=True)
+    return table
+
+
+def _check_target(out: Path, task: str, *, overwrite: bool) -> None:
+    """Say that an artifact is replaced; one of another task needs --overwrite.
+
+    Raises:
+        ValueError: when the folder is a file, or holds an artifact of another task or one that cannot be read.
+    """
+    if out.is_file():
+        raise ValueError(f"{out} is a file; a folder is needed")
+    if not (out / CARD_FILE).exists():
+        return
+    try:
+        card = read_artifact(out).card
+        held, is_same = f"the predictor of {card.task} ({card.version})", card.task == task
+    except ArtifactError:
+        held, is_same = "a damaged artifact, or one of another version of Peephole", False
+    if not (is_same or overwrite):
+        raise ValueError(f"{out} holds {held}; choose another folder, or replace it with --overwrite")
+    typer.echo(f"replaces {held} in {out}", err=True)
+
+
+def _print_continuation(card: "ContinuationCard") -> None:
+    rows = []
+    for share, entry in card.metrics.items():
+        if not isinstance(entry, dict):
+            continue
+        for name, method in _METHODS.items():
+            found = entry[name]
+            has_interval = "coverage" in found
+            interval = [f"{found['final_coverage']:.3f}", f"{found['final_width']:.4f}"] if has_interval else ["", ""]
+            figures = (f"{found['tau']:.3f}", f"{found['r2']:.3f}", f"{found['mae']:.4f}")
+            rows.append((share, str(entry["epochs_seen"]), method, *figures, *interval))
+    print_table(card.task, ("seen", "epochs", "predictor", "tau", "R2", "MAE", "coverage", "width"), rows)

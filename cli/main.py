@@ -1,68 +1,84 @@
-"""The `peephole` command.
+"""The `peephole` command: its commands, its help, and how failures are reported."""
 
-Predicting needs only the serving packages; collecting and fitting need those of `training` as well.
-"""
-
-import importlib
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
-from cli.files import described
+from cli.console import describe
+from cli.evaluate import evaluate, report
+from cli.fit import fit, fit_continuation, fit_weights
+from cli.measure import collect, train
+from cli.predict import encode, predict, predict_weights
+from cli.sample import sample, select
+from cli.serve import serve
+
+COMMANDS = {
+    "Use": (sample, select, predict, predict_weights, encode, serve),
+    "Measure": (collect, train),
+    "Fit": (fit, fit_continuation, fit_weights),
+    "Report": (evaluate, report),
+}
+EXTRAS = {"onnxruntime": "cpu", "pyarrow": "cli", "ray": "cluster", "pyro": "study"}  # by package; others: training
+OWN = {"cli", "model", "service", "training"}
 
 app = typer.Typer(
     name="peephole",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Predict the learning curves of convolutional networks before they are trained.\n\n"
-    "A network is a JSON list of layers; `peephole sample` prints some, `peephole predict` predicts them, "
-    "`peephole serve` answers over HTTP.",
 )
-COMMANDS = {  # by the module that registers them
-    "cli.predict": ("predict", "encode", "serve"),
-    "cli.collect": ("sample", "collect", "train"),
-    "cli.select": ("select",),
-    "cli.fit": ("fit", "evaluate"),
-    "cli.report": ("report",),
-    "cli.during": ("fit-during", "fit-weights"),
-    "cli.weights": ("predict-weights",),
-}
+for group, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=group)(command)
 
 
-def _register() -> None:
-    for module, commands in COMMANDS.items():
+def _print_version(wanted: bool) -> None:
+    if wanted:
         try:
-            importlib.import_module(module).register(app)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] in {"cli", "model", "service", "training"}:
-                raise
-            for command in commands:
-                _stand_in(command, error.name)
+            typer.echo(f"peephole {version('peephole-nas')}")
+        except PackageNotFoundError:
+            typer.echo("peephole, not installed")
+        raise typer.Exit
 
 
-def _stand_in(command: str, missing: str) -> None:
-    """Register what says how to install a command, whatever it is asked."""
-    extra = "cpu" if command in COMMANDS["cli.predict"] + COMMANDS["cli.weights"] else "training"
-    how = f"install the `{extra}` extra: pip install '.[{extra}]' in the repository"
+@app.callback(invoke_without_command=True)
+def peephole(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Predict the learning curves of convolutional networks before they are trained.
 
-    def absent() -> None:
-        raise RuntimeError(f"{command} needs {missing}; {how}")
-
-    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
-    app.command(command, help=f"Not installed; {how}.", context_settings=settings)(absent)
+    A network is a JSON list of layers. `peephole sample` prints some, `peephole predict` predicts them,
+    `peephole serve` answers over HTTP.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command line; expected failures end in one line on standard error and status 1."""
-    _register()
     try:
         app()
-    except (ValueError, OSError, RuntimeError) as error:
-        message = described(error) if isinstance(error, OSError) else str(error)
-        typer.secho(f"peephole: {message}", fg="red", err=True)
-        sys.exit(1)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in OWN:
+            raise
+        extra = EXTRAS.get(missing, "training")
+        _fail(f"this needs {missing}: pip install '.[{extra}]' in the repository")
+    except OSError as error:
+        _fail(describe(error))
+    except (ValueError, RuntimeError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    typer.secho(f"peephole: {message}", fg="red", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,155 +1,139 @@
-"""Networks as commands read them: an architecture, a list of them, a list of layers, or a request body."""
+"""Networks as commands read them: a request body, a network, a list of networks or of layers, or a network a line."""
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
+from pydantic_core import from_json
 
-from cli.files import existing
-from model.network.schema import Architecture
+from cli.console import existing
+from model.network.faults import Fault, faults_of, not_json
+from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
-File = Annotated[
-    Path, typer.Argument(help="JSON: an architecture, a list of them, or a request body; `-` reads standard input.")
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="JSON: a request body, a network, a list of networks or a list of layers; or JSON Lines, a network a "
+        "line. `-` reads standard input."
+    ),
 ]
-_ELSEWHERE = {
-    "codes": "only POST /predict reads codes; give layers",
-    "observed": "only POST /predict continues curves; leave it out to predict before training",
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LAYERS = "write the network's layers as JSON (docs/api.md)"
+_OTHER_FILES = {
+    ".safetensors": f"holds weights: `peephole predict-weights` reads them; before training, {_LAYERS}",
+    ".pt": f"is a PyTorch file: {_LAYERS}; trained weights go to `peephole predict-weights`, as safetensors",
+    ".onnx": f"is an ONNX model: {_LAYERS}",
+    ".keras": f"is a Keras model: {_LAYERS}",
 }
+_OTHER_FILES |= {".pth": _OTHER_FILES[".pt"], ".h5": _OTHER_FILES[".keras"]}
 
-
-class _Body(BaseModel):
-    """What POST /predict takes, as far as commands read it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    architectures: list[Architecture]
-    task: str | None = None
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
-    out_of_range: Literal["error", "clamp"] = "error"
+Places = Mapping[str, str]
+"""Where parts of a body stand in its file: prefixes of JSON Pointers, and what is written instead."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """A file of networks, and what else it says.
-
-    Attributes:
-        file: where they are from, for messages.
-        body: what the file says, as a request body.
-        outside: how many parts of a place in the body lie outside the file: it may hold less than a whole body.
-    """
+    """The networks of a file, as the body of a request, and where they stand in the file."""
 
     file: Path
-    body: _Body
-    outside: int
+    body: PredictRequest
+    places: Places
 
     @property
-    def architectures(self) -> list[Architecture]:
-        """The networks."""
-        return self.body.architectures
+    def architectures(self) -> list[Candidate]:
+        """The networks; at least one."""
+        return self.body["architectures"]
 
-    def pointer(self, *place: str | int) -> str:
-        """Return a place in the body as a JSON Pointer into the file."""
-        return _pointer(place[self.outside :])
-
-    def error(self, *place: str | int, message: str) -> ValueError:
-        """Return an error that names the file and a place in the body."""
-        return ValueError(f"{self.file}: {self.pointer(*place)}: {message}")
-
-    def epochs(self, last: int, task: str) -> list[int]:
-        """Return the epochs to predict: those the file asks for, else all.
-
-        Raises:
-            ValueError: when one is beyond the curve or repeated.
-        """
-        asked = self.body.epochs or list(range(1, last + 1))
-        for index, epoch in enumerate(asked):
-            if epoch > last:
-                raise self.error("epochs", index, message=f"must be 1 to {last} for task {task}")
-            if epoch in asked[:index]:
-                raise self.error("epochs", index, message="an epoch is asked for once")
-        return asked
-
-
-def _pointer(place: Iterable[str | int]) -> str:
-    """Return a JSON Pointer, in one line whatever a field is called."""
-    steps = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in steps)
-
-
-def _fault(error: ErrorDetails, outside: int) -> str:
-    """Return where validation found a mistake, as a JSON Pointer, and what it is."""
-    loc, kind = list(error["loc"]), error["type"]
-    if kind == "json_invalid":  # what Python's parser lets pass: hundreds of levels, half a surrogate pair
-        return str(error["ctx"]["error"])
-    if not loc:
-        return "not an architecture, a list of them, or a request body"
-    if loc[0] == "architectures" and "layers" in loc[2:3]:
-        del loc[4:5]  # the layer's type, which is no part of the JSON
-    where = _pointer(loc[outside:])
-    if kind == "union_tag_invalid":
-        return f"{where}/type: must be one of {error['ctx']['expected_tags']}"
-    if kind == "union_tag_not_found":
-        return f"{where}: a layer is an object with a `type`"
-    if kind == "extra_forbidden":
-        name = str(loc[-1]) if "layers" not in loc[:-1] else ""
-        return f"{where}: {_ELSEWHERE.get(name, 'unknown field')}"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def _as_body(content: Any) -> tuple[Any, int]:
-    """Return what a file holds as a request body, and how many parts of a place in it lie outside the file."""
-    if isinstance(content, dict) and "architectures" not in content and content.keys() & {"layers", "codes"}:
-        return {"architectures": [content]}, 2
-    if not isinstance(content, list):
-        return (content if isinstance(content, dict) and "architectures" in content else None), 0
-    if content and all(isinstance(item, dict) and "type" in item for item in content):
-        return {"architectures": [{"layers": content}]}, 3
-    return {"architectures": content}, 1
-
-
-def _parse(read: bytes) -> Any:
-    """Read JSON.
-
-    Raises:
-        ValueError: saying what is wrong with it.
-    """
-    try:
-        return json.loads(read.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not JSON: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    except ValueError as error:  # Python's limit on the digits of an integer
-        raise ValueError("a number has too many digits") from error
+    def error(self, *faults: Fault) -> ValueError:
+        """Return an error of one line that names the file and the place of the first fault."""
+        return _error(self.file, self.places, faults)
 
 
 def read_networks(file: Path) -> Networks:
-    """Read networks from JSON in any of the forms that `File` names.
+    """Read and validate networks.
 
     Raises:
-        ValueError: saying what is wrong with the file, or where the JSON is wrong.
+        ValueError: one line with the file, the place and what is wrong there.
     """
-    read = sys.stdin.buffer.read() if str(file) == "-" else existing(file).read_bytes()
+    if file.suffix.lower() in _OTHER_FILES:
+        raise ValueError(f"{file} {_OTHER_FILES[file.suffix.lower()]}")
+    content = sys.stdin.buffer.read() if str(file) == "-" else existing(file).read_bytes()
     try:
-        content, outside = _as_body(_parse(read))
-        body = _Body.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        faults = error.errors(include_input=False)
-        # A field that is not known says more than the one that is missing in its place
-        unknown = (one for one in faults if one["type"] == "extra_forbidden")
-        raise ValueError(f"{file}: {_fault(next(unknown, faults[0]), outside)}") from error
-    except RecursionError as error:
-        raise ValueError(f"{file}: nested too deeply") from error
+        document, places = _as_body(content.removeprefix(BYTE_ORDER_MARK))
     except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-    if not body.architectures:
-        raise ValueError(f"{file}: holds no network")
-    return Networks(file, body, outside)
+        raise ValueError(f"{file}: {error}") from None
+    rest: list[Any] = []  # a file may hold more networks than a request
+    if isinstance(document, dict) and isinstance(document.get("architectures"), list):
+        rest = document["architectures"][1:]
+        document = {**document, "architectures": document["architectures"][:1]}
+    base: tuple[str | int, ...] = ()
+    try:
+        body = PREDICT_REQUEST.validate_python(document)
+        for index, one in enumerate(rest, start=1):
+            base = ("architectures", index)
+            body["architectures"].append(CANDIDATE.validate_python(one))
+    except ValidationError as error:
+        raise _error(file, places, faults_of(error, base, Candidate if base else PredictRequest)) from None
+    return Networks(file, body, places)
+
+
+def _as_body(content: bytes) -> tuple[Any, Places]:
+    """Return what a file holds as a request body; it is not validated yet.
+
+    Raises:
+        ValueError: when the file is neither JSON nor JSON Lines, or holds no network.
+    """
+    try:
+        document = from_json(content)
+    except ValueError as error:
+        return _join(_json_lines(content, not_json(str(error))))
+    if isinstance(document, dict) and "layers" in document and "architectures" not in document:
+        return {"architectures": [document]}, {"/architectures/0": ""}
+    if not isinstance(document, list):
+        return document, {}
+    if any(isinstance(item, dict) and "type" in item and "layers" not in item for item in document):
+        return {"architectures": [{"layers": document}]}, {"/architectures/0/layers": ""}
+    return _join([(item, f"/{index}") for index, item in enumerate(document)])
+
+
+def _json_lines(content: bytes, why_not_json: str) -> list[tuple[Any, str]]:
+    """Return the networks of JSON Lines, each with the number of its line."""
+    found: list[tuple[Any, str]] = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((from_json(line), f"line {number}: "))
+        except ValueError as error:
+            if not found:  # these were no JSON Lines
+                raise ValueError(why_not_json) from None
+            message = not_json(str(error)).replace("(line 1 column", "(column")
+            raise ValueError(f"line {number}: {message}") from None
+    return found
+
+
+def _join(items: Iterable[tuple[Any, str]]) -> tuple[Any, Places]:
+    """Return networks, or their layer lists, as a body."""
+    networks, places = [], {}
+    for index, (item, place) in enumerate(items):
+        is_bare = isinstance(item, list)
+        networks.append({"layers": item} if is_bare else item)
+        places[f"/architectures/{index}/layers" if is_bare else f"/architectures/{index}"] = place
+    if not networks:
+        raise ValueError("holds no network")
+    return {"architectures": networks}, places
+
+
+def _error(file: Path, places: Places, faults: Sequence[Fault]) -> ValueError:
+    where = faults[0].pointer
+    for prefix, place in places.items():
+        if where == prefix or where.startswith(f"{prefix}/"):
+            where = place + where.removeprefix(prefix)
+            break
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    said = ": ".join(part for part in (str(file), where.removesuffix(": "), faults[0].detail) if part)
+    return ValueError(said + more)

@@ -1,167 +1,217 @@
-"""`peephole predict`, `peephole encode` and `peephole serve`."""
+"""`peephole predict`, `encode` and `predict-weights`: predictions by the service's own code, without HTTP."""
 
+import csv
+import io
 import json
-import os
-from collections.abc import Sequence
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
-from rich.table import Table
 
-from cli.networks import File, Networks, read_networks
-from cli.plain import plain_console
-from model.accuracies import ranks, rounded
-from model.artifact import Card, read_artifact, shipped
-from model.encoding.layer_code import CodeError, encode_architecture, pad
-from model.network.schema import Architecture
-from model.runtime import Curves, Predictor
+from cli.console import existing, print_table
+from cli.networks import FileArgument, Networks, read_networks
+from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
+from model.accuracies import DECIMALS
+from model.artifact import Artifact
+from model.network.faults import Fault
 
-_SHIPPED = ", ".join(folder.name for folder in shipped())
-Task = Annotated[str | None, typer.Option(metavar="NAME", help=f"Which shipped predictor, one of {_SHIPPED}.")]
-Artifact = Annotated[Path | None, typer.Option(help="Folder of another artifact.")]
-Clamp = Annotated[bool, typer.Option(help="Take the outermost bin for channel ratios outside the table.")]
+if TYPE_CHECKING:
+    from model.runtime import Curves
+    from service.api.predict import Call
 
-
-def load(task: str | None, artifact: Path | None) -> Predictor:
-    """Return a shipped predictor by its task, or the one in a folder."""
-    if artifact is not None:
-        predictor = Predictor(read_artifact(artifact))
-        if task not in {None, predictor.card.task}:
-            raise ValueError(f"--task is {task!r}, but {artifact} predicts {predictor.card.task!r}; give one of them")
-        return predictor
-    folders = {folder.name: folder for folder in shipped()}
-    if task is None and len(folders) == 1:
-        (task,) = folders
-    if task not in folders:
-        raise ValueError(
-            f"choose a predictor with --task: {', '.join(folders)}"
-            if task is None
-            else f"no predictor for {task!r}; there are {', '.join(folders)}"
-        )
-    return Predictor(read_artifact(folders[task]))
-
-
-def _load_for(networks: Networks, task: str | None, artifact: Path | None) -> Predictor:
-    """Return the predictor that the options name, else the one of the task that the file names."""
-    said = networks.body.task
-    if said is None or said == task:
-        return load(task, artifact)
-    if task is not None:
-        raise networks.error("task", message=f"is {said!r}, but --task is {task!r}")
-    if artifact is None:
-        try:
-            return load(said, None)
-        except ValueError as error:
-            raise networks.error("task", message=str(error)) from error
-    predictor = load(None, artifact)
-    if predictor.card.task != said:
-        raise networks.error("task", message=f"is {said!r}, but {artifact} predicts {predictor.card.task!r}")
-    return predictor
-
-
-def _encode(networks: Networks, card: Card, *, clamp: bool) -> list[Any]:
-    encodings = []
-    clamp = clamp or networks.body.out_of_range == "clamp"
-    for index, architecture in enumerate(networks.architectures):
-        try:
-            encodings.append(encode_architecture(architecture, card.layer_code, card.image, clamp=clamp).codes)
-        except CodeError as error:
-            faults = []
-            for fault in error.faults:
-                inside = ("layers", fault.layer, fault.field)
-                place = ("in_channels",) if fault.field == "in_channels" else inside
-                faults.append(f"{networks.pointer('architectures', index, *place)}: {fault.message}")
-            raise ValueError(f"{networks.file}: {'; '.join(faults)}") from error
-    return encodings
-
-
-def _records(
-    architectures: list[Architecture], curves: Curves, card: Card, epochs: Sequence[int]
-) -> list[dict[str, Any]]:
-    last = epochs.index(max(epochs))
-    final = curves.accuracy[:, last]
-    places = ranks(rounded(final).tolist())
-    return [
-        {
-            "id": architecture.id or str(index),
-            "accuracy": curves.accuracy[index].tolist(),
-            "lower": curves.lower[index].tolist(),
-            "upper": curves.upper[index].tolist(),
-            "final_accuracy": float(final[index]),
-            "rank": places[index],
-            "in_distribution": bool(curves.distance[index] <= card.distance_threshold),
-        }
-        for index, architecture in enumerate(architectures)
-    ]
+ClampOption = Annotated[bool, typer.Option("--clamp", help="Take the nearest channel ratio of the layer code's table.")]
+BATCH = 256
+FORMATS = ("json", "jsonl", "csv")
+_SAVE = "; a PyTorch model's: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
 
 
 def predict(
-    file: File,
-    task: Task = None,
-    artifact: Artifact = None,
-    clamp: Clamp = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print whole curves as JSON.")] = False,
+    file: FileArgument,
+    task: TaskOption = None,
+    artifact: ArtifactOption = None,
+    clamp: ClampOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the response that POST /predict gives.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, a network a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets, a network a row.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to a file; its ending can say the form.")] = None,
 ) -> None:
     """Predict the learning curves of networks before they are trained.
 
-    Of a request body, `task`, `epochs` and `out_of_range` count as they do in `POST /predict`; the options may not
-    contradict its `task`.
+    Of a request body, `task`, `epochs` and `out_of_range` count as they do in POST /predict, and `observed` continues a
+    curve. Without an output option, a table of the last predicted epoch is printed, the best network first.
 
-    Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --task mnist-mini`
+    Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --csv`
+    """
+    form = _output_form({"json": as_json, "jsonl": as_lines, "csv": as_csv}, out)
+    networks = read_networks(file)
+    call = _read_call(networks, _artifact_for(networks, task, artifact), clamp=clamp)
+    from service.api.predict import document
+
+    response = document(call, _run(call))
+    if form is None:
+        _print_predictions(response, call)
+        return
+    if form == "csv":
+        text = _as_csv(response)
+    elif form == "jsonl":
+        text = "".join(json.dumps(one) + "\n" for one in response["predictions"])
+    else:
+        text = json.dumps(response) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text)
+
+
+def encode(
+    file: FileArgument, task: TaskOption = None, artifact: ArtifactOption = None, clamp: ClampOption = False
+) -> None:
+    """Print the integer codes that a predictor reads, a row a layer.
+
+    Example: `peephole sample --protocol mnist-mini -n 1 | peephole encode -`
     """
     networks = read_networks(file)
-    predictor = _load_for(networks, task, artifact)
-    card = predictor.card
-    epochs = networks.epochs(card.epochs, card.task)
-    codes, lengths = pad(_encode(networks, card, clamp=clamp))
-    records = _records(networks.architectures, predictor.run(codes, lengths, epochs), card, epochs)
-    if as_json:
-        typer.echo(json.dumps({"task": card.task, "epochs": epochs, "predictions": records}))
-        return
-    last = epochs.index(max(epochs))
-    table = Table(title=f"{card.task}: accuracy after {epochs[last]} epochs")
-    for heading in ("rank", "id", "accuracy", "90 % interval", ""):
-        table.add_column(heading)
-    for record in sorted(records, key=lambda record: record["rank"]):
-        interval = f"{record['lower'][last]:.3f} to {record['upper'][last]:.3f}"
-        remark = "" if record["in_distribution"] else "unlike the networks it learned from"
-        table.add_row(str(record["rank"]), record["id"], f"{record['final_accuracy']:.3f}", interval, remark)
-    plain_console().print(table)
+    call = _read_call(networks, _artifact_for(networks, task, artifact), clamp=clamp)
+    code = call.model.card.layer_code
+    architectures = [
+        {"id": name, "codes": rows.tolist()} for name, rows in zip(call.networks.ids, call.networks.codes, strict=True)
+    ]
+    typer.echo(json.dumps({"code": code.name, "columns": code.columns, "architectures": architectures}))
 
 
-def encode(file: File, task: Task = None, artifact: Artifact = None, clamp: Clamp = False) -> None:
-    """Print the integer codes of networks: one row a layer, ready for a request's `codes`."""
-    networks = read_networks(file)
-    card = _load_for(networks, task, artifact).card
-    encodings = _encode(networks, card, clamp=clamp)
-    typer.echo(
-        json.dumps(
-            {
-                "code": card.code,
-                "columns": card.layer_code.columns,
-                "architectures": [
-                    {"id": architecture.id or str(index), "codes": codes.tolist()}
-                    for index, (architecture, codes) in enumerate(zip(networks.architectures, encodings, strict=True))
-                ],
-            }
-        )
-    )
-
-
-def serve(
-    host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+def predict_weights(
+    file: Annotated[Path, typer.Argument(help="A safetensors file of a trained network's weights.")],
+    task: TaskOption = None,
+    artifact: ArtifactOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Start the HTTP service; every other setting is an environment variable (docs/operations.md)."""
-    os.environ |= {"HOST": host, "PORT": str(port)}
-    from service.start import main  # noqa: PLC0415 - only this command needs the serving packages
+    """Predict a trained network's accuracy from its weights alone, without data.
 
-    raise typer.Exit(main())
+    Tensors are named as PyTorch names them: `layer3.weight`, `layer3.bias`, in the order of the layers.
+
+    Example: `peephole predict-weights network.safetensors --task mnist-mini`
+    """
+    from model.weight_features import FeaturesError
+    from model.weights import WEIGHTS_CARD_FILE, WeightsError, read_weights, read_weights_predictor
+
+    folder = choose_artifact(task, artifact).folder
+    predictor = read_weights_predictor(folder)
+    if predictor is None:
+        able = ", ".join(name for name, one in TASKS.items() if (one / WEIGHTS_CARD_FILE).exists())
+        raise ValueError(f"{folder} reads no weights (those of {able} do); fit that with `peephole fit-weights`")
+    try:
+        found = predictor.predict(read_weights(existing(file).read_bytes()))
+    except (WeightsError, FeaturesError) as error:
+        hint = "" if file.suffix == ".safetensors" else _SAVE
+        raise ValueError(f"{file}: {error}{hint}") from error
+    card = predictor.card
+    values = {name: round(getattr(found, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
+    if as_json:
+        typer.echo(json.dumps({"task": card.task, **values}))
+        return
+    interval = f"{card.interval_level:.0%} interval {values['lower']:.4f} to {values['upper']:.4f}"
+    typer.echo(f"{card.task}: accuracy {values['accuracy']:.4f} ({interval})")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command()(predict)
-    app.command()(encode)
-    app.command()(serve)
+def _output_form(flags: dict[str, bool], out: Path | None) -> str | None:
+    """Return the form that options or the name of the file ask for; `None` is the table for people."""
+    chosen = [form for form in FORMATS if flags[form]]
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"--{chosen[0]} and --{chosen[1]} exclude each other", param_hint=f"--{chosen[1]}")
+    if chosen:
+        return chosen[0]
+    if out is not None and out.suffix[1:] not in FORMATS:
+        raise typer.BadParameter(f"give --json, --jsonl or --csv, or a name that ends so: {out}", param_hint="--out")
+    return out.suffix[1:] if out is not None else None
+
+
+def _artifact_for(networks: Networks, task: str | None, folder: Path | None) -> Artifact:
+    """Return the artifact that the options name, else the one of the task that the file names."""
+    named = networks.body.get("task")
+    if task is None and folder is None and named is not None:
+        if named not in TASKS:
+            raise networks.error(Fault("/task", "unknown-task", f"must be one of: {', '.join(TASKS)}"))
+        return choose_artifact(named, None)
+    artifact = choose_artifact(task, folder)
+    if named not in {None, artifact.card.task}:
+        detail = f"is {named!r}, but the options choose {artifact.card.task!r}"
+        raise networks.error(Fault("/task", "unknown-task", detail))
+    return artifact
+
+
+def _read_call(networks: Networks, artifact: Artifact, *, clamp: bool) -> "Call":
+    """Encode networks for a predictor, with the checks of POST /predict but for its limits."""
+    from service.api.networks import choose_epochs, encode_networks
+    from service.api.predict import Call
+    from service.errors import Problem
+    from service.inference.registry import load_model
+
+    model = load_model(artifact)
+    try:
+        epochs = choose_epochs(networks.body.get("epochs"), model)
+        encoded = encode_networks(
+            networks.architectures,
+            model,
+            clamp=clamp or networks.body.get("out_of_range") == "clamp",
+            max_architectures=sys.maxsize,
+            max_layers=sys.maxsize,
+        )
+    except Problem as problem:
+        raise networks.error(*problem.faults) from None
+    return Call(model, epochs, encoded)
+
+
+def _run(call: "Call") -> "Curves":
+    """Predict, in batches of networks of similar length, and continue the curves that were observed."""
+    from model.encoding.layer_code import pad
+    from service.inference.batching import to_curves, to_rows
+    from service.inference.continuation import continue_curves
+
+    codes, observed = call.networks.codes, call.networks.observed
+    epochs = tuple(range(1, call.model.card.epochs + 1)) if observed else call.epochs
+    by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
+    rows: dict[int, Any] = {}
+    for start in range(0, len(codes), BATCH):
+        chosen = by_length[start : start + BATCH]
+        curves = call.model.predictor.run(*pad([codes[index] for index in chosen]), epochs)
+        rows |= zip(chosen, to_rows(curves), strict=True)
+    whole = to_curves(np.stack([rows[index] for index in range(len(codes))]))
+    return continue_curves(call.model, whole, observed, call.epochs) if observed else whole
+
+
+def _print_predictions(response: dict[str, Any], call: "Call") -> None:
+    card, epochs = call.model.card, response["epochs"]
+    last = epochs.index(max(epochs))
+    rows = [
+        (
+            str(one["rank"]),
+            str(index) if one["id"] is None else one["id"],
+            f"{one['final_accuracy']:.3f}",
+            f"{one['lower'][last]:.3f} to {one['upper'][last]:.3f}",
+            f"{one['distance']:.2f}",
+            "; ".join(one["notes"]),
+        )
+        for index, one in enumerate(response["predictions"])
+    ]
+    headings = ("rank", "id", "accuracy", f"{card.interval_level:.0%} interval", "distance", "notes")
+    title = f"{card.task}: accuracy after {epochs[last]} epochs"
+    rows.sort(key=lambda row: int(row[0]))
+    print_table(title, headings, rows)
+
+
+def _as_csv(response: dict[str, Any]) -> str:
+    """Return a row for each network: what is predicted of the last epoch, and the accuracy after each epoch."""
+    epochs = response["epochs"]
+    last = epochs.index(max(epochs))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    named = ("id", "rank", "final_accuracy", "lower", "upper", "distance", "in_distribution", "notes")
+    writer.writerow([*named, *(f"epoch_{epoch}" for epoch in epochs)])
+    for index, one in enumerate(response["predictions"]):
+        name = index if one["id"] is None else one["id"]
+        figures = (one["final_accuracy"], one["lower"][last], one["upper"][last], one["distance"])
+        notes = (str(one["in_distribution"]).lower(), "; ".join(one["notes"]))
+        writer.writerow([name, one["rank"], *figures, *notes, *one["accuracy"]])
+    return text.getvalue()

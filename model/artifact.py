@@ -1,12 +1,12 @@
 """An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is.
 
-`networks.txt` beside them lists what it was fitted to, on its task or on those it was pretrained on, so that nobody
-mistakes those networks for a test.
+`networks.txt` beside them lists the networks that it was fitted to, on its task or on those it was pretrained on, so
+that they are not used as a test. A line holds a network's id, and its canonical hash where that differs.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -151,7 +151,7 @@ def read_artifact(folder: Path) -> Artifact:
 
 
 def read_networks(artifact: Artifact) -> frozenset[str] | None:
-    """Return the hashes of the architectures an artifact was fitted to; `None` where it does not list them.
+    """Return ids and canonical hashes of the networks an artifact was fitted to; `None` where it does not list them.
 
     Raises:
         ArtifactError: when the list is not the card's.
@@ -160,30 +160,31 @@ def read_networks(artifact: Artifact) -> frozenset[str] | None:
     if not file.exists():
         return None
     try:
-        names = frozenset(file.read_text("ascii").split())
+        lines = {line.split()[0]: line.split() for line in file.read_text("ascii").splitlines() if line.strip()}
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{file}: {error}") from error
     expected = artifact.card.training.get("networks_listed", artifact.card.training.get("networks"))
-    if len(names) != expected:
-        raise ArtifactError(f"{file} lists {len(names)} networks, {CARD_FILE} says {expected}; it is of another fit")
-    return names
+    if len(lines) != expected:
+        raise ArtifactError(f"{file} lists {len(lines)} networks, {CARD_FILE} says {expected}; it is of another fit")
+    return frozenset(name for names in lines.values() for name in names)
 
 
-def write_artifact(folder: Path, card: Card, model: bytes, networks: Iterable[str] | None = None) -> None:
+def write_artifact(folder: Path, card: Card, model: bytes, networks: Mapping[str, str] | None = None) -> None:
     """Write an artifact folder; the card last, so that a half-written folder does not verify.
 
     Args:
         folder: replaced file by file where it exists.
         card: what the model is.
         model: ONNX.
-        networks: hashes of the architectures it was fitted to.
+        networks: ids of the networks it was fitted to, each with its canonical hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL_FILE).write_bytes(model)
     if networks is None:
         (folder / NETWORKS_FILE).unlink(missing_ok=True)  # an earlier fit's
     else:
-        (folder / NETWORKS_FILE).write_text("".join(f"{name}\n" for name in sorted(networks)))
+        lines = [name if name == canonical else f"{name} {canonical}" for name, canonical in sorted(networks.items())]
+        (folder / NETWORKS_FILE).write_text("".join(f"{line}\n" for line in lines))
     (folder / CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
 
 

@@ -47,7 +47,7 @@ Statistics = Mapping[str, Sequence[float]]
 
 
 class FeaturesError(ValueError):
-    """Tensors that nothing can be read of; the message, which is meant for whoever sent them, says why."""
+    """Tensors that nothing can be read of; the message, which is meant for the client, says why."""
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ class WeightsCard(HasDigest):
         task: whose networks it was fitted to.
         features: number of summary features it reads (`model.weight_features`).
         layer_statistics: number of statistics of a layer that it reads.
-        floor: level and threshold of the accuracy of networks that learn nothing (`model.predictors.floor`), where many
-            of those that it was fitted to do.
+        chance_level: level and threshold of the accuracy of networks that learn nothing
+            (`model.predictors.chance_level`), where many of those that it was fitted to do.
         margin: half width of the interval, in log-odds.
         interval_level: nominal coverage of the interval.
         metrics: measured figures, with how they were measured.
@@ -66,7 +66,7 @@ class WeightsCard(HasDigest):
     task: str
     features: int
     layer_statistics: int
-    floor: tuple[float, float] | None = None
+    chance_level: tuple[float, float] | None = None
     margin: float
     interval_level: float = Field(gt=0, lt=1)
     training: dict[str, Any]
@@ -89,11 +89,11 @@ def within_reach(predicted: Floats) -> Floats:
     return accuracies
 
 
-def over_floor(accuracies: Floats, floor: tuple[float, float] | None) -> Floats:
-    """Do to accuracies what `model.predictors.floor.Floor` does, without torch."""
-    if floor is None:
+def snap_to_chance_level(accuracies: Floats, chance_level: tuple[float, float] | None) -> Floats:
+    """Do to accuracies what `model.predictors.chance_level.ChanceLevel` does, without torch."""
+    if chance_level is None:
         return accuracies
-    level, threshold = floor
+    level, threshold = chance_level
     moved: Floats = np.maximum(np.minimum(accuracies, level + 2 * (accuracies - threshold)), level)
     return moved
 
@@ -129,7 +129,7 @@ class WeightsPredictor:
             layers: `layer_statistics` of each network.
             summary: `features` of each network [networks, features].
         """
-        return over_floor(self._read(layers, summary), self.card.floor)
+        return snap_to_chance_level(self._read(layers, summary), self.card.chance_level)
 
     def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
@@ -145,7 +145,7 @@ class WeightsPredictor:
         read = self._read([layers], summary[None])
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
-        middle = float(over_floor(read, self.card.floor)[0])
+        middle = float(snap_to_chance_level(read, self.card.chance_level)[0])
         return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
 
 

@@ -20,7 +20,7 @@ from service.state import Service
 
 ROUTERS = (predict, stop, weights, tasks, info, health, inference_protocol)
 COMPRESS_BYTES = 1024
-COMPRESS_LEVEL = 1  # a population's curves shrink to a quarter; higher levels take longer than the prediction
+COMPRESS_LEVEL = 1  # the curves of many networks shrink to a quarter; higher levels take longer than the prediction
 
 
 @asynccontextmanager
@@ -42,7 +42,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     middleware = [Middleware(RequestMiddleware, service=service)]
     if settings.cors_origins:
         middleware.append(
-            Middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"])
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-ID", "Retry-After", "Server-Timing"],
+            )
         )
     middleware.append(Middleware(GZipMiddleware, minimum_size=COMPRESS_BYTES, compresslevel=COMPRESS_LEVEL))
     app = FastAPIOffline(

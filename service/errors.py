@@ -86,7 +86,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
         """Return the problem document as a response; ASCII, so that it can always be encoded."""
         kind = PROBLEM_TYPES[self.slug]
         document: dict[str, Any] = {
-            "type": f"{request.scope.get('root_path', '')}/problems/{self.slug}",
+            "type": problem_uri(request, self.slug),
             "title": kind.title,
             "status": kind.status,
             "detail": self.detail[:MAX_TEXT],
@@ -106,17 +106,26 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
 
 
 def invalid(*faults: Fault) -> Problem:
-    """Return the 422 for `faults`; its detail is the first of them."""
+    """Return the 422 for `faults`; its detail is the first of them, with its place."""
+    first = faults[0]
+    place = first.pointer.rpartition("/")[0] if first.code == "missing" else first.pointer  # a missing field has none
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Problem("invalid-request", f"{faults[0].pointer or 'the body'}: {faults[0].detail}{more}", faults=faults)
+    return Problem("invalid-request", f"{place}: {first.detail}{more}".removeprefix(": "), faults=faults)
 
 
-def problem_of(error: ValidationError, base: Sequence[str | int] = ()) -> Problem:
-    """Return the 400 for a text that is not JSON, or the 422 for JSON of another form; `base` is the value's path."""
-    faults = faults_of(error, base)
+def problem_of(error: ValidationError, form: Any = None, base: Sequence[str | int] = ()) -> Problem:
+    """Return the 400 for a text that is not JSON, or the 422 for JSON of another form; see `faults_of`."""
+    faults = faults_of(error, base, form)
     if faults[0].code == "not-json" and not base:
         return Problem("malformed-json", faults[0].detail)
     return invalid(*faults)
+
+
+def problem_uri(request: Request, slug: str) -> str:
+    """Return the `type` of a problem: where GET explains it, behind a path prefix too."""
+    scope = request.scope
+    prefix = scope.get("app_root_path", scope.get("root_path", ""))  # a mount has its own root path
+    return f"{prefix}/problems/{slug}"
 
 
 def request_id(request: Request) -> str:
@@ -137,7 +146,7 @@ async def handle_timeout(request: Request, _: Exception) -> Response:
 
 async def handle_disconnect(request: Request, _: Exception) -> Response:
     """Exception handler for `ClientDisconnect`: for the metrics and the log, since no client reads the response."""
-    return Problem("bad-request", "The client hung up before its body was complete.").response(request)
+    return Problem("bad-request", "The connection was closed before the body was complete.").response(request)
 
 
 async def handle_http_exception(request: Request, error: Exception) -> Response:
@@ -145,11 +154,12 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     headers = dict(error.headers or {})
     if error.status_code == 404:
-        problem = Problem("not-found", "There is no such path; GET /docs lists the resources.")
+        slash = "leave out the slash at its end; " if request.scope["path"].rstrip("/") != request.scope["path"] else ""
+        problem = Problem("not-found", f"There is no such path; {slash}GET /docs lists the resources.")
     elif error.status_code == 405:
-        allowed = headers.get("Allow", "")
-        hint = "POST JSON here; GET /docs shows the form." if allowed == "POST" else f"The methods are: {allowed}."
-        problem = Problem("method-not-allowed", hint, headers=headers)
+        allowed = "POST" if headers.get("Allow") == "POST" else "GET, HEAD"  # the middleware handles HEAD as GET
+        hint = "Use POST" if allowed == "POST" else f"The methods are: {allowed}"
+        problem = Problem("method-not-allowed", f"{hint}; GET /docs shows the form.", headers={"Allow": allowed})
     else:
         problem = Problem("bad-request", "The request is malformed.", headers=headers)
     return problem.response(request)

@@ -7,7 +7,6 @@ from ipaddress import ip_address
 import structlog
 from pydantic import ValidationError
 
-from model.artifact import ArtifactError
 from service.app import create_app
 from service.inference.registry import check_sources
 from service.observability.logging import configure_logging, flush_logs
@@ -45,11 +44,8 @@ def read_settings() -> Settings:
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
         raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
-    try:
-        has_keys = bool(settings.keys())
-        check_sources(settings)
-    except (ArtifactError, OSError) as error:
-        raise ValueError(str(error)) from error
+    has_keys = bool(settings.keys())
+    check_sources(settings)
     if is_public(settings.host) and not has_keys and not settings.public_without_key:
         raise ValueError(
             f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "

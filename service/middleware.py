@@ -4,7 +4,6 @@ import asyncio
 import random
 import re
 from collections.abc import MutableMapping
-from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.body import Body
 from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem, handle_unexpected
 from service.observability.metrics import Metrics
 from service.observability.tracing import trace_id
@@ -34,7 +34,6 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
-DISCARD_SECONDS = 2.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
 
 log = structlog.get_logger("peephole")
@@ -42,7 +41,8 @@ log = structlog.get_logger("peephole")
 
 def choose_id(offered: str | None) -> str:
     """Return the id of a request: the client's, if it is safe to repeat, or a new one."""
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+    offered = (offered or "").strip()
+    return offered if _REQUEST_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
 
 
 class RequestMiddleware:
@@ -66,38 +66,27 @@ class RequestMiddleware:
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
         state["request_id"] = choose_id(headers.get("x-request-id"))
         status = 0
-        is_body_left = True
-
-        async def receive_body() -> Message:
-            nonlocal is_body_left
-            message = await receive()
-            is_body_left = message.get("more_body", False)
-            return message
-
-        async def discard_body() -> None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DISCARD_SECONDS):
-                    while is_body_left:
-                        await receive_body()
+        body = Body(receive)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 if self.service.draining or headers.get("connection", "").lower() == "close":
-                    await discard_body()  # closing a connection with unread data resets it: the response would be lost
+                    await body.discard()
                 status = message["status"]
                 self._add_headers(MutableHeaders(scope=message), state)
             await send(message)
 
-        method = scope["method"]
+        method, inflight = scope["method"], self.service.inflight
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
-        self.service.inflight += method == "POST"
+        state["body_bytes"] = self._body_bytes(headers)
+        entered = inflight.enter(state["body_bytes"]) if method == "POST" else None
         try:
-            await self.app(inner, receive_body, send_with_headers)
+            await self.app(inner, body.receive, send_with_headers)
         except asyncio.CancelledError:  # by the server, when the drain is over
             if status:
                 raise
-            is_body_left = False  # nor is there time to read it
+            body.give_up()  # there is no time to read it
             stopping = Problem("unavailable", STOPPING, headers=RETRY_SOON)
             await stopping.response(Request(scope))(scope, receive, send_with_headers)
         except Exception as error:
@@ -107,9 +96,17 @@ class RequestMiddleware:
             response = await handle_unexpected(request, error)
             await response(scope, receive, send_with_headers)
         finally:
-            self.service.inflight -= method == "POST"
+            if entered is not None:
+                inflight.leave(state["body_bytes"], entered, completed=status == 200)
             route = getattr(inner.get("route"), "path", "unmatched")
             _count(self.service.metrics, method, route, status, perf_counter() - began, state)
+
+    def _body_bytes(self, headers: Headers) -> int:
+        """Return the size of a request's body, as announced; the largest where it is not."""
+        most = self.service.settings.max_body_bytes
+        if "transfer-encoding" in headers:
+            return most
+        return min(most, int(headers.get("content-length", 0)))  # the server has checked that it is a number
 
     def _add_headers(self, headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
         for name, value in SECURITY_HEADERS.items():

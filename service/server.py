@@ -72,8 +72,8 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _is_drained(self) -> bool:
-        seconds = monotonic() - self._drain_began
-        return seconds > LINGER if self.service.inflight == 0 else seconds > self.service.settings.drain_seconds
+        longest = self.service.settings.drain_seconds if self.service.inflight.requests else LINGER
+        return monotonic() - self._drain_began > longest
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the listener, answer the connections that it had accepted, then shut down."""
@@ -84,4 +84,4 @@ class Server(uvicorn.Server):
         while self.server_state.connections and monotonic() < until:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
-        log.info("stopped", drained=not self.service.inflight)
+        log.info("stopped", drained=not self.service.inflight.requests)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from model.network.schema import MAX_ARCHITECTURES, MAX_LAYERS
+
 PREFIX = "PEEPHOLE_"
 ALIKE = 0.8  # similarity of two names, by difflib: one missing letter in the shortest is
 MIB = 1024 * 1024
@@ -37,10 +39,13 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, description="Inference threads; 0 takes the container's cores, at most 8.")
 
     max_body_bytes: int = Field(8 * MIB, ge=1024, description="Largest request body.")
-    max_architectures: int = Field(4096, ge=1, description="Most architectures in one request.")
-    max_layers: int = Field(1024, ge=1, description="Most layers in one architecture.")
+    max_architectures: int = Field(
+        MAX_ARCHITECTURES, ge=1, le=MAX_ARCHITECTURES, description="Most architectures in one request."
+    )
+    max_layers: int = Field(MAX_LAYERS, ge=1, le=MAX_LAYERS, description="Most layers in one architecture.")
     max_queue_cost: int = Field(1_000_000, ge=1, description="Most work in the queue, in padded layers.")
-    max_queue_ms: int = Field(10_000, ge=1, description="Longest expected wait in the queue; beyond it 429.")
+    max_queue_ms: int = Field(10_000, ge=1, description="Longest expected wait of a request; beyond it 429.")
+    max_inflight_bytes: int = Field(128 * MIB, ge=1024, description="Most bytes of bodies in flight; beyond it 429.")
     max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")
     cache_entries: int = Field(20_000, ge=0, description="Predicted curves kept in memory.")

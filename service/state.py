@@ -14,6 +14,7 @@ from service.cores import available_cores
 from service.inference.engine import Engine
 from service.inference.registry import Registry, runs_on_cpu
 from service.inference.reload import Reloader
+from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
@@ -31,7 +32,7 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
-        inflight: POST requests being handled.
+        inflight: POST requests being handled, and how fast.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -47,7 +48,7 @@ class Service:
         self.readers = ThreadPoolExecutor(READERS, "reader")
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
-        self.inflight = 0
+        self.inflight = InFlight()
         self.draining = False
         self.failure: str | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -82,7 +83,7 @@ class Service:
         self.metrics.ready.set(not self.not_ready())
         self.metrics.queue_cost.set(self.engine.queue.cost)
         self.metrics.queue_requests.set(self.engine.queue.requests)
-        self.metrics.inflight.set(self.inflight)
+        self.metrics.inflight.set(self.inflight.requests)
         self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 
     def _fail(self, reason: str) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 from sklearn.metrics import mean_squared_error, r2_score
 
-from training.observations import Observation
+from training.observations.observation import Observation
 
 Floats = NDArray[np.floating]
 
@@ -48,9 +48,9 @@ def score(measured: Floats, predicted: Floats) -> Metrics:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What training noise allows: how well one run of a network foretells others of the same network.
+    """What training noise allows: how well one run of a network predicts others of the same network.
 
-    This is how far another training run gets, and no strict bound: who knew the mean of endless runs would get further.
+    This is what another training run reaches, and no strict bound: the mean of endless runs would reach more.
 
     Attributes:
         networks: networks that were trained more than once.
@@ -73,7 +73,7 @@ def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
     """Estimate the noise ceiling from networks trained under several seeds; `None` with fewer than three of them."""
     runs: dict[str, dict[int, float]] = {}
     for row in observations:
-        runs.setdefault(row.architecture, {})[row.seed] = row.accuracy[-1]
+        runs.setdefault(row.network_id, {})[row.seed] = row.accuracy[-1]
     repeated = [finals for finals in runs.values() if len(finals) > 1]
     count = min((len(finals) for finals in repeated), default=0)
     if len(repeated) < 3:

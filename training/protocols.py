@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from model.network.shapes import Shape
+from model.sampling.population import POPULATION_SEED, SampledNetwork, population
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,7 @@ class Protocol:
 
     Attributes:
         name: what the command line and the tables call it.
-        dataset: which images (`training.datasets`).
+        dataset: which images (`training.measuring.datasets`).
         in_channels: channels of an image.
         resolution: height and width in pixels that images are averaged down to.
         width: output channels of the stem and of the first stage.
@@ -55,6 +57,10 @@ class Protocol:
         """Name and hash of all settings, so that rows of different recipes never mix unnoticed."""
         settings = json.dumps(asdict(self), sort_keys=True).encode()
         return f"{self.name}-{hashlib.sha256(settings).hexdigest()[:8]}"
+
+    def population(self, seed: int = POPULATION_SEED) -> Iterator[SampledNetwork]:
+        """Yield distinct networks without end; with the default seed, those that are measured."""
+        return population(self.image, self.width, max_flops=self.max_flops, seed=seed)
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate during the 0-based `epoch`."""

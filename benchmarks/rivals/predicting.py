@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rivals.architecture import Architecture
 from model.artifact import read_artifact
-from model.encoding.layer_code import encode_architecture, pad
-from model.network.schema import Architecture
+from model.encoding.layer_code import encode, pad
 from model.runtime import Curves, Predictor
 
 PORT = int(os.environ.get("PEEPHOLE_BENCH_PORT", "8000"))
@@ -19,7 +19,7 @@ Codes = NDArray[np.int32]
 
 
 class CurvePredictor:
-    """A predictor that answers with whole curves; `threads` are the cores one call may use."""
+    """A predictor of whole curves; `threads` are the cores that one call may use."""
 
     def __init__(self, threads: int = 1) -> None:
         self.predictor = Predictor(read_artifact(Path(os.environ["PEEPHOLE_BENCH_MODEL"])), threads=threads)
@@ -28,16 +28,11 @@ class CurvePredictor:
 
     def read(self, architectures: Sequence[dict[str, Any]]) -> list[Codes]:
         """Return the codes [layers, columns] of each network of a request that was parsed from JSON."""
-        return [self._read(architecture) for architecture in architectures]
-
-    def _read(self, architecture: dict[str, Any]) -> Codes:
-        if "codes" in architecture:
-            return np.array(architecture["codes"], dtype=np.int32)
-        return self.encode(Architecture.model_validate(architecture))
+        return [self.encode(Architecture.model_validate(architecture)) for architecture in architectures]
 
     def encode(self, architecture: Architecture) -> Codes:
         """Return the codes [layers, columns] of a validated network."""
-        return encode_architecture(architecture, self.card.layer_code, self.card.image).codes
+        return encode(architecture.model_dump()["layers"], self.card.layer_code, self.card.image).codes
 
     def run(self, networks: Sequence[Codes]) -> Curves:
         """Predict networks in one call."""
@@ -45,7 +40,7 @@ class CurvePredictor:
 
 
 def document(curves: Curves, start: int = 0, stop: int | None = None) -> dict[str, Any]:
-    """Return the answer for the networks from `start` to `stop` of a batch, ready for JSON."""
+    """Return the response for the networks from `start` to `stop` of a batch, ready for JSON."""
     rows = slice(start, stop)
     return {
         "accuracy": curves.accuracy[rows].tolist(),

@@ -13,7 +13,7 @@ from ..network.schema import Layer
 from ..network.shapes import Shape, after
 from .layer_code import CodeError, Encoding, LayerCode, LayerFault, encode
 
-MAX_ENTRIES = 100_000  # a client that sends ever new layers cannot fill the memory
+MAX_ENTRIES = 50_000  # 50 MB: a client that sends ever new layers cannot fill the memory
 
 LayerKey = tuple[tuple[str, object], ...]
 

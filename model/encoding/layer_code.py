@@ -13,14 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.schema import Architecture, Layer, pair, stride_of
+from ..network.schema import MAX_STRIDE, Architecture, Layer, dropout_of, pair, stride_of
 from ..network.shapes import Shape, trace
 
 Number = TypeVar("Number", bound=np.generic)
 PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 WIDE_BINS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, *PAPER_BINS, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
 DROPOUT_UNITS = 10_000
-MAX_STRIDE = 8
 SPATIAL = frozenset({"conv", "max_pool", "avg_pool", "global_avg_pool"})
 MAX_WIDTH = 1_000_000
 TABLE_1_COLUMNS = ("type", "kernel_width", "kernel_height", "channel_ratio")
@@ -111,11 +110,12 @@ class LayerFault:
 
 
 class CodeError(ValueError):
-    """A layer list that the code cannot express."""
+    """A layer list that the code cannot express; `clamped` holds what could be clamped beside the faults."""
 
-    def __init__(self, faults: Sequence[LayerFault]) -> None:
+    def __init__(self, faults: Sequence[LayerFault], clamped: Sequence[LayerFault] = ()) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = list(faults)
+        self.clamped = list(clamped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,11 @@ def encode(
                 allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
                 faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
             if stride > MAX_STRIDE:
-                faults.append(LayerFault(index, "stride", f"must be at most {MAX_STRIDE}"))
+                where = "kernel_size" if layer.get("stride") is None else "stride"
+                message = f"the stride must be at most {MAX_STRIDE}; a pool without one strides by its kernel"
+                faults.append(LayerFault(index, where, message))
         elif layer["type"] == "dropout":
-            dropout = round(layer.get("p", 0.5) * DROPOUT_UNITS)
+            dropout = round(dropout_of(layer) * DROPOUT_UNITS)
         if shape.channels != before.channels:
             exact = shape.channels / before.channels
             ratio = 1 + bisect(code.edges, exact)
@@ -191,7 +193,7 @@ def encode(
         absolute = (stride, dropout, shape.channels, shape.height, shape.width)
         rows.append(table_1 + absolute if code.is_absolute else table_1)
     if faults:
-        raise CodeError(faults)
+        raise CodeError(faults, clamped)
     return Encoding(np.array(rows, dtype=np.int32).reshape(len(rows), len(code.columns)), clamped)
 
 

@@ -4,34 +4,56 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .schema import FIELDS
+from .schema import FIELDS, MAX_SIZE, MAX_STRIDE
 
 MAX_NAME = 64  # characters of a field's name that a message repeats
+MAX_ERRORS = 1000  # beyond it pydantic's errors are not read: a body of 8 MiB can hold 700,000
+ALIKE = 0.75  # similarity of a misspelt type to the one that is meant, by difflib
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-_UNION_LABEL = re.compile(r"constrained-\w+|\w+\[.*\]|int|float|function-.*", re.DOTALL)
-_PAIRS = {"kernel_size", "stride"}
-_SCALAR_OR_LIST = _PAIRS | {"epochs"}
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
+_PAIRS = {"kernel_size": MAX_SIZE, "stride": MAX_STRIDE}
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
 _SPELLINGS = {
-    "conv": ("convolution", "separableconv"),
+    "conv": ("convolution",),
     "max_pool": ("maxpooling",),
     "avg_pool": ("averagepool", "averagepooling", "avgpooling", "meanpool"),
     "global_avg_pool": ("globalaveragepool", "globalaveragepooling", "adaptiveavgpool", "gap"),
     "batch_norm": ("batchnormalization", "batchnormalisation", "bn"),
     "linear": ("dense", "fc", "gemm", "fullyconnected", "innerproduct"),
 }  # of PyTorch, Keras, ONNX and Caffe, as `_normalised`
-_INEXPRESSIBLE = {
+_NO_TYPES = {
+    "grouped, depthwise and transposed convolutions cannot be expressed": (
+        "depthwiseconv, separableconv, groupconv, groupedconv, convtranspose, transposedconv, deconv, deconvolution"
+    ),
+    "of the activations only relu, sigmoid and tanh can be expressed": (
+        "relu6, leakyrelu, prelu, rrelu, crelu, elu, selu, celu, gelu, glu, silu, swish, mish, softplus, softsign, "
+        "hardswish, hardsigmoid, hardtanh, logsigmoid, tanhshrink"
+    ),
+    "of the normalisations only batch_norm can be expressed": (
+        "layernorm, layernormalization, groupnorm, groupnormalization, instancenorm, instancenormalization, "
+        "localresponsenorm, lrn"
+    ),
+    "only chains of layers can be expressed": "add, sum, mul, multiply, concat, concatenate, cat, residual",
+    "leave it out: linear flattens its input": "flatten, reshape",
+    "leave it out: the classifier is not listed": "softmax, logsoftmax",
+    "leave it out": "identity, input, inputlayer",
+    "it cannot be expressed": "bilinear, maxunpool, adaptivemaxpool, globalmaxpool, globalmaxpooling",
+}  # why well-known layers are none of the types, though some look like misspelt ones
+_NO_FIELDS = {
     "groups": "grouped convolutions cannot be expressed",
     "dilation": "dilated convolutions cannot be expressed",
     "dilations": "dilated convolutions cannot be expressed",
     "dilation_rate": "dilated convolutions cannot be expressed",
     "padding": 'padding is always "same"',
     "pads": 'padding is always "same"',
+    "in_channels": "it follows from the layer before",
+    "in_features": "it follows from the layer before",
+    "num_features": "it follows from the layer before",
 }
 _CODES = {
     "missing": "missing",
@@ -55,7 +77,7 @@ _SENTENCES = {
     **_OUT_OF_RANGE,
     "literal_error": "must be one of {expected}",
     "too_short": "must hold at least one element",
-    "too_long": "must hold at most {max_length} elements",
+    "too_long": "has more elements than the limit of {max_length}",
     "string_too_long": "must have at most {max_length} characters",
     "dict_type": "must be an object",
     "list_type": "must be a list",
@@ -68,6 +90,8 @@ _SENTENCES = {
     "union_tag_not_found": "a layer is an object with a `type`",
 }
 _NOT_JSON = {
+    "EOF while parsing": "it ends before it is complete",
+    "expected ident": "expected value",
     "number out of range": "a number has too many digits",
     "recursion limit": "it is nested too deeply",
     "unicode code point": "a string is not UTF-8",
@@ -90,19 +114,22 @@ def pointer(*path: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def faults_of(error: ValidationError, base: Sequence[str | int] = ()) -> list[Fault]:
+def faults_of(error: ValidationError, base: Sequence[str | int] = (), form: Any = None) -> list[Fault]:
     """Return the faults of a validation error, one for each path.
 
     Args:
         error: from validating the value at `base`.
         base: path of that value in the document.
+        form: the `TypedDict` of that value; messages then list its fields.
     """
+    if error.error_count() > MAX_ERRORS:
+        return [Fault(pointer(*base), "unknown-field", f"an object has more than {MAX_ERRORS} unknown fields")]
     found: dict[str, Fault] = {}
     for one in error.errors(include_url=False, include_input=False):
-        path = _path(one)
-        where = pointer(*base, *path)
-        found.setdefault(where, Fault(where, _code(one), _detail(one, path)))
-    return list(found.values())
+        fault = _fault(one, base, form)
+        found.setdefault(fault.pointer, fault)
+    lists = {where.rpartition("/")[0] for where in found if "/epochs/" in where}
+    return [fault for where, fault in found.items() if where not in lists]  # a list need not be an integer
 
 
 def did_you_mean(layer_type: str) -> str | None:
@@ -110,56 +137,83 @@ def did_you_mean(layer_type: str) -> str | None:
     wanted = _normalised(layer_type)
     for known in FIELDS:
         if wanted == _normalised(known) or wanted in _SPELLINGS.get(known, ()):
-            return str(known)
-    close = get_close_matches(wanted, [_normalised(known) for known in FIELDS], n=1)
-    return next((str(known) for known in FIELDS if close and _normalised(known) == close[0]), None)
+            return known
+    if _why_no_type(wanted):
+        return None
+    close = get_close_matches(wanted, [_normalised(known) for known in FIELDS], n=1, cutoff=ALIKE)
+    return next((known for known in FIELDS if close and _normalised(known) == close[0]), None)
 
 
 def _normalised(layer_type: str) -> str:
-    return re.sub(r"[^a-z]|[123]d$", "", layer_type[:MAX_NAME].lower())
+    """Return a type's name as it is compared: `torch.nn.Conv2d`, `conv_2d` and `conv3x3` are all `conv`."""
+    name = layer_type[:MAX_NAME].rpartition(".")[2].lower()
+    return re.sub(r"\d+x\d+|[123]d", "", re.sub(r"[^a-z0-9]", "", name))
 
 
-def _path(error: ErrorDetails) -> list[str | int]:
-    """Return the path to a fault: pydantic's location without the labels of unions."""
-    path: list[str | int] = []
-    for part in error["loc"]:
-        if path and path[-1] in _SCALAR_OR_LIST:  # a single integer has no elements
-            return path
-        if not _is_label(part, path):
-            path.append(part)
-    if error["type"] == "extra_forbidden" and not _NAME.fullmatch(str(path[-1])):
-        return path[:-1]
-    return [*path, "type"] if error["type"] == "union_tag_invalid" else path
+def _why_no_type(normalised: str) -> str | None:
+    return next((why for why, names in _NO_TYPES.items() if normalised in names.split(", ")), None)
 
 
-def _is_label(part: str | int, path: Sequence[str | int]) -> bool:
-    """Whether pydantic put a part into a location to say which arm of a union it tried."""
-    is_in_layer = len(path) > 1 and path[-2] == "layers" and isinstance(path[-1], int)
-    return (is_in_layer and part in FIELDS) or _UNION_LABEL.fullmatch(str(part)) is not None
-
-
-def _code(error: ErrorDetails) -> str:
+def _fault(error: ErrorDetails, base: Sequence[str | int], form: Any) -> Fault:
+    path = _path(error, base)
     kind = error["type"]
-    return _CODES.get(kind) or ("out-of-range" if kind in _OUT_OF_RANGE else "wrong-type")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        path.append("type")
+    code = _CODES.get(kind) or ("out-of-range" if kind in _OUT_OF_RANGE else "wrong-type")
+    if kind != "extra_forbidden":
+        return Fault(pointer(*path), code, _detail(error, path, is_root=path == list(base)))
+    *owner, name = path
+    if _is_layer(owner):
+        detail = _unknown_field_of_layer(str(error["loc"][-2]), str(name))
+    else:
+        fields = _fields(form, owner[len(base) :])
+        detail = f"unknown field; the fields are: {', '.join(fields)}" if fields else "unknown field"
+    if _NAME.fullmatch(str(name)):
+        return Fault(pointer(*path), code, detail)
+    return Fault(pointer(*owner), code, f"has an {detail}")
 
 
-def _detail(error: ErrorDetails, path: Sequence[str | int]) -> str:
+def _path(error: ErrorDetails, base: Sequence[str | int]) -> list[str | int]:
+    """Return the path to a fault: pydantic's location without the labels that say which arm of a union it tried."""
+    path = list(base)
+    parts = iter(error["loc"])
+    for part in parts:
+        path.append(part)
+        if part in _PAIRS:  # a single integer has no elements
+            break
+        if part == "epochs" or _is_layer(path):
+            next(parts, None)
+    return path
+
+
+def _is_layer(path: Sequence[str | int]) -> bool:
+    return bool(path) and isinstance(path[-1], int) and (len(path) == 1 or path[-2] == "layers")
+
+
+def _fields(form: Any, path: Sequence[str | int]) -> Sequence[str]:
+    """Return the fields of the object at a path of a `TypedDict`."""
+    for part in path:
+        form = get_args(form)[0] if isinstance(part, int) else get_type_hints(form)[part]
+    return list(getattr(form, "__annotations__", ()))
+
+
+def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) -> str:
     kind, context = error["type"], error.get("ctx", {})
     field = path[-1] if path else ""
     if kind == "json_invalid":
         return not_json(str(context.get("error")))
-    if kind == "extra_forbidden":
-        return _unknown_field(error)
-    if kind == "missing" and error["loc"][-1] == field:
+    if kind == "union_tag_not_found" or (kind == "missing" and error["loc"][-1] == field):
         return _missing(field)
     if field in _PAIRS:
-        return "must be an integer from 1 to 1024, or a list of two integers: [height, width]"
+        return f"must be an integer from 1 to {_PAIRS[str(field)]}, or a list of two of them: [height, width]"
     if field == "epochs":
         return "must be an integer of at least 1, or a list of such integers"
     if kind == "union_tag_invalid":
         return _unknown_type(str(context.get("tag")))
-    if kind == "dict_type" and len(path) > 1 and path[-2] == "layers":
-        kind = "union_tag_not_found"
+    if kind == "dict_type" and is_root:
+        return "the JSON value must be an object"
+    if kind == "dict_type" and _is_layer(path):
+        return "a layer is an object with a `type`"
     sentence = _SENTENCES[kind].format(**context) if kind in _SENTENCES else error["msg"]
     is_share = kind.startswith("less_than") and not _ACCURACIES.isdisjoint(map(str, path))
     return f"{sentence}; divide percent by 100" if is_share else sentence
@@ -168,29 +222,32 @@ def _detail(error: ErrorDetails, path: Sequence[str | int]) -> str:
 def not_json(message: str) -> str:
     """Return why a text is not JSON, with the place: `message` is the parser's."""
     reason, _, place = message.partition(" at line ")
+    if place == "1 column 0":
+        return "not JSON: it is empty"
     reason = next((ours for theirs, ours in _NOT_JSON.items() if theirs in reason), reason)
     return f"not JSON: {reason} (line {place})" if place else f"not JSON: {reason}"
 
 
 def _missing(field: str | int) -> str:
-    if field == "architectures":
-        return "`architectures` is missing: a list of networks, each an object with `layers`"
-    return "is missing"
+    what = {
+        "architectures": ": a list of networks, each an object with `layers`",
+        "layers": ": a list of layers, each an object with a `type`",
+        "observed": ": the accuracies after epochs 1, 2, ... so far",
+    }
+    return f"`{field}` is missing{what.get(str(field), '')}"
 
 
 def _unknown_type(tag: str) -> str:
-    meant = did_you_mean(tag)
     listed = ", ".join(FIELDS)
-    return f"did you mean `{meant}`? The types are: {listed}" if meant else f"must be one of: {listed}"
+    if meant := did_you_mean(tag):
+        return f"did you mean `{meant}`? The types are: {listed}"
+    why = _why_no_type(_normalised(tag))
+    return f"{why}; the types are: {listed}" if why else f"must be one of: {listed}"
 
 
-def _unknown_field(error: ErrorDetails) -> str:
-    """Say which fields there are, and of well-known fields why they are none."""
-    location = error["loc"]
-    layer_type = location[-2] if len(location) > 1 else None
-    if layer_type not in FIELDS:
-        return "unknown field"
-    fields = ", ".join(FIELDS[str(layer_type)])
+def _unknown_field_of_layer(layer_type: str, name: str) -> str:
+    """Say which fields a layer has, and of well-known ones why they are none."""
+    fields = ", ".join(FIELDS[layer_type])
     has = f"the fields of {layer_type} are: {fields}" if fields else f"{layer_type} has no field but `type`"
-    why = _INEXPRESSIBLE.get(str(location[-1])) if layer_type in ("conv", "max_pool", "avg_pool") else None
+    why = _NO_FIELDS.get(name)
     return f"unknown field; {why}; {has}" if why else f"unknown field; {has}"

@@ -12,12 +12,21 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 MAX_ID = 200  # characters
+MAX_LAYERS = 1024
+MAX_ARCHITECTURES = 4096  # of a request
+MAX_SIZE = 1024
+MAX_STRIDE = 8
 
-Size = Annotated[int, Field(ge=1, le=1024)]
+Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Step = Annotated[int, Field(ge=1, le=MAX_STRIDE)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Pair = Annotated[
     Size | Annotated[tuple[Size, Size], Field(strict=False)],
     Field(description="An integer, or [height, width].", examples=[3, [3, 5]]),
+]
+Stride = Annotated[
+    Step | Annotated[tuple[Step, Step], Field(strict=False)],
+    Field(description="An integer, or [vertical, horizontal].", examples=[2, [2, 1]]),
 ]
 Name = Annotated[str, Field(max_length=MAX_ID)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -36,7 +45,7 @@ class Conv(TypedDict):
     kernel_size: Pair
     out_channels: NotRequired[Width | None]
     channel_ratio: NotRequired[Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None]
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict
@@ -45,7 +54,7 @@ class MaxPool(TypedDict):
 
     type: Literal["max_pool"]
     kernel_size: Pair
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict
@@ -54,7 +63,7 @@ class AvgPool(TypedDict):
 
     type: Literal["avg_pool"]
     kernel_size: Pair
-    stride: NotRequired[Pair | None]
+    stride: NotRequired[Stride | None]
 
 
 @_strict
@@ -127,7 +136,7 @@ Layer = Annotated[
     | GlobalAvgPool,
     Field(discriminator="type"),
 ]
-Layers = Annotated[list[Layer], Field(min_length=1, fail_fast=True)]
+Layers = Annotated[list[Layer], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True)]
 LAYER_CLASSES: tuple[Any, ...] = (
     Conv,
     MaxPool,
@@ -165,6 +174,11 @@ ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """Read a size: `3` means `(3, 3)`."""
     return (value, value) if isinstance(value, int) else value
+
+
+def dropout_of(layer: Dropout) -> float:
+    """Return the probability of a dropout layer, 0.5 when absent."""
+    return layer.get("p", 0.5)
 
 
 def stride_of(layer: Conv | MaxPool | AvgPool) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..continuation import Continued
-from .floor import Floor
+from .chance_level import ChanceLevel
 from .predictor import LARGEST, SMALLEST
 
 Floats = NDArray[np.floating]
@@ -50,7 +50,8 @@ class CurveContinuation(ContinuationModule):
         scale: what the support vectors' features are multiplied with, float [2, epochs + 1, 3 * epochs - 1].
         coefficients: of each point, float [2, epochs + 1, points].
         ends: the support vectors' constant, and their share in the final accuracy, float [2, epochs + 1, 2].
-        floors: levels and thresholds under the predicted accuracies (`Floor`), float [2, 2, epochs + 1, epochs].
+        chance_levels: levels and thresholds of the predicted accuracies (`ChanceLevel`), float [2, 2, epochs + 1,
+            epochs].
     """
 
     weights: torch.Tensor
@@ -71,14 +72,14 @@ class CurveContinuation(ContinuationModule):
         scale: Floats,
         coefficients: Floats,
         ends: Floats,
-        floors: Floats,
+        chance_levels: Floats,
     ) -> None:
         super().__init__(margins.shape[2])
         for name, values in (("weights", weights), ("margins", margins), ("residuals", residuals)):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
         for name, values in (("scale", scale), ("coefficients", coefficients), ("ends", ends)):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)).flatten(0, 1))
-        self.floor = Floor(*(values.reshape(-1, self.epochs) for values in floors))
+        self.chance_level = ChanceLevel(*(values.reshape(-1, self.epochs) for values in chance_levels))
         curves = torch.from_numpy(points[0].astype(np.float32))
         self.register_buffer("points", torch.cat([curves, curves.diff(dim=1), curves.diff(n=2, dim=1)], 1))
         self.register_buffer("known", torch.from_numpy(points[1].astype(np.float32)))
@@ -128,7 +129,7 @@ class CurveContinuation(ContinuationModule):
         middle = middle + correction.unsqueeze(1) * torch.clamp(ahead, min=0)
         margin = self.margins[row]
         foreseen, low, high = (torch.sigmoid(value) for value in (middle, middle - margin, middle + margin))
-        foreseen = self.floor(foreseen, row)
+        foreseen = self.chance_level(foreseen, row)
         accuracy, lower, upper = (
             torch.where(was_seen, observed, value)
             for value in (foreseen, torch.minimum(low, foreseen), torch.maximum(high, foreseen))

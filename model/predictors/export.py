@@ -80,7 +80,7 @@ def to_onnx(predictor: nn.Module, code: LayerCode, epochs: int) -> bytes:
 
 
 def serialised(program: torch.onnx.ONNXProgram | None) -> bytes:
-    """Return an exported program without the notes of the exporter, which name the files of whoever exported it."""
+    """Return an exported program without the notes of the exporter, which name files of the exporting machine."""
     assert program is not None  # noqa: S101 - it is None only for the legacy exporter
     ClearMetadataAndDocStringPass()(program.model)
     return bytes(program.model_proto.SerializeToString())

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .floor import Floor
+from .chance_level import ChanceLevel
 
 SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
 FEWEST = 5  # networks that give an epoch a mean and a spread
@@ -95,7 +95,7 @@ class CurvePredictor(nn.Module):
     """A predictor of learning curves with an interval.
 
     The interval is split conformal: a factor per epoch, `margins`, times a network's own uncertainty, which grows with
-    the disagreement of the members; where a `floor` moves the prediction, the interval reaches there too.
+    the disagreement of the members; where a `chance_level` moves the prediction, the interval reaches there too.
     `lower` <= `accuracy` <= `upper` always holds.
     """
 
@@ -105,7 +105,7 @@ class CurvePredictor(nn.Module):
         super().__init__()
         self.scale = scale
         self.base_uncertainty = 1.0
-        self.floor: Floor | None = None
+        self.chance_level: ChanceLevel | None = None
         self.register_buffer("margins", torch.zeros(epochs))
 
     def raw(self, codes: torch.Tensor, lengths: torch.Tensor, index: torch.Tensor) -> Raw:
@@ -117,12 +117,12 @@ class CurvePredictor(nn.Module):
         index = epochs - 1
         raw = self.raw(codes, lengths, index)
         rows = [self.scale.mean, self.scale.std, self.margins * self.scale.std]
-        rows += [] if self.floor is None else self.floor.rows()
-        mean, std, margins, *of_floor = torch.index_select(torch.stack(rows), 1, index).split(1)
+        rows += [] if self.chance_level is None else self.chance_level.rows()
+        mean, std, margins, *of_chance_level = torch.index_select(torch.stack(rows), 1, index).split(1)
         middle = raw.curve * std + mean
         margin = torch.sqrt(raw.variance + self.base_uncertainty**2) * margins
         accuracy, lower, upper = (self.scale.squash(end) for end in (middle, middle - margin, middle + margin))
-        if self.floor is not None:
-            accuracy = self.floor.over(accuracy, *of_floor)
+        if self.chance_level is not None:
+            accuracy = self.chance_level.over(accuracy, *of_chance_level)
             lower, upper = torch.minimum(lower, accuracy), torch.maximum(upper, accuracy)
         return Prediction(accuracy, lower, upper, raw.distance)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from service.errors import PROBLEM_TYPES, RETRY_SOON, Problem
+from service.inference.engine import queue_full
 from service.state import Service, ServiceDep
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -23,15 +24,20 @@ async def admit(request: Request, service: ServiceDep) -> float:
     """Return the deadline of a request on the monotonic clock; reject it before its body is read if it must be.
 
     Raises:
-        Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the queue is
-            full or too slow for the deadline.
+        Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the bodies in
+            flight are too many bytes, or the expected wait is over the limit or half the time until the deadline.
     """
     service.keys.check(request.headers)
     if reasons := service.not_ready():
         raise Problem("unavailable", "; ".join(reasons), headers=RETRY_SOON, reasons=reasons)
-    deadline = monotonic() + _timeout_ms(request, service.settings.max_deadline_ms) / 1000
-    service.engine.check_load(deadline)
-    return deadline
+    settings, inflight = service.settings, service.inflight
+    seconds = _timeout_ms(request, settings.max_deadline_ms) / 1000
+    wait = inflight.wait(request.scope["state"]["body_bytes"])
+    if wait > min(settings.max_queue_ms / 1000, seconds / 2):
+        raise queue_full(wait)
+    if inflight.body_bytes > settings.max_inflight_bytes and inflight.requests > 1:
+        raise queue_full(wait)
+    return monotonic() + seconds
 
 
 Deadline = Annotated[float, Depends(admit)]
@@ -51,26 +57,25 @@ async def read_body(request: Request, deadline: float) -> bytes:
     """Return the body.
 
     Raises:
-        Problem: 415 for a compressed body; 413 for one over the limit, as soon as its announced or received size is.
+        Problem: 415 for a compressed body, 413 for one over the limit, as soon as that is known.
         TimeoutError: when the deadline passes before the body has arrived.
     """
-    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", "Send the body without Content-Encoding.")
-    limit: int = request.app.state.service.settings.max_body_bytes
-    size = int(request.headers.get("content-length", 0))  # the server accepts digits only
-    parts = []
-    if size <= limit:
-        size = 0
-        async with asyncio.timeout(deadline - monotonic()):
-            async for part in request.stream():
-                size += len(part)
-                if size > limit:
-                    break
-                parts.append(part)
-    if size > limit:
-        raise Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
+    limit = request.app.state.service.settings.max_body_bytes
+    too_large = Problem("too-large", f"The body is over the limit of {limit} bytes.", limit=limit)
+    if int(request.headers.get("content-length", 0)) > limit:  # the server has checked that it is a number
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(deadline - monotonic()):
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise too_large
     request.scope["state"]["sizes"] = {"bytes_in": size}
-    return b"".join(parts)
+    return b"".join(chunks)
 
 
 async def read_json_body(request: Request, deadline: float) -> bytes:

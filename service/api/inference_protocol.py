@@ -13,7 +13,7 @@ from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_
 from service.api.info import package_version
 from service.api.networks import choose_epochs, encode_networks
 from service.api.predict import Call, count_networks
-from service.api.schemas import CANDIDATE
+from service.api.schemas import CANDIDATE, Candidate
 from service.api.tensors import LENGTH_HEADER, Tensors, check_outputs, read_tensors, write_tensors
 from service.errors import RETRY_SOON, Problem, invalid, problem_of
 from service.inference.continuation import predict_or_continue
@@ -128,7 +128,7 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
     check_outputs(tensors.request.get("outputs", ()), OUTPUTS)
     texts = tensors.elements.get("architectures")
     if not texts:
-        raise invalid(Fault("/inputs", "missing", "needs a tensor `architectures` with at least one element"))
+        raise invalid(Fault("/inputs", "missing", "`inputs` needs a tensor `architectures` with at least one element"))
     choice = tensors.request.get("parameters", {}).get("out_of_range", "error")
     if choice not in ("error", "clamp"):
         raise invalid(Fault("/parameters/out_of_range", "unknown-value", "must be one of 'error' or 'clamp'"))
@@ -140,17 +140,14 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )
-    epochs = tensors.elements.get("epochs")
-    if epochs is not None and (not epochs or min(epochs) < 1):
-        raise invalid(Fault("/epochs", "out-of-range", "must be 1 or more, at least one"))
-    return Call(model, choose_epochs(epochs, model), networks), tensors
+    return Call(model, choose_epochs(tensors.elements.get("epochs"), model), networks), tensors
 
 
 def _read_element(text: bytes, index: int) -> Any:
     try:
         return CANDIDATE.validate_json(text)
     except ValidationError as error:
-        raise problem_of(error, ("architectures", index)) from None
+        raise problem_of(error, Candidate, ("architectures", index)) from None
 
 
 def _output_tensors(call: Call, curves: Curves) -> dict[str, np.ndarray[Any, Any]]:

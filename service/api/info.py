@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from service.errors import PROBLEM_TYPES, Problem
+from service.errors import PROBLEM_TYPES, Problem, problem_uri
 from service.state import ServiceDep
 
 router = APIRouter(tags=["about"])
@@ -80,10 +80,20 @@ async def info(service: ServiceDep) -> Info:
     )
 
 
+@router.get("/problems", summary="The problem types")
+async def problems(request: Request) -> list[ProblemInfo]:
+    """Return every type of problem that a response can have."""
+    return [_describe(request, slug) for slug in PROBLEM_TYPES]
+
+
 @router.get("/problems/{slug}", summary="What a problem type means")
-async def problem(slug: str) -> ProblemInfo:
+async def problem(request: Request, slug: str) -> ProblemInfo:
     """Return the documentation that a problem's `type` links to."""
     if slug not in PROBLEM_TYPES:
         raise Problem("not-found", f"The problem types are: {', '.join(PROBLEM_TYPES)}.")
+    return _describe(request, slug)
+
+
+def _describe(request: Request, slug: str) -> ProblemInfo:
     kind = PROBLEM_TYPES[slug]
-    return ProblemInfo(type=f"/problems/{slug}", title=kind.title, status=kind.status, advice=kind.advice)
+    return ProblemInfo(type=problem_uri(request, slug), title=kind.title, status=kind.status, advice=kind.advice)

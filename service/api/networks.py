@@ -1,7 +1,7 @@
 """The networks of a request, encoded for one predictor."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from model.encoding.layer_code import CodeError
@@ -11,6 +11,8 @@ from service.errors import MAX_FAULTS, invalid
 from service.inference.batching import Ints
 from service.inference.registry import Model
 
+_CLAMP = '"out_of_range": "clamp" takes the nearest one'
+
 
 @dataclass(frozen=True, slots=True)
 class Networks:
@@ -18,15 +20,17 @@ class Networks:
 
     Attributes:
         ids: the client's names.
-        codes: int32 [layers, columns] each.
-        notes: what the client should know about each.
+        known: indices of those whose layers are given: all but some of /stop's runs.
+        codes: int32 [layers, columns], one for each of `known`.
+        notes: what the client should know, one list for each of `known`.
         observed: accuracies seen so far, by index of the network; absent where there are none.
     """
 
     ids: list[str | None]
+    known: list[int]
     codes: list[Ints]
     notes: list[list[str]]
-    observed: dict[int, list[float]] = field(default_factory=dict)
+    observed: dict[int, list[float]]
 
 
 def encode_networks(
@@ -35,7 +39,7 @@ def encode_networks(
     """Encode validated architectures.
 
     Args:
-        architectures: objects with `layers`, and perhaps `id`, `in_channels` and `observed`.
+        architectures: objects with `layers`, `id`, `in_channels` and `observed`, as far as given.
         model: the predictor.
         clamp: take the nearest channel ratio of the layer code, with a note, instead of rejecting another.
         max_architectures: the most in a request.
@@ -44,41 +48,42 @@ def encode_networks(
     Raises:
         Problem: 422 with a pointer to each fault.
     """
-    check_ids(architectures, max_architectures)
+    _check_ids(architectures, max_architectures)
     faults: list[Fault] = []
-    codes, notes = [], []
+    known, codes, notes = [], [], []
     for index, architecture in enumerate(architectures):
+        if len(faults) > MAX_FAULTS:
+            break
         path = ("architectures", index)
-        layers: list[Layer] = architecture["layers"]
+        faults += _check_in_channels(architecture, index, model)
+        layers: list[Layer] | None = architecture.get("layers")
+        if layers is None:
+            continue
         if len(layers) > max_layers:
             detail = f"{len(layers)} layers are more than the limit of {max_layers}"
             faults.append(Fault(pointer(*path, "layers"), "too-long", detail))
             continue
-        faults += check_in_channels(architecture, index, model)
         try:
             encoding = model.layers.encode(layers)
+            outside, clamped = [], encoding.clamped
+            known.append(index)
+            codes.append(encoding.codes)
+            notes.append([f"{one}; took the nearest value of the layer code" for one in clamped])
         except CodeError as error:
-            faults += [
-                Fault(pointer(*path, "layers", one.layer, one.field), "not-in-code", one.message)
-                for one in error.faults
-            ]
-            continue
+            outside, clamped = error.faults, error.clamped
+        faults += [Fault(pointer(*path, "layers", one.layer, one.field), "not-in-code", one.message) for one in outside]
         if not clamp:
             faults += [
-                Fault(pointer(*path, "layers", one.layer, one.field), "out-of-range", one.message)
-                for one in encoding.clamped
+                Fault(pointer(*path, "layers", one.layer, one.field), "out-of-range", f"{one.message}; {_CLAMP}")
+                for one in clamped
             ]
-        codes.append(encoding.codes)
-        notes.append([f"{one}; took the nearest value of the layer code" for one in encoding.clamped])
-        if len(faults) > MAX_FAULTS:
-            break
     if faults:
         raise invalid(*faults)
     ids = [architecture.get("id") for architecture in architectures]
-    return Networks(ids, codes, notes, observed_of(architectures, model))
+    return Networks(ids, known, codes, notes, _observed_of(architectures, model))
 
 
-def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
+def _check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
     """Check the number of architectures, and that no two have the same id.
 
     Raises:
@@ -96,7 +101,7 @@ def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
             seen.add(name)
 
 
-def check_in_channels(architecture: Mapping[str, Any], index: int, model: Model) -> list[Fault]:
+def _check_in_channels(architecture: Mapping[str, Any], index: int, model: Model) -> list[Fault]:
     """Return the fault of an architecture that is made for other images than the task's."""
     channels = model.card.image.channels
     if architecture.get("in_channels") in (None, channels):
@@ -105,7 +110,7 @@ def check_in_channels(architecture: Mapping[str, Any], index: int, model: Model)
     return [Fault(where, "not-in-code", f"the task's images have {channels} channels")]
 
 
-def observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:
+def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:
     """Return the accuracies seen so far, by index.
 
     Raises:
@@ -143,18 +148,18 @@ def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[
     """Return the epochs to predict.
 
     Raises:
-        Problem: 422 when one is beyond the curve or repeated.
+        Problem: 422 when there is none, or one is outside the curve or repeated.
     """
     last = model.card.epochs
     if requested is None:
         return tuple(range(1, last + 1))
     is_single = isinstance(requested, int)
     epochs = (requested,) if isinstance(requested, int) else tuple(requested)
-    faults: list[Fault] = []
+    faults = [] if epochs else [Fault("/epochs", "too-short", "must hold at least one element")]
     seen: set[int] = set()
     for index, epoch in enumerate(epochs):
         where = pointer("epochs") if is_single else pointer("epochs", index)
-        if epoch > last:
+        if not 1 <= epoch <= last:
             faults.append(Fault(where, "out-of-range", f"must be 1 to {last} for task {model.card.task}"))
         elif epoch in seen:
             faults.append(Fault(where, "duplicate", "each epoch may be listed once"))

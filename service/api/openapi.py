@@ -19,6 +19,10 @@ BODIES = {
     "/v2/models/{name}/infer": _INFER,
     "/v2/models/{name}/versions/{version}/infer": _INFER,
 }
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 _STATUSES = ("400", "401", "413", "415", "422", "429", "500", "503", "504")
 
 
@@ -33,6 +37,8 @@ def describe(app: FastAPI) -> None:
         if app.openapi_schema is None or tasks != described:
             app.openapi_schema = None
             _complete(generate(), tasks)
+            if app.state.service.keys:
+                _require_keys(generate())
             described = tasks
         return app.openapi_schema or {}
 
@@ -64,6 +70,14 @@ def _complete(document: dict[str, Any], tasks: list[str]) -> None:
                     schema["properties"]["task"] = {"enum": tasks, "description": "Which predictor."}
                     if len(tasks) > 1:
                         schema["required"] = [*schema["required"], "task"]
+
+
+def _require_keys(document: dict[str, Any]) -> None:
+    """Say that predictions need a key, so that /docs can send one."""
+    document["components"]["securitySchemes"] = _KEYS
+    for operations in document["paths"].values():
+        if "post" in operations:
+            operations["post"]["security"] = [{name: []} for name in _KEYS]
 
 
 def _problem() -> dict[str, Any]:

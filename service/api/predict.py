@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from model.artifact import Card
 from model.runtime import Curves
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
 from service.api.networks import Networks, choose_epochs, encode_networks
-from service.api.schemas import PREDICT_REQUEST, PredictResponse
+from service.api.schemas import PREDICT_REQUEST, PredictRequest, PredictResponse
 from service.errors import problem_of, request_id
 from service.inference.continuation import predict_or_continue
 from service.inference.registry import Model
@@ -74,7 +75,7 @@ def read_call(body: bytes, service: Service) -> Call:
     try:
         document = PREDICT_REQUEST.validate_json(body)
     except ValidationError as error:
-        raise problem_of(error) from None
+        raise problem_of(error, PredictRequest) from None
     model = service.registry.choose(document.get("task"))
     epochs = choose_epochs(document.get("epochs"), model)
     networks = encode_networks(
@@ -89,6 +90,11 @@ def read_call(body: bytes, service: Service) -> Call:
 
 def render(request_id: str, call: Call, curves: Curves) -> bytes:
     """Return the response's JSON; curves are [networks, epochs] in the order of the request."""
+    return to_json({"request_id": request_id, **document(call, curves)})
+
+
+def document(call: Call, curves: Curves) -> dict[str, Any]:
+    """Return the response without its request id, as the command line prints it too."""
     card, networks = call.model.card, call.networks
     final = rounded(curves.accuracy[:, call.epochs.index(max(call.epochs))]).tolist()
     distances = rounded(curves.distance / card.distance_threshold).tolist()
@@ -118,7 +124,7 @@ def render(request_id: str, call: Call, curves: Curves) -> bytes:
         )
     ]
     model = {"task": card.task, "version": card.version, "sha256": card.sha256}
-    return to_json({"request_id": request_id, "model": model, "epochs": call.epochs, "predictions": predictions})
+    return {"model": model, "epochs": call.epochs, "predictions": predictions}
 
 
 def doubts(card: Card, layers: int, distance: float) -> list[str]:
@@ -134,7 +140,7 @@ def doubts(card: Card, layers: int, distance: float) -> list[str]:
 
 def count_networks(metrics: Metrics, card: Card, networks: Networks, curves: Curves) -> None:
     """Count the networks of a response: their layers, and those outside the training distribution."""
-    metrics.architectures.labels(card.task).inc(len(networks.ids))
+    metrics.architectures.labels(card.task).inc(len(networks.codes))
     metrics.unfamiliar.labels(card.task).inc(int((curves.distance > card.distance_threshold).sum()))
     for codes in networks.codes:
         metrics.input_layers.observe(len(codes))

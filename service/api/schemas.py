@@ -5,17 +5,17 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from model.network.schema import Fraction, Layers, Name, Width
+from model.network.schema import MAX_ARCHITECTURES, Fraction, Layers, Name, Width
 
 _strict = with_config(ConfigDict(extra="forbid", strict=True))
 
 Observed = Annotated[
     list[Fraction],
-    Field(min_length=1, fail_fast=True, description="Validation accuracy after epochs 1, 2, ..."),
+    Field(min_length=1, max_length=1024, fail_fast=True, description="Validation accuracy after epochs 1, 2, ..."),
 ]
 Epoch = Annotated[int, Field(ge=1)]
 Epochs = Annotated[
-    Epoch | Annotated[list[Epoch], Field(min_length=1, fail_fast=True)],
+    Epoch | Annotated[list[Epoch], Field(min_length=1, max_length=1024, fail_fast=True)],
     Field(description="1-based epochs to predict, without repeats; `20` means `[20]`. Default: every epoch."),
 ]
 OutOfRange = Annotated[
@@ -41,7 +41,7 @@ class Candidate(TypedDict):
 class PredictRequest(TypedDict):
     """Networks to predict for one task."""
 
-    architectures: Annotated[list[Candidate], Field(min_length=1, fail_fast=True)]
+    architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     task: NotRequired[Task | None]
     epochs: NotRequired[Epochs | None]
     out_of_range: NotRequired[OutOfRange]
@@ -61,7 +61,7 @@ class Run(TypedDict):
 class StopRuns(TypedDict):
     """Whether to stop runs, given the best final accuracy so far."""
 
-    architectures: Annotated[list[Run], Field(min_length=1, fail_fast=True)]
+    architectures: Annotated[list[Run], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     best: Annotated[Fraction, Field(description="Best final accuracy so far.")]
     task: NotRequired[Task | None]
     confidence: NotRequired[

@@ -1,7 +1,8 @@
 """`POST /stop`: will a training run end below the best so far (Baker et al., arXiv 1705.10823, section 4)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from model.accuracies import rounded
 from model.continuation import Continued
 from model.network.faults import Fault, pointer
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
-from service.api.networks import Networks, check_ids, check_in_channels, encode_networks, observed_of
+from service.api.networks import Networks, encode_networks
 from service.api.predict import count_networks
-from service.api.schemas import STOP_ONE_RUN, STOP_RUNS, StopResponse
+from service.api.schemas import STOP_ONE_RUN, STOP_RUNS, StopOneRun, StopResponse, StopRuns
 from service.errors import Problem, invalid, problem_of, request_id
 from service.inference.registry import Model
 from service.state import Service, ServiceDep
@@ -24,23 +25,19 @@ from service.state import Service, ServiceDep
 router = APIRouter(tags=["prediction"])
 CONFIDENCE = 0.95
 RUN_FIELDS = ("id", "observed", "layers", "in_channels")
+_ARCHITECTURES = re.compile(rb'"architectures"\s*:')  # JSON could also spell it with escapes: then an unknown field
 _OF_EACH = "describes one run: move it into each of `architectures`, or leave `architectures` out"
+_OR_MANY = "; many runs go into `architectures`"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A validated request: the predictor, the threshold, and the runs.
-
-    Attributes:
-        networks: with codes of the runs whose layers are known, in the order of `known`.
-        known: indices of those runs.
-    """
+    """A validated request: the predictor, the threshold, and the runs."""
 
     model: Model
     best: float
     confidence: float
     networks: Networks
-    known: list[int]
 
 
 @router.post("/stop", summary="Decide which training runs to stop", response_model=StopResponse)
@@ -55,10 +52,10 @@ async def stop(request: Request, service: ServiceDep, deadline: Deadline) -> Res
     request.scope["state"]["sizes"]["networks"] = count
     model, networks = question.model, question.networks
     prior = np.full((count, model.card.epochs), np.nan)
-    if question.known:
+    if networks.known:
         every_epoch = tuple(range(1, model.card.epochs + 1))
         inference = await service.engine.predict(model, networks.codes, every_epoch, deadline)
-        prior[question.known] = inference.curves.accuracy
+        prior[networks.known] = inference.curves.accuracy
         count_networks(service.metrics, model.card, networks, inference.curves)
     text = await run(service, deadline, decide, request_id(request), question, prior, inline=count <= INLINE_NETWORKS)
     return Response(text, media_type="application/json")
@@ -70,10 +67,10 @@ def read_question(body: bytes, service: Service) -> Question:
     Raises:
         Problem: 400 or 422, with a pointer to each fault.
     """
-    if b'"architectures"' in body:  # JSON could also spell it with escapes; that is then an unknown field
-        document = _validate(STOP_RUNS, body)
+    if _ARCHITECTURES.search(body):
+        document = _validate(STOP_RUNS, StopRuns, body)
         return _read_runs(document, document["architectures"], service)
-    document = _validate(STOP_ONE_RUN, body)
+    document = _validate(STOP_ONE_RUN, StopOneRun, body)
     alone = {name: document[name] for name in RUN_FIELDS if name in document}
     try:
         return _read_runs(document, [alone], service)
@@ -84,36 +81,36 @@ def read_question(body: bytes, service: Service) -> Question:
         ) from None
 
 
-def _validate(adapter: TypeAdapter[Any], body: bytes) -> Mapping[str, Any]:
+def _validate(adapter: TypeAdapter[Any], form: type, body: bytes) -> Mapping[str, Any]:
     try:
         document: Mapping[str, Any] = adapter.validate_json(body)
     except ValidationError as error:
-        problem = problem_of(error)
-        if adapter is STOP_RUNS and problem.faults:
-            misplaced = {pointer(name) for name in RUN_FIELDS}
-            found = [Fault(one.pointer, "excluded", _OF_EACH) for one in problem.faults if one.pointer in misplaced]
-            raise invalid(*found) if found else problem from None
-        raise problem from None
+        problem = problem_of(error, form)
+        raise (invalid(*_in_words_of_both_forms(problem.faults, form)) if problem.faults else problem) from None
     return document
 
 
+def _in_words_of_both_forms(faults: Sequence[Fault], form: type) -> list[Fault]:
+    """Say of fields that belong into the other form of the request where they belong."""
+    if form is StopRuns:
+        misplaced = {pointer(name) for name in RUN_FIELDS}
+        return [Fault(one.pointer, "excluded", _OF_EACH) for one in faults if one.pointer in misplaced] or list(faults)
+    return [
+        replace(one, detail=one.detail + _OR_MANY) if (one.pointer, one.code) == ("/observed", "missing") else one
+        for one in faults
+    ]
+
+
 def _read_runs(document: Mapping[str, Any], runs: list[dict[str, Any]], service: Service) -> Question:
-    settings = service.settings
     model = service.registry.choose(document.get("task"))
-    check_ids(runs, settings.max_architectures)
-    faults = [fault for index, one in enumerate(runs) for fault in check_in_channels(one, index, model)]
-    if faults:
-        raise invalid(*faults)
-    known = [index for index, one in enumerate(runs) if one.get("layers") is not None]
-    encoded = encode_networks(
-        [runs[index] for index in known],
+    networks = encode_networks(
+        runs,
         model,
         clamp=document.get("out_of_range", "clamp") == "clamp",
-        max_architectures=settings.max_architectures,
-        max_layers=settings.max_layers,
+        max_architectures=service.settings.max_architectures,
+        max_layers=service.settings.max_layers,
     )
-    networks = Networks([one.get("id") for one in runs], encoded.codes, encoded.notes, observed_of(runs, model))
-    return Question(model, document["best"], document.get("confidence", CONFIDENCE), networks, known)
+    return Question(model, document["best"], document.get("confidence", CONFIDENCE), networks)
 
 
 def decide(request_id: str, question: Question, prior: np.ndarray[Any, Any]) -> bytes:

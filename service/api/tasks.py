@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from model.artifact import Card
+from model.encoding.layer_code import Row
+from model.network.schema import MAX_STRIDE
 from service.inference.registry import Model
 from service.state import ServiceDep
 
@@ -37,7 +39,7 @@ class SearchSpace(BaseModel):
     """The networks that the predictor was fitted to."""
 
     description: str | None
-    layer_types: dict[str, str] = Field(description="The types it reads, with the range of kernel sizes.")
+    layer_types: dict[str, str] = Field(description="The types it reads, with the ranges of their sizes.")
     channel_ratios: list[float] = Field(description="Smallest and largest ratio of a convolution's channels.")
     layers: list[int] = Field(description="Layers of the shortest and of the longest network.")
     networks: int = Field(description="Networks in the training set.")
@@ -66,8 +68,10 @@ def _summary(card: Card) -> TaskSummary:
     )
 
 
-def _kernels(kernels: range | None) -> str:
-    return "any" if kernels is None else f"kernel {kernels[0]} to {kernels[-1]}"
+def _ranges(row: Row) -> str:
+    if row.kernels is None:
+        return "no kernel"
+    return f"kernel {row.kernels[0]} to {row.kernels[-1]}, stride 1 to {MAX_STRIDE}"
 
 
 def _task(model: Model) -> Task:
@@ -78,7 +82,7 @@ def _task(model: Model) -> Task:
         measured=about.measured if about else None,
         search_space=SearchSpace(
             description=about.search_space if about else None,
-            layer_types={name: _kernels(row.kernels) for name, row in code.rows.items()},
+            layer_types={name: _ranges(row) for name, row in code.rows.items()},
             channel_ratios=[code.bins[0], code.bins[-1]],
             layers=list(card.layers),
             networks=card.training.get("networks", 0),

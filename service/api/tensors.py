@@ -14,13 +14,14 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from model.network.faults import Fault, pointer
+from service.api.admission import BYTE_ORDER_MARK
 from service.errors import invalid, problem_of
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 _DATATYPES = {np.dtype(np.float32): "FP32", np.dtype(np.int64): "INT64"}
 
 _lenient = with_config(ConfigDict(extra="ignore", strict=True))  # the protocol allows extensions
-Parameters = dict[str, bool | int | float | str]
+Parameters = dict[str, Any]  # the protocol's own and those of its extensions
 
 
 @_lenient
@@ -77,7 +78,7 @@ def read_tensors(body: bytes, header_length: str | None, inputs: Mapping[str, st
     """
     length = _json_length(len(body), header_length)
     try:
-        request = INFER_REQUEST.validate_json(body[:length])
+        request = INFER_REQUEST.validate_json(body[:length].removeprefix(BYTE_ORDER_MARK))
     except ValidationError as error:
         raise problem_of(error) from None
     binary, elements = body[length:], {}

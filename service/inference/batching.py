@@ -15,7 +15,7 @@ from model.runtime import Curves, Floats
 from service.inference.registry import Model
 
 Ints = NDArray[np.int32]
-MIN_BATCH = 512  # padded layers; below it a batch takes as long for each layer as a larger one, or longer
+MIN_BATCH = 256  # padded layers; below it a batch takes as long for each layer as a larger one, or longer
 MAX_PADDING = 128  # padded layers that cost less than another call of the predictor
 
 

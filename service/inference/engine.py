@@ -14,7 +14,6 @@ from service.inference.batching import Ints, Job, split, to_curves
 from service.inference.cache import CurveCache
 from service.inference.queue import QueueClosedError, QueueFullError, WorkQueue
 from service.inference.registry import Model
-from service.inference.throughput import Throughput
 from service.inference.workers import Worker, count_batch, run_predictor
 from service.observability.metrics import Metrics
 from service.settings import Settings
@@ -39,9 +38,8 @@ class Engine:
         self.settings = settings
         self.metrics = metrics
         self.cache = CurveCache(settings.cache_entries)
-        self.throughput = Throughput(workers)
         self.queue = WorkQueue(max_cost=settings.max_queue_cost, max_batch=settings.batch_cost, workers=workers)
-        self.workers = [Worker(index, self.queue, self.throughput, metrics) for index in range(workers)]
+        self.workers = [Worker(index, self.queue, metrics) for index in range(workers)]
         self.failure: str | None = None
         self._jobs: set[Job] = set()
 
@@ -61,16 +59,6 @@ class Engine:
         for job in list(self._jobs):
             if not job.future.done():
                 job.future.set_exception(_unavailable(reason))
-
-    def check_load(self, deadline: float) -> None:
-        """Reject a request that would wait too long in the queue, before its body is read.
-
-        Raises:
-            Problem: 429 when the expected wait is over the limit, or more than half the time until the deadline.
-        """
-        wait = self.queue.cost / self.throughput.rate
-        if wait > min(self.settings.max_queue_ms / 1000, (deadline - monotonic()) / 2):
-            raise self._full()
 
     async def predict(
         self, model: Model, networks: Sequence[Ints], epochs: tuple[int, ...], deadline: float
@@ -132,7 +120,7 @@ class Engine:
         try:
             self.queue.put(chunks)
         except QueueFullError:
-            raise self._full() from None
+            raise queue_full(1) from None
         except QueueClosedError:
             raise _unavailable("the service is stopping") from None
         self._jobs.add(job)
@@ -151,10 +139,6 @@ class Engine:
             and job.model.predictor.provider == CPU
         )
 
-    def _full(self) -> Problem:
-        seconds = max(1, min(60, round(self.queue.cost / self.throughput.rate)))
-        return Problem("queue-full", f"The queue is full; retry in {seconds} s.", headers={"Retry-After": str(seconds)})
-
     def heartbeat_age(self) -> float:
         """Seconds since the last heartbeat of the most silent worker."""
         return max((monotonic() - worker.beat for worker in self.workers if not worker.has_ended), default=0.0)
@@ -168,3 +152,9 @@ class Engine:
 
 def _unavailable(reason: str) -> Problem:
     return Problem("unavailable", reason, headers=RETRY_SOON)
+
+
+def queue_full(seconds: float) -> Problem:
+    """Return the 429 of a service that expects to have room in so many seconds."""
+    whole = max(1, min(60, round(seconds)))
+    return Problem("queue-full", f"The queue is full; retry in {whole} s.", headers={"Retry-After": str(whole)})

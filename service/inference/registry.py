@@ -13,7 +13,7 @@ from model.encoding.layer_cache import LayerCache
 from model.network.faults import Fault
 from model.runtime import Predictor, Provider
 from model.weights import WeightsPredictor, read_weights_predictor
-from service.errors import Problem, invalid
+from service.errors import RETRY_SOON, Problem, invalid
 from service.inference.warmup import check_continuation, check_predictor, check_weights
 from service.observability.metrics import Metrics
 from service.settings import Settings
@@ -95,18 +95,16 @@ class Registry:
         }
 
     def _load_one(self, artifact: Artifact, provider: Provider) -> Model:
-        predictor = Predictor(artifact, threads=self.threads, provider=provider, lanes=self.workers)
-        continuation = read_continuation(artifact.folder)
-        weights = read_weights_predictor(artifact.folder)
+        model = load_model(artifact, threads=self.threads, provider=provider, lanes=self.workers)
         try:
-            curves = check_predictor(predictor)
-            if continuation is not None:
-                check_continuation(continuation, predictor, curves)
-            if weights is not None:
-                check_weights(weights)
+            curves = check_predictor(model.predictor)
+            if model.continuation is not None:
+                check_continuation(model.continuation, model.predictor, curves)
+            if model.weights is not None:
+                check_weights(model.weights)
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.folder}: {error}") from error
-        return Model(predictor, LayerCache(artifact.card.layer_code, artifact.card.image), continuation, weights)
+        return model
 
     def choose(self, task: str | None) -> Model:
         """Return the predictor of a task; the only one when no task is named.
@@ -127,11 +125,27 @@ class Registry:
         """Return the predictor of a task in a path.
 
         Raises:
-            Problem: 404 that lists the tasks.
+            Problem: 404 that lists the tasks; 503 while none is loaded.
         """
+        if not self.models:
+            raise Problem("unavailable", "the predictors are loading", headers=RETRY_SOON)
         if task not in self.models:
-            raise Problem("not-found", f"The tasks are: {', '.join(self.models) or 'none yet'}.")
+            raise Problem("not-found", f"The tasks are: {', '.join(self.models)}.")
         return self.models[task]
+
+
+def load_model(artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu", lanes: int = 1) -> Model:
+    """Load an artifact's predictor, and what else its folder has; for the options see `Predictor`.
+
+    Raises:
+        ArtifactError: when one of them cannot be loaded.
+    """
+    return Model(
+        Predictor(artifact, threads=threads, provider=provider, lanes=lanes),
+        LayerCache(artifact.card.layer_code, artifact.card.image),
+        read_continuation(artifact.folder),
+        read_weights_predictor(artifact.folder),
+    )
 
 
 def runs_on_cpu(settings: Settings) -> bool:
@@ -145,7 +159,6 @@ def check_sources(settings: Settings) -> None:
 
     Raises:
         ArtifactError: one line that names the setting.
-        OSError: when a folder cannot be read.
     """
     if settings.provider == "cuda" and CUDA not in onnxruntime.get_available_providers():
         raise ArtifactError(f"PEEPHOLE_PROVIDER=cuda: {_NO_CUDA}")
@@ -160,14 +173,11 @@ def read_sources(settings: Settings) -> list[Artifact]:
         ArtifactError: when one cannot be read, two are of one task, or there is none.
     """
     own: dict[str, Artifact] = {}
-    try:
-        for artifact in map(read_artifact, artifact_folders(settings.models)):
-            task = artifact.card.task
-            if task in own:
-                raise ArtifactError(f"{artifact.folder}: task {task} is already in {own[task].folder}")
-            own[task] = artifact
-    except OSError as error:
-        raise ArtifactError(f"PEEPHOLE_MODELS: {error.filename}: {error.strerror}") from error
+    for artifact in map(read_artifact, artifact_folders(settings.models)):
+        task = artifact.card.task
+        if task in own:
+            raise ArtifactError(f"{artifact.folder}: task {task} is already in {own[task].folder}")
+        own[task] = artifact
     rest = map(read_artifact, shipped()) if settings.shipped else ()
     found = [*own.values(), *(artifact for artifact in rest if artifact.card.task not in own)]
     if not found:
@@ -181,14 +191,16 @@ def artifact_folders(paths: Sequence[Path]) -> list[Path]:
     Folders whose names begin with a dot are left out: they are being written, or kept to go back to.
 
     Raises:
-        ArtifactError: when a path holds no artifact.
-        OSError: when a folder cannot be read.
+        ArtifactError: when a path holds no artifact or cannot be read; one line that names the setting.
     """
     found: list[Path] = []
     for path in paths:
-        if not path.exists():
-            raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
-        inside = [path] if _has_card(path) else [one for one in sorted(path.glob("[!.]*")) if _has_card(one)]
+        try:
+            if not path.exists():
+                raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no such folder")
+            inside = [path] if _has_card(path) else [one for one in sorted(path.glob("[!.]*")) if _has_card(one)]
+        except OSError as error:
+            raise ArtifactError(f"PEEPHOLE_MODELS: {error.filename}: {error.strerror}") from error
         if not inside:
             raise ArtifactError(f"PEEPHOLE_MODELS: {path}: no artifact here; expected {CARD_FILE} or folders with one")
         found += inside

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os.path import isdir
 from pathlib import Path
 from typing import Literal
 
@@ -97,8 +98,8 @@ class Reloader:
 
 def _signature(settings: Settings) -> Signature:
     roots = [*settings.models, *([ZOO] if settings.shipped else [])]
-    folders = [folder for root in roots for folder in (root, *(root.iterdir() if root.is_dir() else ()))]
-    return frozenset(seen for folder in folders for name in FILES for seen in _stat(folder / name))
+    inside = [folder for root in roots if isdir(root) for folder in root.iterdir()]  # noqa: PTH112 - it never raises
+    return frozenset(seen for folder in (*roots, *inside) for name in FILES for seen in _stat(folder / name))
 
 
 def _stat(path: Path) -> Iterator[tuple[str, int, int, int, int]]:

@@ -12,7 +12,6 @@ from model.runtime import Floats
 from service.inference.batching import Chunk, Ints, to_rows
 from service.inference.queue import WorkQueue
 from service.inference.registry import Model
-from service.inference.throughput import Throughput
 from service.observability.metrics import Metrics
 
 BEAT_SECONDS = 0.25  # longest time without a heartbeat while there is no work
@@ -28,11 +27,10 @@ class Worker(Thread):
         has_ended: whether it ended because the queue was closed.
     """
 
-    def __init__(self, index: int, queue: WorkQueue, throughput: Throughput, metrics: Metrics) -> None:
+    def __init__(self, index: int, queue: WorkQueue, metrics: Metrics) -> None:
         super().__init__(name=f"inference-{index}", daemon=True)
         self.index = index
         self.queue = queue
-        self.throughput = throughput
         self.metrics = metrics
         self.beat = monotonic()
         self.has_ended = False
@@ -63,7 +61,6 @@ class Worker(Thread):
         seconds = monotonic() - began
         self.queue.done(batch)
         cost = sum(chunk.cost for chunk in batch)
-        self.throughput.note(cost, seconds)
         count_batch(self.metrics, first.model, networks, cost, seconds)
         for chunk in batch:
             mine = [index for job, index in failures if job is chunk.job and index in chunk.indices]

@@ -1,122 +1,129 @@
-"""Networks are read in every form that the help names; what a request body says counts, or is refused by name."""
+"""Networks are read in every form that the help names; faults are named by their place in the file."""
 
 import json
-import sys
 
-import numpy as np
 import pytest
 
-from cli.main import main
 from cli.networks import read_networks
-from cli.predict import load
-from model.artifact import shipped
+from training.protocols import PROTOCOLS
 
 RELU, CONV = {"type": "relu"}, {"type": "conv", "kernel_size": 3, "out_channels": 8}
 NETWORK = {"layers": [CONV, RELU]}
 STEEP = {"layers": [CONV, {"type": "conv", "kernel_size": 3, "channel_ratio": 900.0}]}
-TASK, OTHER = "mnist-mini", "metaqnn-svhn"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command on JSON, in this process, and return what it printed; of an error, without the file's name."""
-
-    def of(command, content, *arguments):
-        file = tmp_path / "mine.json"
-        file.write_text(content if isinstance(content, str) else json.dumps(content))
-        monkeypatch.setattr(sys, "argv", ["peephole", command, str(file), *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        if ended.value.code == 0:
-            return json.loads(said.out)
-        assert said.err.count("\n") == 1, said.err
-        assert said.err.startswith(f"peephole: {file}: "), said.err
-        return said.err.removeprefix(f"peephole: {file}: ").rstrip()
-
-    return of
+TASK = "mnist-mini"
 
 
 def body(*networks, **changes):
     return {"architectures": list(networks or [NETWORK])} | changes
 
 
-def folder_of(task):
-    return next(folder for folder in shipped() if folder.name == task)
+def lines(*values):
+    return "\n".join(map(json.dumps, values))
+
+
+@pytest.fixture
+def file(tmp_path):
+    def of(content):
+        path = tmp_path / "mine.json"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps([CONV, RELU]),
+        json.dumps(NETWORK),
+        json.dumps([NETWORK]),
+        json.dumps([[CONV, RELU]]),
+        json.dumps(body()),
+        json.dumps(body(task=TASK, epochs=None)),
+        json.dumps(body(), indent=2),
+        lines(NETWORK) + "\n",
+        "\ufeff" + json.dumps(NETWORK),
+    ],
+)
+def test_every_form_is_the_same_network(content, file):
+    (network,) = read_networks(file(content)).architectures
+    assert network["layers"] == [CONV, RELU]
+
+
+@pytest.mark.parametrize("content", [lines(NETWORK, NETWORK), lines(NETWORK, [CONV, RELU]) + "\r\n\n"])
+def test_json_lines_hold_a_network_a_line(content, file):
+    assert [one["layers"] for one in read_networks(file(content)).architectures] == [[CONV, RELU]] * 2
 
 
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        (body(NETWORK, NETWORK | {"observed": [0.5]}), "/architectures/1/observed: only POST /predict continues"),
-        (body({"id": "a", "codes": [[1, 2]]}), "/architectures/0/codes: only POST /predict reads codes"),
-        ([NETWORK | {"observed": [0.5]}], "/0/observed: only POST /predict continues"),
-        ({"codes": [[1, 2]]}, "/codes: only POST /predict reads codes"),
-        ([RELU, {"type": "relu", "observed": 1}], "/1/observed: unknown field"),
-        (body(epoch=[1]), "/epoch: unknown field"),
-        (body(**{"a/b~\n": 1}), "/a~1b~0\\n: unknown field"),
-        (body({"layer": [RELU]}), "/architectures/0/layer: unknown field"),
+        ("", "holds no network"),
+        ("{", "not JSON: it ends before it is complete (line 1 column 1)"),
+        ("[]", "holds no network"),
+        ("3", "the JSON value must be an object"),
+        (b"\xff\xfe{", "not JSON: "),
+        ("[" * 20_000, "not JSON: it is nested too deeply"),
+        (f'{{"layers": [{"1" * 5001}]}}', "not JSON: a number has too many digits"),
+        (body(NETWORK, NETWORK | {"observed": [50]}), "/architectures/1/observed/0: must be at most 1; divide"),
+        ([NETWORK, NETWORK | {"observed": []}], "/1/observed: must hold at least one element"),
+        ({"layers": []}, "/layers: must hold at least one element"),
+        ({"layers": [{"kernel_size": 3}]}, "/layers/0/type: `type` is missing"),
+        ([CONV, {"type": "gelu"}], "/1/type: of the activations only relu, sigmoid and tanh can be expressed"),
+        ([NETWORK, [CONV, {"type": "Conv2d"}]], "/1/1/type: did you mean `conv`?"),
+        (body(epoch=[1]), "/epoch: unknown field; the fields are: "),
+        (body({"layer": [RELU]}), "/architectures/0/layers: `layers` is missing"),
         (body({"layers": [CONV | {"padding": 1}]}), "/architectures/0/layers/0/padding: unknown field"),
-        (body({"layers": [CONV, {"type": "gelu"}]}), "/architectures/0/layers/1/type: must be one of"),
-        (body(task=3), "/task: "),
+        (body(task=3), "/task: must be a string"),
         (body(epochs=[]), "/epochs: "),
         (body(epochs=[1, 0]), "/epochs/1: "),
+        (body(out_of_range="ignore"), "/out_of_range: must be one of 'error' or 'clamp'"),
         (body(epochs=[1, 11]), "/epochs/1: must be 1 to 10 for task mnist-mini"),
-        (body(epochs=[2, 2]), "/epochs/1: an epoch is asked for once"),
-        (body(out_of_range="ignore"), "/out_of_range: "),
+        (body(epochs=[2, 2]), "/epochs/1: each epoch may be listed once"),
         (body(STEEP), "/architectures/0/layers/1/channel_ratio: "),
         ([NETWORK, NETWORK | {"in_channels": 3}], "/1/in_channels: the task's images have 1 channels"),
-        ([CONV, {"type": "conv", "kernel_size": 50, "out_channels": 8}], "/1/kernel_size: "),
-        ("[" * 20_000, "nested too deeply"),
-        ("[" * 500 + "]" * 500, "recursion limit exceeded"),
-        (f'{{"layers": [{"1" * 5001}]}}', "a number has too many digits"),
+        ([CONV, {"type": "conv", "kernel_size": 50, "out_channels": 8}], "/1/kernel_size: must be 1 to 11"),
+        ([CONV, {"type": "linear", "out_features": 8}, CONV], "/2/type: conv cannot follow linear"),
+        (lines(NETWORK, {"layers": [CONV, {"type": "rleu"}]}), "line 2: /layers/1/type: did you mean `relu`?"),
+        (lines(NETWORK, [CONV, {"type": "rleu"}]), "line 2: /1/type: did you mean `relu`?"),
+        (lines(NETWORK, 3), "line 2: the JSON value must be an object"),
+        (lines(NETWORK) + '\n\n{"layers"', "line 3: not JSON: it ends before it is complete (column 9)"),
+        (lines(NETWORK, NETWORK | {"in_channels": 3}), "line 2: /in_channels: the task's images have 1 channels"),
     ],
 )
-def test_what_is_refused_is_named_by_its_place_in_the_file(content, where, run):
-    assert run("predict", content, "--task", TASK).startswith(where)
+def test_faults_are_named_by_their_place_in_the_file(content, where, file, rejected):
+    path = file(content if isinstance(content, str | bytes) else json.dumps(content))
+    assert rejected("predict", path, "--task", TASK).startswith(f"{path}: {where}")
 
 
-def test_the_task_of_a_body_chooses_the_predictor(run):
-    assert run("predict", body(task=OTHER), "--json")["task"] == OTHER
-    assert run("predict", body(task=OTHER), "--json", "--task", OTHER)["task"] == OTHER
-    assert run("predict", body(task=OTHER), "--json", "--artifact", folder_of(OTHER))["task"] == OTHER
-    assert run("encode", body(task=TASK)) == run("encode", body(), "--task", TASK)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("net.safetensors", "holds weights: `peephole predict-weights` reads them"),
+        ("net.pt", "is a PyTorch file: write the network's layers as JSON"),
+        ("net.PTH", "is a PyTorch file"),
+        ("net.onnx", "is an ONNX model"),
+        ("net.keras", "is a Keras model"),
+        ("net.h5", "is a Keras model"),
+    ],
+)
+def test_files_of_other_tools_are_told_apart(name, said, tmp_path, rejected):
+    (tmp_path / name).write_bytes(b"\x80\x93\xff")
+    assert rejected("predict", tmp_path / name, "--task", TASK).startswith(f"{tmp_path / name} {said}")
 
 
-def test_a_contradiction_about_the_task_is_refused(run):
-    contradiction = run("predict", body(task=OTHER), "--task", TASK)
-    assert contradiction == f"/task: is {OTHER!r}, but --task is {TASK!r}"
-    folder = folder_of(TASK)
-    found = run("predict", body(task=OTHER), "--artifact", folder)
-    assert found == f"/task: is {OTHER!r}, but {folder} predicts {TASK!r}"
-    assert run("encode", body(task="none")).startswith("/task: no predictor for 'none'; there are ")
+def test_the_number_of_further_faults_is_said(rejected):
+    networks = body({"layers": [{"type": "conv", "kernel_size": 50, "out_channels": 8}]} | {"in_channels": 3})
+    assert rejected("predict", "-", "--task", TASK, stdin=json.dumps(networks)).endswith("(and 1 more)")
 
 
-def test_a_task_and_an_artifact_of_another_are_refused():
-    folder = folder_of(TASK)
-    assert load(TASK, folder).card.task == TASK
-    with pytest.raises(ValueError, match=r"--task is 'metaqnn-svhn', but .* predicts 'mnist-mini'"):
-        load(OTHER, folder)
-
-
-def test_the_epochs_of_a_body_are_predicted_in_its_order(run):
-    whole = run("predict", body(), "--json", "--task", TASK)
-    some = run("predict", body(task=TASK, epochs=[7, 2]), "--json")
-    assert some["epochs"] == [7, 2]
-    (one,), (all_of_it,) = some["predictions"], whole["predictions"]
-    for name in ("accuracy", "lower", "upper"):
-        np.testing.assert_allclose(one[name], [all_of_it[name][6], all_of_it[name][1]], rtol=1e-5)
-    assert one["final_accuracy"] == one["accuracy"][0]
-
-
-def test_a_body_may_clamp(run):
-    clamped = run("predict", body(STEEP, task=TASK, out_of_range="clamp"), "--json")
-    assert clamped == run("predict", body(STEEP, task=TASK), "--json", "--clamp")
-
-
-@pytest.mark.parametrize("content", [[CONV, RELU], NETWORK, [NETWORK], body(), body(task=TASK, epochs=None)])
-def test_every_form_is_the_same_network(content, tmp_path):
-    file = tmp_path / "mine.json"
-    file.write_text(json.dumps(content))
-    (network,) = read_networks(file).architectures
-    assert [layer.type for layer in network.layers] == ["conv", "relu"]
+def test_networks_that_cannot_be_trained_are_named_before_anything_is(rejected, file, tmp_path):
+    protocol = PROTOCOLS["digits-mini"]
+    rest = ("--protocol", protocol.name, "--out", tmp_path / "own.parquet")
+    path = file(json.dumps([NETWORK, {"layers": [{"type": "linear", "out_features": 8}, CONV]}]))
+    assert (
+        rejected("train", path, *rest) == f"{path}: /1/layers/1/type: conv cannot follow linear, whose output is flat"
+    )
+    path = file(json.dumps([NETWORK, NETWORK | {"in_channels": 3}]))
+    assert rejected("train", path, *rest) == f"{path}: /1/in_channels: the images of digits-mini have 1 channels"
+    assert not (tmp_path / "own.parquet").exists()

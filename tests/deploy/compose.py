@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -41,20 +41,21 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
 def fetch(url: str, body: object | None = None) -> Any:
     """Return the JSON of a URL; POST when there is a body."""
     data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=30) as answer:
-        return json.load(answer)
+    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=30) as response:
+        return json.load(response)
 
 
 class Compose:
     """`docker compose` for one project made of the repository's files."""
 
-    def __init__(self, name: str, *files: str) -> None:
+    def __init__(self, name: str, *files: str, **environment: str) -> None:
         self.port, self.prometheus_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = ["docker", "compose", "--project-name", name]
         for file in files or ("docker-compose.yml",):
             self._command += ["--file", str(ROOT / file)]
-        self._environment = os.environ | {"PORT": str(self.port), "PROMETHEUS_PORT": str(self.prometheus_port)}
+        ports = {"PORT": str(self.port), "PROMETHEUS_PORT": str(self.prometheus_port)}
+        self._environment = os.environ | ports | environment
 
     def __call__(self, *words: str, check: bool = True) -> str:
         """Run a compose command; return what it printed on standard output."""
@@ -66,13 +67,13 @@ class Compose:
         return done.stdout + (done.stderr if not check else "")
 
     def inspect(self, service: str) -> Any:
-        """Return what the engine knows of a service's container, running or not."""
+        """Return the engine's description of a service's container, running or not."""
         container = self("ps", "--all", "--quiet", service).strip()
         done = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True)
         return json.loads(done.stdout)[0]
 
     def address(self, service: str) -> str:
-        """Return a container's own address, so that nothing stands between it and a client."""
+        """Return a container's own address: no proxy is between it and a client."""
         networks = self.inspect(service)["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
@@ -81,6 +82,6 @@ class Compose:
         return self("exec", "--no-TTY", service, "python", "-c", code, check=check)
 
     def query(self, expression: str) -> list[Any]:
-        """Return what the project's Prometheus answers."""
+        """Return the result of a query to the project's Prometheus."""
         url = f"http://127.0.0.1:{self.prometheus_port}/api/v1/query?{urlencode({'query': expression})}"
         return list(fetch(url)["data"]["result"])

@@ -1,4 +1,4 @@
-"""Clients that keep asking for predictions, and the fate of every request."""
+"""Clients that keep sending prediction requests, and what became of each request."""
 
 import itertools
 import json
@@ -11,11 +11,13 @@ from types import TracebackType
 from uuid import uuid4
 
 STOPPING = 503
-NO_ANSWER = 599
+NO_RESPONSE = 599
+CONNECT_SECONDS = 3  # the address of a stopped container drops what is sent to it
+RESPONSE_SECONDS = 60
 
 
 def request_body(task: str, networks: int, dice: random.Random) -> bytes:
-    """Return a request for networks that nobody asked about before, so that no cache answers."""
+    """Return a request for new networks, which no cache holds."""
     architectures = []
     for _ in range(networks):
         layers: list[dict[str, object]] = []
@@ -30,13 +32,13 @@ class Load:
     """Closed-loop clients on kept-alive connections that back off when told to; a context manager.
 
     Attributes:
-        answered: number of answers by status.
+        answered: number of responses by status.
         answers: status by request id.
-        refused: connections that were not accepted: nothing was asked yet, the client goes elsewhere. Once the service
-            has said that it stops (503), a new connection that is reset counts as well: closing a listening socket
-            resets the connections that the kernel had queued for it.
-        retried: times that a request was sent again, when there are retries: after no answer or a server error.
-        lost: requests that got no answer, with the error.
+        refused: connections that were not accepted, before any request. Once the service stops (a 503, or a response
+            that closes its connection), a new connection that is reset counts as well: closing a listening socket
+            resets the connections that the kernel queued for it.
+        retried: times that a request was sent again, when there are retries: after no response or a server error.
+        lost: requests that got no response, with the error.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Load:
         self.refused = self.retried = 0
         self.lost: list[str] = []
         self._lock = threading.Lock()
+        self._stopping = False
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
 
@@ -66,7 +69,7 @@ class Load:
 
     def _client(self, number: int) -> None:
         dice = random.Random(f"{self.prefix}-{number}")
-        connection = HTTPConnection(self.host, self.port, timeout=60)
+        connection = HTTPConnection(self.host, self.port, timeout=CONNECT_SECONDS)
         body, status = b"", 200
         for count in itertools.count():
             if status >= 400:
@@ -89,6 +92,7 @@ class Load:
         try:
             if fresh:
                 connection.connect()
+                connection.sock.settimeout(RESPONSE_SECONDS)
         except OSError:
             with self._lock:
                 self.refused += 1
@@ -101,12 +105,13 @@ class Load:
         except (OSError, HTTPException) as error:
             connection.close()
             with self._lock:
-                if fresh and before == STOPPING:
+                if fresh and self._stopping:
                     self.refused += 1
                 elif not left:
                     self.lost.append(f"{name}: {error!r}")
-            return before if not left else NO_ANSWER
+            return before if not left else NO_RESPONSE
         with self._lock:
+            self._stopping |= response.status == STOPPING or response.will_close
             if response.status < 500 or not left:
                 self.answered[response.status] += 1
                 self.answers[name] = response.status

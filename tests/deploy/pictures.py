@@ -1,4 +1,4 @@
-"""Draw the dashboard's panels from what a real Prometheus returned: python -m tests.deploy.pictures [--seconds 240].
+"""Draw the dashboard's graphs from what a real Prometheus returned: python -m tests.deploy.pictures [--seconds 240].
 
 The service runs with a queue small enough to overflow, under one, then three, then a dozen clients, then one again.
 """
@@ -25,28 +25,28 @@ DASHBOARD = ROOT / "docker/grafana/dashboards/peephole.json"
 PICTURES = ROOT / "docs/pictures"
 PHASES = ((1, 8), (3, 8), (12, 64), (1, 8))  # clients, networks a request
 QUEUE = "2000"
+COLUMNS = 3
 UNITS = {"none": "", "s": "seconds", "reqps": "requests / s", "ops": "1 / s", "percentunit": "share"}
 
 
 def rows() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the dashboard's rows: a title and its panels."""
-    title, panels = "", []
-    for panel in [*json.loads(DASHBOARD.read_text())["panels"], {"type": "row", "title": ""}]:
+    """Yield the title and the graphs of each row of the dashboard that has graphs."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
         if panel["type"] == "row":
-            if panels:
-                yield title, panels
-            title, panels = panel["title"], []
-        else:
-            panels.append(panel)
+            graphs = found.setdefault(panel["title"], [])
+        elif panel["type"] == "timeseries":
+            graphs.append(panel)
+    yield from ((title, graphs) for title, graphs in found.items() if graphs)
 
 
 def picture(title: str) -> Path:
-    """Return where a row's picture stands."""
+    """Return the path of a row's picture."""
     return PICTURES / f"dashboard-{title.lower().replace(' ', '-')}.png"
 
 
 def queries(panels: list[dict[str, Any]]) -> str:
-    """Return the panels' titles and queries; each picture holds its own, so that a test sees it age."""
+    """Return the panels' titles and queries; each picture holds its own, so that a test notices an old one."""
     return json.dumps([[panel["title"], [target["expr"] for target in panel["targets"]]] for panel in panels])
 
 
@@ -58,34 +58,14 @@ def legend(target: dict[str, Any], labels: dict[str, str]) -> str:
     return text
 
 
-def _draw_text(axes: Any, lines: list[str]) -> None:
-    axes.axis("off")
-    size = 22 if len(lines) == 1 and len(lines[0]) < 12 else 8
-    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", fontsize=size, family="monospace")
-
-
 def _draw(axes: Any, panel: dict[str, Any], running: Watched, start: float, end: float) -> None:
     axes.set_title(panel["title"], fontsize=9)
-    if panel["type"] == "table":
-        wanted = ("task", "version", "provider", "onnxruntime")
-        results = running.query(panel["targets"][0]["expr"])
-        _draw_text(axes, ["  ".join(series["metric"][name] for name in wanted) for series in results])
-        return
-    if panel["type"] == "stat":
-        lines = []
-        for target in panel["targets"]:
-            for series in running.query(target["expr"]):
-                name = legend(target, series["metric"])
-                number = f"{float(series['value'][1]):.3g}"
-                lines.append(f"{name} {number}" if len(panel["targets"]) > 1 else number)
-        _draw_text(axes, lines)
-        return
     for target in panel["targets"]:
         for series in running.query_range(target["expr"], start, end, 2):
             times = [datetime.fromtimestamp(float(at)) for at, _ in series["values"]]
             numbers = [float(value) for _, value in series["values"]]
             axes.plot(times, numbers, lw=1, label=legend(target, series["metric"]))
-    axes.set_ylim(0, max(axes.get_ylim()[1], 1e-9) * 1.05)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1e-9) * 1.3)
     axes.xaxis.set_major_formatter(mpl.dates.DateFormatter("%H:%M"))
     axes.xaxis.set_major_locator(mpl.dates.MinuteLocator())
     axes.set_ylabel(UNITS[panel["fieldConfig"]["defaults"]["unit"]], fontsize=7)
@@ -98,10 +78,8 @@ def draw(running: Watched, start: float, end: float) -> None:
     """Write one picture for each row of the dashboard."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for title, panels in rows():
-        columns = min(3, len(panels)) if panels[0]["type"] != "stat" else len(panels)
-        lines = -(-len(panels) // columns)
-        height = 2.4 if panels[0]["type"] != "stat" else 1.2
-        figure, grid = plt.subplots(lines, columns, figsize=(11, height * lines), squeeze=False, layout="constrained")
+        lines = -(-len(panels) // COLUMNS)
+        figure, grid = plt.subplots(lines, COLUMNS, figsize=(11, 2.4 * lines), squeeze=False, layout="constrained")
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw(axes, panel, running, start, end)
         for axes in list(grid.flat)[len(panels) :]:

@@ -1,14 +1,16 @@
-"""The compose file on a real engine: build, up, predict, scrape, stop under load, restart. `make compose-test`."""
+"""The compose files on a real engine: build, predict, scrape, nginx, stop under load, restart. `make compose-test`."""
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.compose import Compose, fetch, wait_for
+from tests.deploy.compose import ROOT, Compose, fetch, free_port, wait_for
 from tests.deploy.load import Load
+from tests.deploy.proxy import Proxy, certificate
 
 
 def missing() -> str:
@@ -19,12 +21,15 @@ def missing() -> str:
         done = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "there is no docker here"
-    return f"no Docker engine answers: {done.stderr.strip()[:200]}" if done.returncode else ""
+    return f"no Docker engine responds: {done.stderr.strip()[:200]}" if done.returncode else ""
 
 
 REASON = missing()
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(REASON), reason=REASON)]
 
+KEY = "a-key-of-the-tests"
+NGINX = re.findall(r"image: (nginx:\S+)", (ROOT / "docker/compose.public.yml").read_text())[0]
+FIND = (("image", "inspect"), ("pull",))
 NETWORK = {
     "layers": [
         {"type": "conv", "kernel_size": 3, "out_channels": 16},
@@ -47,14 +52,14 @@ def project() -> Iterator[Compose]:
 
 @pytest.fixture
 def task(project: Compose) -> str:
-    """Return a task of the service, which is made to run."""
+    """Start the service if it is not running; return one of its tasks."""
     project("up", "--detach", "--wait", "--wait-timeout", "60", "peephole", "prometheus")
-    return str(fetch(f"{project.url}/info")["tasks"][0])
+    return str(next(iter(fetch(f"{project.url}/info")["tasks"])))
 
 
-def test_a_published_port_answers_predictions_on_this_machine_only(project: Compose, task: str) -> None:
-    answer = fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})
-    assert 0 < answer["predictions"][0]["final_accuracy"] < 1
+def test_the_published_port_serves_predictions_on_this_machine_only(project: Compose, task: str) -> None:
+    response = fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})
+    assert 0 < response["predictions"][0]["final_accuracy"] < 1
     for service, port in (("peephole", "8000"), ("prometheus", "9090")):
         assert project("port", service, port).startswith("127.0.0.1:")
 
@@ -91,18 +96,74 @@ def test_the_image_holds_no_compiler(project: Compose) -> None:
     assert project.python("peephole", code).strip() == "[]"
 
 
+def predict_through(proxy: Proxy, key: str) -> int:
+    """Return the status of a prediction through nginx."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    body = json.dumps({"task": "mnist-mini", "architectures": [NETWORK]}).encode()
+    return proxy.request("POST", "/predict", body, headers)[0].status
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Compose]]:
+    """Start docker/compose.public.yml with a certificate of its own; its service and nginx, nothing else."""
+    if all(subprocess.run(["docker", *words, NGINX], capture_output=True, check=False).returncode for words in FIND):
+        pytest.skip(f"there is no image {NGINX} here, and it cannot be pulled")
+    folder = tmp_path_factory.mktemp("certificates")
+    tls = certificate(folder)
+    folder.chmod(0o755)
+    (folder / "privkey.pem").chmod(0o644)  # for user 101
+    port = free_port()
+    compose = Compose(
+        "peephole-public-test",
+        "docker-compose.yml",
+        "docker/compose.public.yml",
+        PEEPHOLE_API_KEYS=KEY,
+        PEEPHOLE_CERTIFICATES=str(folder),
+        PEEPHOLE_PUBLISH="127.0.0.1",
+        HTTPS_PORT=str(port),
+    )
+    compose("build", "peephole")
+    try:
+        compose("up", "--detach", "--wait", "--wait-timeout", "60", "nginx")
+        yield Proxy(port, tls), compose
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
+def test_the_public_service_is_reached_over_tls_with_a_key_and_in_no_other_way(public: tuple[Proxy, Compose]) -> None:
+    proxy, compose = public
+    assert predict_through(proxy, KEY) == 200
+    assert predict_through(proxy, "another") == 401
+    assert not any(compose.inspect("peephole")["NetworkSettings"]["Ports"].values())
+    host = compose.inspect("nginx")["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert compose.inspect("nginx")["Config"]["User"] == "101:101"
+
+
+def test_nginx_finds_a_service_that_moved_to_another_address(public: tuple[Proxy, Compose]) -> None:
+    proxy, compose = public
+    before = compose.address("peephole")
+    compose("rm", "--stop", "--force", "peephole")
+    assert predict_through(proxy, KEY) in {502, 504}
+    compose("up", "--detach", "--no-deps", "prometheus")  # takes the free address
+    compose("up", "--detach", "--wait", "--wait-timeout", "60", "peephole")
+    assert compose.address("peephole") != before
+    wait_for(lambda: predict_through(proxy, KEY) == 200, "nginx to find the service", seconds=20)
+
+
 def test_stopping_under_load_answers_every_request(project: Compose, task: str) -> None:
     with Load(project.address("peephole"), 8000, task) as load:
         wait_for(lambda: load.answered[200] > 50, "the load to be on")
         project("stop", "peephole")
     assert load.lost == []
-    assert set(load.answered) == {200, 503}, "answered until the end, then told to go elsewhere"
+    assert set(load.answered) == {200, 503}, "served until the end, then rejected"
     assert load.refused > 0, "the load went on after the end"
     lines = project("logs", "--no-log-prefix", "--no-color", "peephole").splitlines()
     logged = [json.loads(line[line.index("{") :]) for line in lines if "{" in line]  # compose adds control characters
     served = {line["request_id"]: line["status"] for line in logged if line.get("event") == "request"}
     ours = {name: status for name, status in served.items() if name.startswith(load.prefix)}
-    assert ours == load.answers, "what the service answered is what the clients got"
+    assert ours == load.answers, "the log has the statuses that the clients got"
     assert project.inspect("peephole")["State"]["ExitCode"] == 0
     project("up", "--detach", "--wait", "--wait-timeout", "60", "peephole")
     assert fetch(f"{project.url}/predict", {"task": task, "architectures": [NETWORK]})["predictions"]

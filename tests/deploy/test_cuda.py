@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_refusal
+from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_fault
 from model.artifact import Artifact, read_artifact, shipped
 from model.encoding.layer_code import pad
-from service.loading import load
+from service.inference.registry import Registry
+from service.observability.metrics import Metrics
 from service.settings import Settings
 
 FOLDERS = pytest.mark.parametrize("folder", shipped(), ids=lambda folder: folder.name)
@@ -29,7 +30,7 @@ def gpu() -> Callable[[Artifact], None]:
 
 @pytest.mark.gpu
 @FOLDERS
-def test_the_gpu_answers_as_the_cpu_does_for_networks_of_mixed_length(folder, gpu) -> None:
+def test_gpu_and_cpu_predict_alike_for_networks_of_mixed_length(folder, gpu) -> None:
     artifact = read_artifact(folder)
     gpu(artifact)
     card = artifact.card
@@ -46,18 +47,19 @@ def test_the_gpu_answers_as_the_cpu_does_for_networks_of_mixed_length(folder, gp
 def test_no_node_of_a_shipped_predictor_is_left_to_the_cpu(folder, gpu) -> None:
     artifact = read_artifact(folder)
     gpu(artifact)
-    assert strict_refusal(artifact.model) is None
+    assert strict_fault(artifact.model) is None
 
 
 @pytest.mark.gpu
 def test_the_service_loads_every_predictor_on_the_gpu(gpu) -> None:
     gpu(read_artifact(shipped()[0]))
-    loaded = load(Settings(provider="cuda"), threads=1)
-    assert loaded.provider == "cuda"
-    assert {model.predictor.provider for model in loaded.models.values()} == {"CUDAExecutionProvider"}
+    registry = Registry(Settings(provider="cuda"), Metrics(), workers=1, threads=1)
+    registry.load()
+    assert registry.provider == "cuda"
+    assert {model.predictor.provider for model in registry.models.values()} == {"CUDAExecutionProvider"}
 
 
-def test_a_gpu_that_is_not_there_is_an_error_and_not_the_cpu_in_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_an_error_not_a_silent_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(NoGpuError, match="no CUDA provider"):
         session(read_artifact(shipped()[0]).model, cuda=True)

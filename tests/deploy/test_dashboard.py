@@ -1,4 +1,4 @@
-"""The dashboard: every query of every panel is asked of a real Prometheus that watches the service under load."""
+"""The dashboard: every query of every panel goes to a real Prometheus that scrapes the service under load."""
 
 import json
 import math
@@ -79,9 +79,9 @@ def test_panels_do_not_overlap() -> None:
         taken |= cells
 
 
-def test_the_pictures_in_the_docs_show_every_panel_with_its_queries_of_now() -> None:
+def test_the_pictures_in_the_docs_show_every_graph_with_its_present_queries() -> None:
     shown = list(pictures.rows())
-    assert sum(len(panels) for _, panels in shown) == len(PANELS)
+    assert sum(len(panels) for _, panels in shown) == sum(panel["type"] == "timeseries" for panel in PANELS)
     for title, panels in shown:
         with Image.open(pictures.picture(title)) as image:
             assert image.info["Description"] == pictures.queries(panels), "run `python -m tests.deploy.pictures`"

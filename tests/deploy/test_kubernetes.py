@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from service.app import create_app
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.settings import Settings
 from tests.deploy.compose import ROOT
 
@@ -51,7 +51,7 @@ def test_a_pod_is_confined_and_has_time_to_drain(spec: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("spec", [POD["spec"], KSERVE], ids=["deployment", "kserve"])
-def test_probes_ask_routes_that_exist_and_settings_are_known(spec: dict[str, Any]) -> None:
+def test_probes_use_existing_routes_and_every_setting_is_known(spec: dict[str, Any]) -> None:
     container = spec["containers"][0]
     routes = set(create_app(Settings(shipped=False)).openapi()["paths"])
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):

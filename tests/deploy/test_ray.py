@@ -44,18 +44,20 @@ def replicas() -> set[int]:
     return found
 
 
-def test_the_replicas_answer_as_the_service_does(port: int) -> None:
+def test_the_replicas_serve_predictions(port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     assert fetch(f"{url}/readyz") == {"status": "ready"}
     info = fetch(f"{url}/info")
     assert info["threads"] == 1, "a replica uses the cores that Ray assigned to it"
-    answer = fetch(f"{url}/predict", {"task": info["tasks"][0], "architectures": [{"layers": [{"type": "relu"}]}]})
-    assert len(answer["predictions"]) == 1
+    response = fetch(
+        f"{url}/predict", {"task": next(iter(info["tasks"])), "architectures": [{"layers": [{"type": "relu"}]}]}
+    )
+    assert len(response["predictions"]) == 1
 
 
-def test_when_a_replica_is_killed_under_load_every_caller_gets_its_answer(port: int) -> None:
+def test_when_a_replica_is_killed_under_load_every_request_is_answered(port: int) -> None:
     before = wait_for(lambda: len(found := replicas()) == 2 and found, "two replicas")
-    task = fetch(f"http://127.0.0.1:{port}/info")["tasks"][0]
+    task = next(iter(fetch(f"http://127.0.0.1:{port}/info")["tasks"]))
     with Load("127.0.0.1", port, task, retries=5) as load:
         wait_for(lambda: load.answered[200] > 50, "the load to be on")
         victim = before.pop()

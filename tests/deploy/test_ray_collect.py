@@ -7,10 +7,10 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]
 import ray
 from ray.cluster_utils import Cluster
 
-from training.collect import plan
-from training.observations import read
+from training.measuring.collect import plan
+from training.measuring.ray_collect import collect
+from training.observations.read import read
 from training.protocols import PROTOCOLS
-from training.ray_collect import collect
 
 NETWORKS = 8
 PROTOCOL = PROTOCOLS["digits-mini"]
@@ -40,5 +40,5 @@ def test_a_machine_that_dies_in_the_middle_costs_no_network_and_repeats_none(tmp
     assert added == NETWORKS
     assert again == 0, "what is measured is not measured again"
     table = read(out)
-    assert len(table) == len({row.architecture for row in table}) == NETWORKS
+    assert len(table) == len({row.network_id for row in table}) == NETWORKS
     assert all(row.weight_stats for row in table)

@@ -19,7 +19,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("words", [("test", "rules", "rules.test.yml"), ("check", "config", "prometheus.yml")])
-def test_promtool_is_content(words: tuple[str, ...]) -> None:
+def test_promtool_finds_no_fault(words: tuple[str, ...]) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("no `promtool` on the PATH (Debian: apt install prometheus)")
     done = subprocess.run(["promtool", *words], cwd=FOLDER, capture_output=True, text=True, check=False)

@@ -1,10 +1,7 @@
-"""The service and a Prometheus that watches it with the shipped configuration, as processes of this machine."""
+"""The service and a Prometheus that scrapes it with the shipped configuration, as processes of this machine."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from urllib.parse import urlencode
 import yaml
 
 from tests.deploy.compose import ROOT, fetch, free_port, wait_for
+from tests.deploy.processes import process, service
 
 SCRAPE_SECONDS = 1
 
@@ -62,29 +60,14 @@ def watched(folder: Path, **settings: str) -> Iterator[Watched]:
         folder: for the configuration, the data and the logs.
         settings: environment variables of the service.
     """
-    port, prometheus_port = free_port(), free_port()
-    config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump(configuration(port)))
-    with ExitStack() as stack:
-
-        def start(name: str, *words: str, **environment: str) -> None:
-            log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                words, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-
-        start("service", sys.executable, "-m", "service", HOST="127.0.0.1", PORT=str(port), **settings)
-        start(
-            "prometheus",
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{prometheus_port}",
-        )
-        wait_for(lambda: fetch(f"http://127.0.0.1:{port}/readyz"), "the service to be ready")
-        task = fetch(f"http://127.0.0.1:{port}/info")["tasks"][0]
-        running = Watched(port, f"http://127.0.0.1:{prometheus_port}", task)
-        wait_for(lambda: running.query("predictor_ready == 1"), "the first scrape")
-        yield running
+    with service(folder / "service.log", **settings) as port:
+        prometheus_port = free_port()
+        config = folder / "prometheus.yml"
+        config.write_text(yaml.safe_dump(configuration(port)))
+        words = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+        words.append(f"--web.listen-address=127.0.0.1:{prometheus_port}")
+        with process(folder / "prometheus.log", *words):
+            task = next(iter(fetch(f"http://127.0.0.1:{port}/info")["tasks"]))
+            running = Watched(port, f"http://127.0.0.1:{prometheus_port}", task)
+            wait_for(lambda: running.query("predictor_ready == 1"), "the first scrape")
+            yield running

@@ -12,11 +12,11 @@ from model.network.shapes import Shape
 from model.predictors.export import OPSET, TOLERANCE, largest_difference, opset, to_onnx
 from model.predictors.paper_predictor import PaperPredictor
 from model.predictors.peephole import Peephole, fold_batch_norm
-from training.blocks import sample_blocks
-from training.fit_ensemble import fit_ensemble
-from training.recipe import Recipe
-from training.skeleton import assemble
-from training.table import Table
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
+from training.fitting.fit_ensemble import fit_ensemble
+from training.fitting.recipe import Recipe
+from training.observations.table import Table
 
 IMAGE = Shape(1, 14, 14)
 EPOCHS = 4

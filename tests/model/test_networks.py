@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.encoding.layer_code import EXTENDED, encode, pad
-from model.network.schema import Architecture
+from model.network.schema import LAYERS
 from model.network.shapes import Shape, cost
 from model.predictors.feature_list import FEATURES, SIGNAL
 from model.predictors.fused_members import FusedMembers
@@ -15,8 +15,8 @@ from model.predictors.layer_flags import ID, SIZES, TABLE_1, from_steps
 from model.predictors.layer_masks import AREAS, FIRST_POOLS, LAST_CONVS, STAGES, LayerMasks
 from model.predictors.network_features import NetworkFeatures
 from model.predictors.operators import running_maximum, sum_of_squares
-from training.blocks import sample_blocks
-from training.skeleton import assemble
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
 
 IMAGE = Shape(3, 16, 16)
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 8}
@@ -39,8 +39,7 @@ MADE = [
 
 
 def codes_of(*layers):
-    architecture = Architecture.model_validate({"layers": list(layers)})
-    return encode(architecture.layers, EXTENDED, IMAGE).codes
+    return encode(LAYERS.validate_python(list(layers)), EXTENDED, IMAGE).codes
 
 
 def features_of(*encodings):

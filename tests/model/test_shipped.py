@@ -7,10 +7,9 @@ from onnx import numpy_helper
 
 from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
-from model.network.schema import Conv, ReLU
 from model.runtime import Predictor
-from training.blocks import sample_blocks
-from training.skeleton import assemble
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
 
 
 @pytest.fixture(scope="module", params=shipped(), ids=lambda folder: folder.name)
@@ -22,7 +21,7 @@ def predictor(request):
 def encodings(predictor):
     card = predictor.card
     networks = [assemble(block, card.image, 8) for block in sample_blocks(40, seed=1)]
-    networks += [[ReLU()], [Conv(kernel_size=3, out_channels=8)]]
+    networks += [[{"type": "relu"}], [{"type": "conv", "kernel_size": 3, "out_channels": 8}]]
     return [encode(layers, card.layer_code, card.image, clamp=True).codes for layers in networks]
 
 

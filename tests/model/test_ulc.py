@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.encoding.layer_code import EXTENDED, PAPER, PAPER_BINS, CodeError, encode, pad
-from model.network.schema import AvgPool, BatchNorm, Conv, Dropout, Linear, MaxPool, ReLU, Sigmoid, Tanh
 from model.network.shapes import Shape, trace
 from tests.strategies import extended_layers, table_1_layers
 
@@ -18,26 +17,39 @@ def codes(*layers, code=PAPER, **kwargs):
 
 
 def test_each_row_of_table_1_has_the_papers_type_id():
-    stem = Conv(kernel_size=(3, 2), out_channels=16)
-    rows = codes(stem, MaxPool(kernel_size=(2, 3)), AvgPool(kernel_size=(5, 4)), ReLU(), Sigmoid(), Tanh(), BatchNorm())
+    stem = {"type": "conv", "kernel_size": (3, 2), "out_channels": 16}
+    rows = codes(
+        stem,
+        {"type": "max_pool", "kernel_size": (2, 3)},
+        {"type": "avg_pool", "kernel_size": (5, 4)},
+        {"type": "relu"},
+        {"type": "sigmoid"},
+        {"type": "tanh"},
+        {"type": "batch_norm"},
+    )
     assert rows == [[1, 2, 3, 8], [2, 3, 2, 4], [3, 4, 5, 4], [4, 1, 1, 4], [5, 1, 1, 4], [6, 1, 1, 4], [7, 1, 1, 4]]
 
 
 @pytest.mark.parametrize(("bin_code", "ratio"), list(enumerate(PAPER_BINS, start=1)))
 def test_each_ratio_has_its_bin(bin_code, ratio):
-    stem = Conv(kernel_size=(3, 3), out_channels=64)
-    assert codes(stem, Conv(kernel_size=(1, 1), channel_ratio=ratio))[1][3] == bin_code
+    stem = {"type": "conv", "kernel_size": (3, 3), "out_channels": 64}
+    assert codes(stem, {"type": "conv", "kernel_size": (1, 1), "channel_ratio": ratio})[1][3] == bin_code
 
 
 def test_a_ratio_between_bins_snaps_to_the_nearest():
-    stem = Conv(kernel_size=(3, 3), out_channels=100)
-    near_half = [codes(stem, Conv(kernel_size=(1, 1), out_channels=width))[1][3] for width in (38, 62, 63)]
+    stem = {"type": "conv", "kernel_size": (3, 3), "out_channels": 100}
+    near_half = [
+        codes(stem, {"type": "conv", "kernel_size": (1, 1), "out_channels": width})[1][3] for width in (38, 62, 63)
+    ]
     assert near_half == [2, 2, 3]
 
 
 @pytest.mark.parametrize("width", [24, 301])
 def test_a_ratio_outside_the_table_is_an_error_unless_clamped(width):
-    layers = Conv(kernel_size=(3, 3), out_channels=100), Conv(kernel_size=(1, 1), out_channels=width)
+    layers = (
+        {"type": "conv", "kernel_size": (3, 3), "out_channels": 100},
+        {"type": "conv", "kernel_size": (1, 1), "out_channels": width},
+    )
     with pytest.raises(CodeError) as caught:
         encode(layers, PAPER, IMAGE)
     assert [(fault.layer, fault.field) for fault in caught.value.faults] == [(1, "out_channels")]
@@ -47,10 +59,12 @@ def test_a_ratio_outside_the_table_is_an_error_unless_clamped(width):
 
 
 def test_the_stem_is_exempt_from_the_ratios_range():
-    assert codes(Conv(kernel_size=(3, 3), out_channels=1000))[0][3] == 8
+    assert codes({"type": "conv", "kernel_size": (3, 3), "out_channels": 1000})[0][3] == 8
 
 
-@pytest.mark.parametrize("layer", [Conv(kernel_size=(6, 1), out_channels=8), MaxPool(kernel_size=(1, 2))])
+@pytest.mark.parametrize(
+    "layer", [{"type": "conv", "kernel_size": (6, 1), "out_channels": 8}, {"type": "max_pool", "kernel_size": (1, 2)}]
+)
 def test_a_kernel_outside_table_1_is_an_error(layer):
     with pytest.raises(CodeError, match="kernel_size"):
         codes(layer)
@@ -58,7 +72,7 @@ def test_a_kernel_outside_table_1_is_an_error(layer):
 
 def test_the_paper_code_says_which_types_it_knows():
     with pytest.raises(CodeError, match="it knows conv, max_pool"):
-        codes(Dropout(p=0.5))
+        codes({"type": "dropout", "p": 0.5})
 
 
 @given(table_1_layers)
@@ -79,7 +93,7 @@ def test_the_extended_code_carries_the_shape_behind_each_layer(layers):
 
 
 def test_a_linear_layer_and_dropout_have_rows_in_the_extended_code():
-    rows = codes(Dropout(p=0.25), Linear(out_features=6), code=EXTENDED)
+    rows = codes({"type": "dropout", "p": 0.25}, {"type": "linear", "out_features": 6}, code=EXTENDED)
     assert rows[0] == [8, 1, 1, EXTENDED.unit_bin, 1, 2500, 3, 32, 32]
     assert rows[1][0] == 9
     assert rows[1][-3:] == [6, 1, 1]

@@ -1,9 +1,10 @@
-"""`python -m tests.service.fuzz`: schemathesis, every check, against a real process; the exit code is its verdict."""
+"""`python -m tests.service.fuzz`: schemathesis, every check, against a real process; the exit code is its result."""
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.service.live import Live, running
 
@@ -14,9 +15,10 @@ def schemathesis(live: Live, examples: int, phases: str, *more: str) -> subproce
     """Run the phases of schemathesis against a service, `examples` cases an operation and phase."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run"]
     options = ["--checks", "all", "--max-examples", str(examples), "--phases", phases, "--no-color", *more]
-    return subprocess.run(
-        [*command, live.url + "/openapi.json", *options], capture_output=True, text=True, check=False, cwd=CONFIG.parent
-    )
+    with TemporaryDirectory() as folder:  # it imports from the folder that it runs in
+        return subprocess.run(
+            [*command, live.url + "/openapi.json", *options], capture_output=True, text=True, check=False, cwd=folder
+        )
 
 
 def main() -> int:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from training.calibrate import conformal_margins
-from training.during.ridges import CrossFitted, margins
+from training.curves.ridges import CrossFitted, margins
+from training.fitting.calibrate import conformal_margins
 from training.metrics import ceiling, score
-from training.observations import Observation
+from training.observations.observation import Observation
 
 
 def test_a_perfect_prediction():

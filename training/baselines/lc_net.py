@@ -89,11 +89,11 @@ class LCNet:
         pyro.set_rng_seed(self.seed)
         pyro.clear_param_store()
         mean, std = self.features.mean(axis=0), np.maximum(self.features.std(axis=0), 1e-3)
-        known, asked = (np.clip((values - mean) / std, -4, 4) for values in (self.features, features))
+        known, query = (np.clip((values - mean) / std, -4, 4) for values in (self.features, features))
         epochs = self.curves.shape[1]
         ticks = np.arange(1, epochs + 1) / epochs
-        configurations = np.vstack([np.repeat(known, epochs, axis=0), np.repeat(asked, seen.shape[1], axis=0)])
-        times = np.concatenate([np.tile(ticks, len(known)), np.tile(ticks[: seen.shape[1]], len(asked))])
+        configurations = np.vstack([np.repeat(known, epochs, axis=0), np.repeat(query, seen.shape[1], axis=0)])
+        times = np.concatenate([np.tile(ticks, len(known)), np.tile(ticks[: seen.shape[1]], len(query))])
         accuracies = np.concatenate([self.curves.ravel(), seen.ravel()])
         x, t, y = (torch.from_numpy(values.astype(np.float32)) for values in (configurations, times, accuracies))
         measured = ~torch.isnan(y)
@@ -104,7 +104,7 @@ class LCNet:
         for _ in range(self.steps):
             batch = torch.randint(len(y), (BATCH,))
             inference.step(x[batch], t[batch], y[batch], len(y) / BATCH)
-        question = torch.from_numpy(asked.astype(np.float32)), torch.ones(len(asked))
+        question = torch.from_numpy(query.astype(np.float32)), torch.ones(len(query))
         with torch.no_grad():
             draws = [pyro.poutine.condition(model, data=guide(*question))(*question) for _ in range(DRAWS)]
         predicted: Floats = torch.stack(draws).mean(0).clamp(0, 1).numpy().astype(np.float64)

@@ -42,6 +42,6 @@ class BakerSVR:
         search = GridSearchCV(pipeline, GRID, cv=INNER_FOLDS, scoring="neg_mean_squared_error")
         known = np.hstack([time_series_features(self.curves[:, :count]), self.features])
         search.fit(known, self.curves[:, -1])
-        asked = np.hstack([time_series_features(seen), features[:, : self.architecture_features]])
-        predicted: Floats = np.clip(search.predict(asked), 0, 1)
+        inputs = np.hstack([time_series_features(seen), features[:, : self.architecture_features]])
+        predicted: Floats = np.clip(search.predict(inputs), 0, 1)
         return predicted

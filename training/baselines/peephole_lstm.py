@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from model.encoding.layer_code import LayerCode
 from model.predictors.paper_predictor import PaperPredictor
 from training.baselines import Floats
-from training.calibrate import predict_table
-from training.fit_peephole import PeepholeRecipe, fit_peephole
-from training.table import Table
+from training.fitting.calibrate import predict_table
+from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.observations.table import Table
 
 
 def as_table(codes: NDArray[np.int32], curves: NDArray[np.float64]) -> Table:
@@ -48,5 +48,5 @@ class PlainPeephole:
     def predict(self, seen: Floats, features: NDArray[np.int32]) -> Floats:
         """Return the prediction for the last epoch, whatever was seen."""
         del seen
-        asked = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
-        return predict_table(self.predictor, asked)[0][:, -1]
+        table = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
+        return predict_table(self.predictor, table)[0][:, -1]

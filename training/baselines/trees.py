@@ -23,7 +23,7 @@ class BoostedTrees:
         self.trees.fit(features, curves[:, -1])
 
     def predict(self, seen: Floats, features: Floats) -> Floats:
-        """Return what the trees say, whatever was seen."""
+        """Return the prediction of the trees; `seen` is not used."""
         del seen
         predicted: Floats = np.clip(self.trees.predict(features), 0, 1)
         return predicted

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from model.predictors.feature_list import SIGNAL
 from model.predictors.predictor import CurvePredictor
-from training.calibrate import cross_validate
-from training.fit_ensemble import explained, fit_ensemble
-from training.recipe import Recipe
-from training.related import Related, begin_from
+from training.fitting.calibrate import cross_validate
+from training.fitting.fit_ensemble import explained, fit_ensemble
+from training.fitting.recipe import Recipe
+from training.observations.pretraining import PretrainingTable, without_held_out
+from training.observations.table import Table
 from training.study.networks import Networks
-from training.table import Table
 
 Array = NDArray[np.floating]
 AS_IT_SHIPS = "as it ships"
@@ -52,7 +52,7 @@ def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]
 def ablate(
     learning: Networks,
     everything: Table,
-    related: Sequence[Related] = (),
+    pretraining: Sequence[PretrainingTable] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> list[dict[str, Any]]:
     """Return rows of `step`, `tau`, `r2` and `mse`, the mean over five folds.
@@ -60,23 +60,23 @@ def ablate(
     Args:
         learning: the learning set.
         everything: all networks of the task; what is outside a fold's learning set is learnt nowhere.
-        related: the tables that the predictor's members began from.
-        on_step: told of each step.
+        pretraining: the tables that the ensemble members are trained on first.
+        on_step: called with a description of each step.
     """
     found = []
     steps = _steps(Recipe(), learning.features.shape[1])
-    if not related:
+    if not pretraining:
         del steps[NOT_PRETRAINED]
     for name, (recipe, relevance) in steps.items():
         on_step(f"the predictor {name}")
 
         def fit(part: Table, fold: int, recipe: Recipe = recipe, relevance: Relevance = relevance) -> CurvePredictor:
-            others = begin_from(related, everything, part) if recipe.pretraining_passes else ()
-            return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, related=others)
+            others = without_held_out(pretraining, everything, part) if recipe.pretraining_passes else ()
+            return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, pretraining=others)
 
         validated = cross_validate(learning.table, fit)
         measured = {name: validated.metrics()}
         if name == AS_IT_SHIPS:
-            measured["without the floor"] = validated.metrics(validated.unfloored)
+            measured["without the chance level"] = validated.metrics(validated.unsnapped)
         found += [{"step": step, "tau": one.tau, "r2": one.r2, "mse": one.mse} for step, one in measured.items()]
     return found

@@ -60,7 +60,7 @@ def own_task(one: Measured, kept: Kept) -> list[str]:
     noise = ceiling(one.task.rows)
     limit = noise.tau if noise else None
     rows = _rival_rows(kept, limit)
-    text = [f"{len({row.architecture for row in one.task.test_rows})} test networks."]
+    text = [f"{len({row.network_id for row in one.task.test_rows})} test networks."]
     if noise:
         text.append(f"The ceiling is a tau of {noise.tau:.3f} and an R2 of {noise.r2:.3f}.")
     if one.evaluation is not None:
@@ -74,12 +74,12 @@ def own_task(one: Measured, kept: Kept) -> list[str]:
             text.append(
                 f"The aim, {AIM} of the ceiling, is " + (f"missed by {short:.3f}." if short > 0 else "reached.")
             )
-        text += _verdict(kept, metrics.tau, metrics.r2)
+        text += _what_is_better(kept, metrics.tau, metrics.r2)
     header = ["method", "sees", "MSE", "tau", "R2", "tau / ceiling"]
     return [f"### {one.task.name}", "", " ".join(text), "", *table(header, [*rows, *_paper_rows(one.task.name)])]
 
 
-def _verdict(kept: Kept, tau: float, r2: float) -> list[str]:
+def _what_is_better(kept: Kept, tau: float, r2: float) -> list[str]:
     """Say which methods rank better than the shipped predictor, and what they needed for it."""
     entries = kept.starting("rivals/")
     if not entries:
@@ -104,7 +104,7 @@ def public_task(name: str, predictor: Predictor | None, kept: Kept) -> list[str]
     if predictor is not None:
         found = predictor.card.metrics["cross_validation"]
         rows.append([f"**{SHIPPED}**", "nothing", found["mse"], found["tau"], found["r2"], None])
-        text += _verdict(kept, found["tau"], found["r2"])
+        text += _what_is_better(kept, found["tau"], found["r2"])
     header = ["method", "sees", "MSE", "tau", "R2"]
     return [f"### {name}", "", " ".join(text), "", *table(header, [row[:-1] for row in [*rows, *_paper_rows(name)]])]
 
@@ -114,7 +114,7 @@ def _predictions(one: Measured, kept: Kept) -> dict[str, tuple[np.ndarray, np.nd
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     finals: dict[str, list[float]] = {}
     for row in one.task.test_rows:
-        finals.setdefault(row.architecture, []).append(row.accuracy[-1])
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
     for key, entry in kept.starting("rivals/").items():
         known = [name for name in entry.get("predicted", {}) if name in finals]
         if not known:
@@ -154,7 +154,7 @@ def scatter(one: Measured, kept: Kept, folder: Path) -> list[str]:
     if not panels:
         return []
     file = f"study-scatter-{one.task.name}.svg"
-    pictures.scatter(folder / file, panels)
+    pictures.scatter(folder / file, f"{one.task.name}: predicted against measured final accuracy", panels)
     return [f"![{one.task.name}: predicted against measured final accuracy](pictures/{file})", ""]
 
 
@@ -166,7 +166,7 @@ def growth(one: Measured, kept: Kept, folder: Path) -> list[str]:
     series: dict[str, list[tuple[int, float]]] = {}
     for step in steps:
         series.setdefault(step["method"], []).append((step["networks"], float(np.mean(step["taus"]))))
-    whole = len({row.architecture for row in one.task.rows} - {row.architecture for row in one.task.test_rows})
+    whole = len({row.network_id for row in one.task.rows} - {row.network_id for row in one.task.test_rows})
     for name, points in series.items():
         entry = kept.get(f"rivals/{name}")
         if name == SHIPPED and one.evaluation is not None and one.predictor is not None:
@@ -177,7 +177,7 @@ def growth(one: Measured, kept: Kept, folder: Path) -> list[str]:
     rows = [[name, *(dict(points).get(size) for size in sizes)] for name, points in series.items()]
     noise = ceiling(one.task.rows)
     file = f"study-learning-{one.task.name}.svg"
-    pictures.learning(folder / file, series, noise.tau if noise else None)
+    pictures.learning(folder / file, f"{one.task.name}: size of the training set", series, noise.tau if noise else None)
     return [
         f"### {one.task.name}",
         "",

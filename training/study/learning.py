@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from model.artifact import Card
-from model.predictors.floor import Floor
-from training.calibrate import predict_table
-from training.fit_ensemble import fit_ensemble
-from training.floors import apply_floor
+from model.predictors.chance_level import ChanceLevel
+from training.fitting.calibrate import predict_table
+from training.fitting.chance_level import apply_chance_level
+from training.fitting.fit_ensemble import fit_ensemble
+from training.fitting.recipe import Recipe
 from training.metrics import tau
-from training.recipe import Recipe
-from training.related import Related
+from training.observations.pretraining import PretrainingTable
+from training.observations.table import Floats
 from training.study.networks import Networks
 from training.study.rivals import LSTM, predict, rivals
-from training.table import Floats
 
 SIZES = (50, 100, 200, 400, 844)
 FEW = 100  # up to this many networks, the draw of the networks matters: it is repeated
@@ -32,10 +32,10 @@ def recipe_of(card: Card | None) -> Recipe:
     return Recipe(**{name: value for name, value in recipe.items() if name in known})
 
 
-def floor_of(card: Card | None) -> Floor | None:
-    """Return the floor that a card names."""
-    known = card.training.get("floor") if card else None
-    return Floor(np.array(known["levels"]), np.array(known["thresholds"])) if known else None
+def chance_level_of(card: Card | None) -> ChanceLevel | None:
+    """Return the chance level that a card names."""
+    known = card.training.get("chance_level") if card else None
+    return ChanceLevel(np.array(known["levels"]), np.array(known["thresholds"])) if known else None
 
 
 @dataclass(frozen=True)
@@ -44,32 +44,32 @@ class Shipped:
 
     Attributes:
         recipe: of the ensemble.
-        related: the tables that its members began from, without the test networks.
-        floor: under its predictions.
+        pretraining: the tables that its ensemble members are trained on first, without the test networks.
+        chance_level: that its predictions are snapped to.
     """
 
     recipe: Recipe
-    related: Sequence[Related]
-    floor: Floor | None
+    pretraining: Sequence[PretrainingTable]
+    chance_level: ChanceLevel | None
 
-    def predict(self, fitting: Networks, asked: Networks, seed: int) -> Floats:
+    def predict(self, fitting: Networks, test: Networks, seed: int) -> Floats:
         """Fit to some networks and return the final accuracies of others [networks]."""
-        predictor = fit_ensemble(fitting.table, fitting.image, self.recipe, seed=seed, related=self.related)
-        predicted, _ = predict_table(predictor, asked.table)
-        floored = predicted if self.floor is None else apply_floor(self.floor, predicted)
-        return np.asarray(floored[:, -1], dtype=np.float64)
+        predictor = fit_ensemble(fitting.table, fitting.image, self.recipe, seed=seed, pretraining=self.pretraining)
+        predicted, _ = predict_table(predictor, test.table)
+        snapped = predicted if self.chance_level is None else apply_chance_level(self.chance_level, predicted)
+        return np.asarray(snapped[:, -1], dtype=np.float64)
 
 
-def _predict(method: str, fitting: Networks, asked: Networks, shipped: Shipped, seed: int) -> Floats:
+def _predict(method: str, fitting: Networks, test: Networks, shipped: Shipped, seed: int) -> Floats:
     if method == SHIPPED:
-        return shipped.predict(fitting, asked, seed)
+        return shipped.predict(fitting, test, seed)
     rival = next(one for one in rivals() if one.name == method)
-    return predict(rival, fitting, asked, seed)[0]
+    return predict(rival, fitting, test, seed)[0]
 
 
 def learning_sizes(
     fitting: Networks,
-    asked: Networks,
+    test: Networks,
     shipped: Shipped,
     on_step: Callable[[str], None] = lambda step: None,
     sizes: tuple[int, ...] = SIZES,
@@ -78,9 +78,9 @@ def learning_sizes(
 
     Args:
         fitting: the learning set.
-        asked: the test networks.
+        test: the test networks.
         shipped: how the predictor that ships was fitted.
-        on_step: told of each fit.
+        on_step: called with a description of each fit.
         sizes: numbers of networks; those that leave no choice of networks are left out.
 
     Returns:
@@ -95,7 +95,7 @@ def learning_sizes(
             for draw in range(DRAWS if size <= FEW else 1):
                 on_step(f"{method} fitted to {size} networks")
                 chosen = np.sort(np.random.default_rng(draw).permutation(len(fitting))[:size])
-                predicted = _predict(method, fitting.rows(chosen), asked, shipped, draw)
-                taus.append(round(tau(asked.final, predicted), 4))
+                predicted = _predict(method, fitting.rows(chosen), test, shipped, draw)
+                taus.append(round(tau(test.final, predicted), 4))
             found.append({"method": method, "networks": size, "taus": taus})
     return found

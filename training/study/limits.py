@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from training.metrics import tau
-from training.observations import Observation
-from training.table import Floats
+from training.observations.observation import Observation
+from training.observations.table import Floats
 
 RESAMPLES = 500
 TIE_BREAKS = 20
@@ -27,7 +27,7 @@ def untied_ceiling(observations: Sequence[Observation]) -> float | None:
     """Return the noise ceiling's tau with the reference's ties broken at random.
 
     Networks that never learn end at exactly the same accuracy. Another run of such a network shares the tie, which
-    `training.metrics.ceiling` counts in its favour; a prediction without a floor (`model.predictors.floor`) cannot tie.
+    `training.metrics.ceiling` counts in its favour; a prediction without a chance level cannot tie.
 
     Returns:
         `None` with fewer than three networks trained under several seeds.
@@ -54,7 +54,7 @@ def _repeated(observations: Sequence[Observation]) -> Floats | None:
     """Return final accuracies [networks, seeds] of networks with several seeds; `None` with fewer than three."""
     runs: dict[str, list[float]] = {}
     for row in sorted(observations, key=lambda row: row.seed):
-        runs.setdefault(row.architecture, []).append(row.accuracy[-1])
+        runs.setdefault(row.network_id, []).append(row.accuracy[-1])
     repeated = [finals for finals in runs.values() if len(finals) > 1]
     if len(repeated) < 3:
         return None

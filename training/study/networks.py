@@ -13,10 +13,11 @@ from sklearn.model_selection import KFold
 from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
 from model.network.shapes import Shape
 from model.predictors.network_features import NetworkFeatures
-from training.calibrate import FOLDS
-from training.observations import Observation, ObservationError, held_out, read
-from training.table import Floats, Table, carry_forward, tabulate
-from training.tasks import image_of
+from training.fitting.calibrate import FOLDS
+from training.observations.observation import Observation, ObservationError
+from training.observations.read import read
+from training.observations.table import Floats, Table, carry_forward, tabulate
+from training.observations.tasks import image_of
 
 Indices = NDArray[np.intp]
 
@@ -81,7 +82,7 @@ class Task:
     Attributes:
         name: of the task.
         rows: its observations.
-        own: whether the project measured it: the test split is a third of the networks, by hash. A table from elsewhere
+        own: whether the project measured it: the test split is a third of the networks. A table from elsewhere
             is cross-validated.
     """
 
@@ -92,19 +93,20 @@ class Task:
     @property
     def test_rows(self) -> list[Observation]:
         """Rows of the test split."""
-        return [row for row in self.rows if held_out(row.architecture)]
+        return [row for row in self.rows if row.split == "test"]
 
     @property
     def sha256(self) -> str:
         """Hash of what was measured, whatever the order of the rows."""
-        content = "\n".join(sorted(f"{row.architecture} {row.seed} {row.accuracy}" for row in self.rows))
+        content = "\n".join(sorted(f"{row.network_id} {row.seed} {row.accuracy}" for row in self.rows))
         return hashlib.sha256(content.encode()).hexdigest()
 
     def parts(self, networks: Networks) -> list[tuple[Indices, Indices]]:
         """Return pairs of networks to learn from and to predict: one pair, or one for each of five folds."""
         if not self.own:
             return list(KFold(FOLDS, shuffle=True, random_state=0).split(networks.curves))
-        test = np.array([held_out(architecture) for architecture in networks.table.architectures])
+        tested = {row.network_id for row in self.test_rows}
+        test = np.array([name in tested for name in networks.table.network_ids])
         return [(np.flatnonzero(~test), np.flatnonzero(test))]
 
 

@@ -20,13 +20,14 @@ GPU those of the clock, other networks beside. The paper's figures are those of
 Deng, Yan and Lin, arXiv 1712.03351: other networks, trained longer on whole images, so its rows say what was reached
 there, not what would be reached here.
 """
+END = "<!-- end of the study: what follows is written by hand, its tables by benchmarks.during_page -->"
 RIVALS = """## The rivals (the paper's Tables 3 and 4)
 
 Each method on the same split. The shipped predictor alone is pretrained on another task's networks, none of which it
-is asked for, and has a floor: "What each step is worth" shows it without either. Hand features are the shipped
-predictor's own (`model/predictors/network_features.py`). The plain LSTM has the paper's code, sizes and loss, and
-learns from the last epoch alone, as in the paper's equation 2, or from whole curves; of MetaQNN's networks, which
-Table 1 cannot express, it reads the extended code's first four columns. LC-Net's posterior is approximated by
+predicts here, and is snapped to a chance level: "What each step is worth" shows it without either. Hand features are
+the shipped predictor's own (`model/predictors/network_features.py`). The plain LSTM has the paper's code, sizes and
+loss, and learns from the last epoch alone, as in the paper's equation 2, or from whole curves; of MetaQNN's networks,
+which Table 1 cannot express, it reads the extended code's first four columns. LC-Net's posterior is approximated by
 variational inference (Pyro). Trees, and the LSTM on whole curves, are means over several random seeds on a test
 split.
 """
@@ -40,7 +41,7 @@ GROWTH = """## How many networks to learn from
 
 Random parts of the learning set, the same test split; means of two draws up to 100 networks. The shipped predictor
 is pretrained, at every size, on the other tasks that its card names (`pretrained_on`), unknown to the others, and at
-every size has the floor that the whole learning set gave it; its last point is the artifact itself.
+every size is snapped to the chance level that the whole learning set gave it; its last point is the artifact itself.
 """
 FIGURES_6_7 = """## What the plain LSTM has learned (the paper's Figures 6 and 7)
 
@@ -57,7 +58,7 @@ class Places:
         data: folder of the project's own tables.
         zoo: folder of artifacts.
         kept: folder of what a refresh computed.
-        docs: folder of the report, with `results-notes.md`, `data/` and `pictures/`.
+        docs: folder of the report, `results.md`, with `data/` and `pictures/`.
         readme: has a place for the table of predictors.
     """
 
@@ -75,8 +76,8 @@ def _structure(measured: Sequence[Measured], kept: dict[str, Kept], folder: Path
         found, places = kept[name].get("cells"), kept[name].get("embedding")
         if found is None or places is None:
             continue
-        pictures.cells(folder / f"study-cells-{name}.svg", found)
-        pictures.embedding(folder / f"study-tsne-{name}.svg", places)
+        pictures.cells(folder / f"study-cells-{name}.svg", f"{name}: responses of LSTM cell {found['cell']}", found)
+        pictures.embedding(folder / f"study-tsne-{name}.svg", f"{name}: structural features by t-SNE", places)
         lines += [
             f"{name}, cell {found['cell']}: over all test networks its response rises at "
             f"{100 * found['rises_at_convolutions']:.0f} % of the convolutions and at "
@@ -116,7 +117,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
     Args:
         tasks: the project's own tables.
         places: what is read and written.
-        say: told what is missing or older than the tables.
+        say: called with what is missing or older than the tables.
     """
     measured = measure(tasks, places.zoo)
     kept = {file.stem: Kept(places.kept, file.stem) for file in sorted(places.kept.glob("*.json"))}
@@ -152,6 +153,7 @@ def write_report(tasks: Sequence[Task], places: Places, say: Callable[[str], Non
         *predictors.ablations(measured, kept),
         *predictors.cards(folders),
     ]
-    notes = places.docs / "results-notes.md"
-    (places.docs / "results.md").write_text("\n".join(lines) + "\n" + notes.read_text())
+    page = places.docs / "results.md"
+    rest = page.read_text().partition(END)[2] if page.exists() else "\n"
+    page.write_text("\n".join([*lines, END]) + rest)
     update_readme(places.readme, predictors.readme_table(measured, folders))

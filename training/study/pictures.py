@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from training.evaluate import Evaluation
-from training.table import Floats
+from training.fitting.evaluate import Evaluation
+from training.observations.table import Floats
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -37,9 +37,10 @@ CURVES = 12
 
 
 @contextmanager
-def _saved(path: Path, width: float, height: float) -> Iterator[Figure]:
+def _saved(path: Path, title: str, width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
+        figure.suptitle(title, fontsize=11)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None})
@@ -47,23 +48,23 @@ def _saved(path: Path, width: float, height: float) -> Iterator[Figure]:
         path.write_text("\n".join(line.rstrip() for line in lines) + "\n")
 
 
-def scatter(path: Path, panels: Sequence[tuple[str, Floats, Floats]]) -> None:
+def scatter(path: Path, title: str, panels: Sequence[tuple[str, Floats, Floats]]) -> None:
     """Draw measured against predicted final accuracies (the paper's Figure 5), a panel for each method."""
     values = np.concatenate([part for _, *parts in panels for part in parts])
     low, high = float(values.min()) - 0.02, float(values.max()) + 0.02
-    with _saved(path, 2.6 * len(panels), 3.1) as figure:
+    with _saved(path, title, 2.6 * len(panels), 3.1) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-        for axis, (title, measured, predicted) in zip(axes, panels, strict=True):
+        for axis, (name, measured, predicted) in zip(axes, panels, strict=True):
             axis.plot([low, high], [low, high], color="#cbd5e1", lw=1, zorder=0)
             axis.scatter(measured, predicted, s=10, alpha=0.6, color=OURS, linewidths=0)
             axis.set(xlabel="measured", aspect="equal", xlim=(low, high), ylim=(low, high))
-            axis.set_title(title, fontsize=8)
+            axis.set_title(name, fontsize=8)
         axes[0].set_ylabel("predicted")
 
 
-def learning(path: Path, series: dict[str, list[tuple[int, float]]], ceiling: float | None) -> None:
+def learning(path: Path, title: str, series: dict[str, list[tuple[int, float]]], ceiling: float | None) -> None:
     """Draw the size of the learning set against tau."""
-    with _saved(path, 5.2, 3.4) as figure:
+    with _saved(path, title, 5.2, 3.4) as figure:
         axis = figure.subplots()
         for (name, points), colour in zip(series.items(), (OURS, *OTHERS), strict=False):
             axis.plot(*zip(*sorted(points), strict=True), "o-", ms=4, label=name, color=colour)
@@ -76,14 +77,14 @@ def learning(path: Path, series: dict[str, list[tuple[int, float]]], ceiling: fl
                 sizes.append(size)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.set_xticks([], minor=True)
-        axis.set(xlabel="networks to learn from", ylabel="tau on the test split")
-        figure.legend(loc="outside upper center", ncols=2, fontsize=8)
+        axis.set(xlabel="networks in the training set", ylabel="tau on the test split")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
 
 
-def cells(path: Path, found: dict[str, Any]) -> None:
+def cells(path: Path, title: str, found: dict[str, Any]) -> None:
     """Draw the responses of one LSTM cell along networks' layers (the paper's Figure 6)."""
     shown = found["networks"]
-    with _saved(path, 9, 1.05 * len(shown) + 0.5) as figure:
+    with _saved(path, title, 9, 1.05 * len(shown) + 0.5) as figure:
         axes = figure.subplots(len(shown), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, network in zip(axes, shown, strict=True):
             ticks = np.arange(len(network["layers"]))
@@ -95,37 +96,40 @@ def cells(path: Path, found: dict[str, Any]) -> None:
             axis.set_ylabel(f"ends at\n{network['accuracy']:.2f}", rotation=0, ha="right", va="center")
         axes[-1].set_xlabel("layer, from the image on")
         handles = [Line2D([], [], marker="o", ls="", color=colour, label=kind) for kind, colour in KINDS.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(KINDS), fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(KINDS), fontsize=8)
 
 
-def embedding(path: Path, found: dict[str, Any]) -> None:
+def embedding(path: Path, title: str, found: dict[str, Any]) -> None:
     """Draw the structural features in the plane, coloured by accuracy (the paper's Figure 7)."""
     x, y, accuracy = (np.array(found[name]) for name in ("x", "y", "accuracy"))
     test = np.array(found["test"])
-    with _saved(path, 5.2, 3.8) as figure:
+    with _saved(path, title, 5.2, 3.8) as figure:
         axis = figure.subplots()
         style: dict[str, Any] = {"vmin": accuracy.min(), "vmax": accuracy.max(), "cmap": "viridis", "linewidths": 0}
         handles = []
-        for chosen, marker, label in ((~test, "o", "learned from"), (test, "^", "test")):
+        for chosen, marker, label in ((~test, "o", "training set"), (test, "^", "test split")):
             axis.scatter(x[chosen], y[chosen], c=accuracy[chosen], s=16, marker=marker, **style)
             handles.append(Line2D([], [], marker=marker, ls="", ms=4, color=DARK, label=label))
         figure.colorbar(axis.collections[0], ax=axis, label="measured final accuracy")
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
 
 
-def curves(path: Path, found: Evaluation) -> None:
+def curves(path: Path, title: str, found: Evaluation) -> None:
     """Draw predicted and measured curves of test networks, evenly spaced from the worst to the best."""
     order = np.argsort(found.table.final, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, CURVES).round().astype(int)]
-    with _saved(path, 9, 5.6) as figure:
+    with _saved(path, title, 9, 5.6) as figure:
         axes = figure.subplots(3, CURVES // 3, sharex=True, sharey=True).ravel()
         for axis, index in zip(axes, chosen, strict=True):
             _curve(axis, found, int(index))
+        highest = max(found.upper[chosen].max(), found.table.curves[chosen].max())
+        axes[0].set_ylim(0, min(1.0, 1.05 * float(highest)))
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
-        figure.supxlabel("epoch", fontsize=9)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+        for axis in axes[-CURVES // 3 :]:
+            axis.set_xlabel("epoch")
         figure.supylabel("validation accuracy", fontsize=9)
 
 
@@ -135,4 +139,4 @@ def _curve(axis: Axes, found: Evaluation, index: int) -> None:
     axis.fill_between(ticks, low, high, alpha=0.25, color=OURS, linewidth=0, label="90 % interval")
     axis.plot(ticks, found.predicted[index], color=OURS, label="predicted before training")
     axis.plot(ticks, found.table.curves[index], "o", ms=3, color=DARK, label="measured")
-    axis.set(title=found.table.architectures[index][:8], ylim=(0, 1))
+    axis.set_title(found.table.network_ids[index][:8])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.metrics import ceiling
-from training.observations import Observation, held_out
+from training.observations.observation import Observation
 from training.study.limits import ceiling_interval, untied_ceiling
 from training.study.markdown import table
 from training.study.networks import Task
@@ -16,7 +16,7 @@ from training.study.shipped import trainable
 def _statistics(rows: Sequence[Observation], name: str) -> list[object]:
     finals: dict[str, list[float]] = {}
     for row in rows:
-        finals.setdefault(row.architecture, []).append(row.accuracy[-1])
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
     means = np.array([np.mean(values) for values in finals.values()])
     return [name, len(means), *(float(f(means)) for f in (np.mean, np.std, np.min, np.max))]
 
@@ -26,13 +26,13 @@ def measurements(tasks: Sequence[Task]) -> list[str]:
     rows, cost = [], []
     for task in tasks:
         for part, chosen in (("train", False), ("test", True)):
-            members = [row for row in task.rows if held_out(row.architecture) is chosen]
+            members = [row for row in task.rows if (row.split == "test") is chosen]
             if members:
                 rows.append(_statistics(members, f"{task.name}, {part}"))
         for device in sorted({row.device for row in task.rows if row.device and row.seconds}):
             there = [row for row in task.rows if row.device == device]
             seconds = [row.seconds for row in there if row.seconds]
-            share = float(np.mean([row.status == "untrainable" for row in there]))
+            share = float(np.mean([row.status == "failed_to_train" for row in there]))
             cost.append([task.name, device, len(there), float(np.median(seconds)), float(np.mean(seconds)), share])
     rows += [[name, *figures] for name, figures in STATISTICS.items()]
     return [
@@ -42,7 +42,7 @@ def measurements(tasks: Sequence[Task]) -> list[str]:
         "on the full images, and none of them ends below 0.48; these train for minutes, and some never learn.",
         "",
         *table(["networks of", "count", "mean", "std", "min", "max"], rows),
-        *table(["task", "device", "runs", "median seconds", "mean seconds", "share untrainable"], cost),
+        *table(["task", "device", "runs", "median seconds", "mean seconds", "share that fails to train"], cost),
     ]
 
 
@@ -65,10 +65,10 @@ def ceilings(tasks: Sequence[Task]) -> list[str]:
         "",
         "One training run of a network against the mean of its other runs, over the networks that were trained under "
         "several seeds. Networks that never learn all end at the same accuracy, and two runs of them tie, which counts "
-        "as agreement; so do predictions at the floor of a shipped predictor. Rivals have none: the column with ties "
-        "broken at random is what one as good as another training run would reach. Neither is a strict bound: who "
-        "knew the mean of endless runs would reach the R2 of the column behind against single runs, and a higher tau "
-        "than another run does. Intervals are bootstrapped over networks.",
+        "as agreement; so do predictions at the chance level of a shipped predictor. Rivals have none: the column with "
+        "ties broken at random is what another training run would reach. Neither is a strict bound: the mean of "
+        "endless runs would reach the R2 of the column behind against single runs, and a higher tau than another run "
+        "does. Intervals are bootstrapped over networks.",
         "",
         *table(header, rows),
     ]

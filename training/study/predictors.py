@@ -87,14 +87,14 @@ def transfer(measured: Sequence[Measured]) -> list[str]:
         "## Transfer",
         "",
         "A predictor fitted to one data set ranks the test networks of the other (the split is by hash: it learned "
-        "from none of them). The last columns say how far the two data sets agree on the networks measured on both.",
+        "from none of them). The last columns show how far the two data sets agree on the networks measured on both.",
         "",
         *table([*header, "measured on both", "tau between the measurements"], rows),
     ]
 
 
 def _same(one: Task, other: Task) -> tuple[int, float | None]:
-    finals = [{row.architecture: row.accuracy[-1] for row in task.rows} for task in (one, other)]
+    finals = [{row.network_id: row.accuracy[-1] for row in task.rows} for task in (one, other)]
     both = sorted(finals[0].keys() & finals[1].keys())
     if len(both) < 3:
         return len(both), None
@@ -161,7 +161,7 @@ def curves(measured: Sequence[Measured], folder: Path) -> list[str]:
     for one in measured:
         if one.evaluation is not None:
             file = f"study-curves-{one.task.name}.svg"
-            pictures.curves(folder / file, one.evaluation)
+            pictures.curves(folder / file, f"{one.task.name}: twelve test networks", one.evaluation)
             lines += [f"![{one.task.name}: curves predicted before training, and measured](pictures/{file})", ""]
     return lines and [
         "## Twelve test networks",
@@ -188,4 +188,4 @@ def readme_table(measured: Sequence[Measured], folders: Sequence[Path]) -> list[
             if evaluation.noise is not None:
                 where += f"; noise ceiling of tau {evaluation.noise.tau:.3g}"
         rows.append([f"`{card.task}`", card.description, card.training["networks"], *figures, where])
-    return table(["task", "networks", "fitted to", "tau", "R2", "90 % coverage", "measured on"], rows)
+    return table(["task", "networks", "training set", "tau", "R2", "90 % coverage", "measured on"], rows)

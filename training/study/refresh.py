@@ -10,21 +10,21 @@ from model.artifact import Card
 from model.encoding.layer_code import EXTENDED
 from training.baselines import FinalPredictor
 from training.baselines.peephole_lstm import PlainPeephole
-from training.related import Related, begin_from, relate_all
+from training.observations.pretraining import PretrainingTable, pretraining_tables, without_held_out
 from training.study import structure
 from training.study.ablation import ablate
 from training.study.kept import Kept
-from training.study.learning import Shipped, floor_of, learning_sizes, recipe_of
+from training.study.learning import Shipped, chance_level_of, learning_sizes, recipe_of
 from training.study.networks import Networks, Task, describe
-from training.study.rivals import LC_NET, LSTM, judge, rivals
+from training.study.rivals import LC_NET, LSTM, measure, rivals
 from training.study.shipped import foreign, load
 
 OnStep = Callable[[str], None]
 
 
-def foreign_key(asked: Task, predictor_sha256: str) -> str:
+def foreign_key(target: Task, predictor_sha256: str) -> str:
     """Return what a predictor's figures on another table depend on."""
-    return f"{predictor_sha256[:6]}{asked.sha256[:6]}"
+    return f"{predictor_sha256[:6]}{target.sha256[:6]}"
 
 
 def learning_key(task: Task, card: Card | None) -> str:
@@ -41,40 +41,40 @@ def _compare(task: Task, networks: Networks, kept: Kept, *, force: bool, on_step
             continue
         on_step(f"{task.name}: {rival.key}")
         fitted: list[FinalPredictor] = []
-        kept.put(section, of, judge(rival, networks, parts, fitted.append))
+        kept.put(section, of, measure(rival, networks, parts, fitted.append))
         if looked_into and isinstance(fitted[0], PlainPeephole):
-            fitting, asked = parts[0]
+            fitting, test = parts[0]
             predictor = fitted[0].predictor
-            kept.put("cells", of, structure.cells(predictor, networks.rows(fitting), networks.rows(asked)))
-            kept.put("embedding", of, structure.embedding(predictor, networks, asked))
+            kept.put("cells", of, structure.cells(predictor, networks.rows(fitting), networks.rows(test)))
+            kept.put("embedding", of, structure.embedding(predictor, networks, test))
 
 
-def _related(task: Task, networks: Networks, card: Card | None, tasks: Sequence[Task]) -> list[Related]:
-    """Return the tables that a card's predictor began from, without the networks of the task's test split."""
+def _pretraining(task: Task, networks: Networks, card: Card | None, tasks: Sequence[Task]) -> list[PretrainingTable]:
+    """Return the pretraining tables of a card's predictor, without the networks of the task's test split."""
     names = card.training.get("pretrained_on", {}) if card else {}
     rows = [one.rows for one in tasks if one.name in names]
-    others = relate_all(rows, task.name, EXTENDED, networks.image, "train")
+    others = pretraining_tables(rows, task.name, EXTENDED, networks.image, "train")
     fitting, _ = task.parts(networks)[0]
-    return begin_from(others, networks.table, networks.rows(fitting).table)
+    return without_held_out(others, networks.table, networks.rows(fitting).table)
 
 
 def _look_into(
     task: Task, networks: Networks, kept: Kept, zoo: Path, tasks: Sequence[Task], *, force: bool, on_step: OnStep
 ) -> None:
-    fitting, asked = task.parts(networks)[0]
+    fitting, test = task.parts(networks)[0]
     predictor = load(zoo, task.name)
     card = predictor.card if predictor else None
-    related = _related(task, networks, card, tasks)
+    pretraining = _pretraining(task, networks, card, tasks)
 
     def step(text: str) -> None:
         on_step(f"{task.name}: {text}")
 
     of = learning_key(task, card)
     if force or not kept.fresh("ablation", of):
-        kept.put("ablation", of, ablate(networks.rows(fitting), networks.table, related, step))
+        kept.put("ablation", of, ablate(networks.rows(fitting), networks.table, pretraining, step))
     if force or not kept.fresh("learning", of):
-        shipped = Shipped(recipe_of(card), related, floor_of(card))
-        steps = learning_sizes(networks.rows(fitting), networks.rows(asked), shipped, step)
+        shipped = Shipped(recipe_of(card), pretraining, chance_level_of(card))
+        steps = learning_sizes(networks.rows(fitting), networks.rows(test), shipped, step)
         kept.put("learning", of, steps)
 
 
@@ -100,7 +100,7 @@ def refresh(
         folder: of the JSON files.
         only: the name of one task, to leave the others.
         force: compute everything again, as after a change of a method.
-        on_step: told of each step.
+        on_step: called with a description of each step.
     """
     torch.set_num_threads(1)
     if not any(rival.name == LC_NET for rival in rivals()):

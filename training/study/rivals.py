@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from training.baselines import FinalPredictor
+from training.baselines.gaussian_process import FeatureGaussianProcess
 from training.baselines.last_value import LastValue
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.one_feature import FLOPS, PARAMETERS, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
-from training.baselines.process import FeatureProcess
 from training.baselines.trees import BoostedTrees
-from training.during.figures import final_error
+from training.curves.figures import final_error
+from training.observations.table import Floats
 from training.study.networks import Indices, Networks
-from training.table import Floats
 
 LSTM = "Peephole LSTM, whole curves"
 SVR, LC_NET = "ν-SVR (Baker et al.)", "LC-Net (Klein et al.)"
@@ -62,7 +62,7 @@ def rivals() -> list[Rival]:
         Rival("parameters", lambda _, seed: OneFeature(PARAMETERS)),
         Rival("FLOPs", lambda _, seed: OneFeature(FLOPS)),
         Rival("boosted trees on hand features", lambda _, seed: BoostedTrees(seed), seeds=3),
-        Rival("Gaussian process on hand features", lambda _, seed: FeatureProcess()),
+        Rival("Gaussian process on hand features", lambda _, seed: FeatureGaussianProcess()),
         Rival(
             "Peephole LSTM, last epoch (equation 2)",
             lambda networks, seed: PlainPeephole(networks.code, final_epoch_only=True, seed=seed),
@@ -77,16 +77,16 @@ def rivals() -> list[Rival]:
     return found
 
 
-def predict(rival: Rival, fitting: Networks, asked: Networks, seed: int) -> tuple[Floats, FinalPredictor]:
-    """Fit a rival to some networks and return what it says of others [networks], and the fitted method."""
+def predict(rival: Rival, fitting: Networks, test: Networks, seed: int) -> tuple[Floats, FinalPredictor]:
+    """Fit a rival to some networks and return what it predicts of others [networks], and the fitted method."""
     method = rival.make(fitting, seed)
     method.fit(fitting.curves, fitting.codes if rival.reads_codes else fitting.features)
-    seen = asked.curves[:, : rival.seen(asked.curves.shape[1])]
-    predicted = method.predict(seen, asked.codes if rival.reads_codes else asked.features)
+    seen = test.curves[:, : rival.seen(test.curves.shape[1])]
+    predicted = method.predict(seen, test.codes if rival.reads_codes else test.features)
     return np.asarray(predicted, dtype=np.float64), method
 
 
-def judge(
+def measure(
     rival: Rival,
     networks: Networks,
     parts: list[tuple[Indices, Indices]],
@@ -107,12 +107,12 @@ def judge(
     runs, first = [], {}
     for seed in range(rival.seeds if len(parts) == 1 else 1):
         errors = []
-        for fitting, asked in parts:
-            predicted, method = predict(rival, networks.rows(fitting), networks.rows(asked), seed)
+        for fitting, test in parts:
+            predicted, method = predict(rival, networks.rows(fitting), networks.rows(test), seed)
             on_fitted(method)
-            errors.append(final_error(networks.final[asked], predicted))
+            errors.append(final_error(networks.final[test], predicted))
             if seed == 0 and len(parts) == 1:
-                names = (networks.table.architectures[index] for index in asked)
+                names = (networks.table.network_ids[index] for index in test)
                 first = dict(zip(names, predicted.round(4).tolist(), strict=True))
         figures = ("tau", "r2", "mse", "mae")
         runs.append({name: float(f"{np.mean([getattr(one, name) for one in errors]):.4g}") for name in figures})

@@ -9,7 +9,8 @@ from model.encoding.layer_code import encode, pad
 from model.network.schema import Layer
 from model.network.shapes import cost
 from model.runtime import Predictor
-from training.observations import Observation, read
+from training.observations.observation import Observation
+from training.observations.read import read
 from training.study.markdown import table
 from training.study.shipped import Measured
 
@@ -20,8 +21,9 @@ ORIGINS = {
 }
 INTRODUCTION = """## Finding good networks (the paper's Section 5.3)
 
-`peephole select --task cifar10-mini --from 10000 --top 5 --json | peephole train - --protocol cifar10-mini --seeds 3`;
-the random ones come from `peephole select --from 5 --top 5 --seed 1`, the VGG-style ones from
+`peephole select --task cifar10-mini --candidates 10000 --top 5 --json |
+peephole train - --protocol cifar10-mini --seeds 3`; the random ones come from
+`peephole select --candidates 5 --top 5 --seed 1`, the VGG-style ones from
 `examples/vgg_style.json`. All are trained alike, three seeds each.
 """
 
@@ -39,7 +41,7 @@ class _Network:
 def _networks(rows: list[Observation]) -> list[_Network]:
     grouped: dict[str, list[Observation]] = {}
     for row in rows:
-        grouped.setdefault(row.architecture, []).append(row)
+        grouped.setdefault(row.network_id, []).append(row)
     found = [_Network(list(same[0].layers), [row.accuracy[-1] for row in same]) for same in grouped.values()]
     return sorted(found, key=lambda one: -one.mean)
 

@@ -1,4 +1,4 @@
-"""What the shipped predictors say of the committed tables: measured anew for every report."""
+"""The shipped predictors on the committed tables: measured anew for every report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 from model.artifact import read_artifact
 from model.runtime import Predictor
-from training.evaluate import BATCH, Evaluation, evaluate
+from training.fitting.evaluate import BATCH, Evaluation, evaluate
 from training.metrics import Metrics, score, tau
-from training.observations import Observation
+from training.observations.observation import Observation
+from training.observations.table import tabulate
 from training.study.networks import Task
-from training.table import tabulate
 
 
 def load(zoo: Path, task: str) -> Predictor | None:
@@ -42,14 +42,14 @@ def measure(tasks: Sequence[Task], zoo: Path) -> list[Measured]:
 
 def trainable(rows: Sequence[Observation]) -> list[Observation]:
     """Return the rows of networks that every seed trained."""
-    failed = {row.architecture for row in rows if row.status != "ok"}
-    return [row for row in rows if row.architecture not in failed]
+    failed = {row.network_id for row in rows if row.status != "ok"}
+    return [row for row in rows if row.network_id not in failed]
 
 
 def among(evaluation: Evaluation, rows: Sequence[Observation]) -> Metrics:
     """Return an evaluation's metrics over the networks of some rows alone."""
-    wanted = {row.architecture for row in rows}
-    chosen = [name in wanted for name in evaluation.table.architectures]
+    wanted = {row.network_id for row in rows}
+    chosen = [name in wanted for name in evaluation.table.network_ids]
     return score(evaluation.table.curves[chosen], evaluation.predicted[chosen])
 
 

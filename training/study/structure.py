@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from model.predictors.paper_predictor import PaperPredictor
+from training.observations.table import Floats
 from training.study.networks import Networks
-from training.table import Floats
 
 SHOWN = 6
 PERPLEXITY = 30
@@ -46,21 +46,21 @@ def convolution_cell(responses: Floats, is_conv: NDArray[np.bool_], present: NDA
     return int(effect.argmax())
 
 
-def cells(predictor: PaperPredictor, fitting: Networks, asked: Networks) -> dict[str, Any]:
-    """Choose a cell on the networks it was fitted to, and say how it responds along others.
+def cells(predictor: PaperPredictor, fitting: Networks, test: Networks) -> dict[str, Any]:
+    """Choose a cell on the networks it was fitted to, and describe how it responds along others.
 
     Returns:
-        `cell`, its number; `rises_at_convolutions` and `rises_at_others`, shares of the layers of `asked`; `networks`,
+        `cell`, its number; `rises_at_convolutions` and `rises_at_others`, shares of the layers of `test`; `networks`,
         some of them from the worst to the best: layer types, responses and final accuracy.
     """
     conv = fitting.code.rows["conv"].id
     responses = cell_responses(predictor, fitting.codes)
     chosen = convolution_cell(responses, fitting.codes[:, :, 0] == conv, fitting.codes[:, :, 0] > 0)
-    kinds = asked.codes[:, :, 0]
-    along = cell_responses(predictor, asked.codes)[:, :, chosen]
+    kinds = test.codes[:, :, 0]
+    along = cell_responses(predictor, test.codes)[:, :, chosen]
     rises = np.diff(along, axis=1, prepend=0.0) > 0
-    names = {row.id: name for name, row in asked.code.rows.items()}
-    by_accuracy = np.argsort(asked.final)
+    names = {row.id: name for name, row in test.code.rows.items()}
+    by_accuracy = np.argsort(test.final)
     shown = by_accuracy[np.linspace(0, len(by_accuracy) - 1, SHOWN).round().astype(int)]
     return {
         "cell": chosen,
@@ -68,7 +68,7 @@ def cells(predictor: PaperPredictor, fitting: Networks, asked: Networks) -> dict
         "rises_at_others": round(float(rises[(kinds > 0) & (kinds != conv)].mean()), 4),
         "networks": [
             {
-                "accuracy": round(float(asked.final[index]), 4),
+                "accuracy": round(float(test.final[index]), 4),
                 "layers": [names[int(kind)] for kind in kinds[index] if kind],
                 "responses": along[index, kinds[index] > 0].round(3).tolist(),
             }

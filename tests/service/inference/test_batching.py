@@ -24,7 +24,9 @@ def test_every_network_is_in_one_chunk_and_chunks_are_bounded(lengths: list[int]
         assert chunk.cost - sum(layers) <= MAX_PADDING + sum(layers) // 8
 
 
-@pytest.mark.parametrize(("workers", "sizes"), [(1, [32]), (2, [16, 16]), (3, [10, 10, 10, 2]), (8, [10, 10, 10, 2])])
+@pytest.mark.parametrize(
+    ("workers", "sizes"), [(1, [32]), (2, [16, 16]), (3, [10, 10, 10, 2]), (8, [5, 5, 5, 5, 5, 5, 2])]
+)
 def test_workers_share_a_job_in_parts_that_are_not_too_small(workers: int, sizes: list[int]) -> None:
     chunks = split(job(*[50] * 32), workers=workers, max_cost=4096)
     assert [len(chunk.indices) for chunk in chunks] == sizes

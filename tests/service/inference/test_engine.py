@@ -342,19 +342,6 @@ def test_a_passed_deadline_leaves_no_work_behind(predictor: FakePredictor) -> No
     assert predictor.computed <= 8, "each network at most once"
 
 
-def test_requests_that_would_wait_too_long_are_rejected_before_their_body_is_read(predictor: FakePredictor) -> None:
-    """The expected wait is compared with the limit, and with half of the time until the deadline."""
-    engine = engine_of(max_queue_ms=2000)
-    engine.queue.cost = round(engine.throughput.rate)  # one second of work
-    engine.check_load(monotonic() + 10)
-    with pytest.raises(Problem, match="full"):
-        engine.check_load(monotonic() + 1.5)
-    engine.queue.cost *= 3
-    with pytest.raises(Problem, match="full"):
-        engine.check_load(monotonic() + 60)
-    engine.stop()
-
-
 def test_a_failed_engine_answers_what_waits_and_accepts_no_more(predictor: FakePredictor) -> None:
     predictor.gate.clear()
     engine = engine_of()

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from model.runtime import Curves
 from service.inference.queue import WorkQueue
-from service.inference.throughput import Throughput
 from service.inference.workers import BEAT_SECONDS, Worker, run_predictor
 from service.observability.metrics import Metrics
 from tests.service.live import until
@@ -61,7 +60,7 @@ def test_one_failing_network_costs_few_further_calls() -> None:
 
 @pytest.fixture
 def worker() -> Worker:
-    return Worker(0, WorkQueue(max_cost=10, max_batch=10, workers=1), Throughput(1), Metrics())
+    return Worker(0, WorkQueue(max_cost=10, max_batch=10, workers=1), Metrics())
 
 
 def test_an_idle_worker_beats_and_ends_with_its_queue(worker: Worker) -> None:

@@ -1,0 +1,164 @@
+"""`peephole collect` and `peephole train`: train networks and record their learning curves."""
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import progress_bar
+from cli.networks import FileArgument, Networks, read_networks
+from cli.options import ProtocolOption
+from model.encoding.layer_code import EXTENDED, CodeError, encode
+from model.network.faults import Fault, pointer
+from model.network.hashing import canonical_hash
+from service.api.schemas import Candidate
+from training.measuring.durations import parse_duration
+from training.protocols import Protocol
+
+if TYPE_CHECKING:
+    from training.measuring.collect import Job
+    from training.observations.observation import Observation
+
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Table, NAME.parquet; rows it already has are kept and not measured again.")
+]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Train each network under this many seeds.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes, one thread each; all cores by default.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where networks are trained: cpu, cuda, cuda:1.")
+]
+TimeLimitOption = Annotated[
+    float, typer.Option("--time-limit", parser=parse_duration, metavar="90m", help="Stop after: 90m, 2h, 45s.")
+]
+
+
+def collect(
+    protocol: ProtocolOption,
+    networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
+    out: OutOption,
+    seeds: SeedsOption = 1,
+    only_held_out: Annotated[bool, typer.Option("--held-out", help="Only networks of the test split.")] = False,
+    workers: WorkersOption = None,
+    device: DeviceOption = "cpu",
+    time_limit: TimeLimitOption = float("inf"),
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: host:6379, or auto on one.")] = None,
+) -> None:
+    """Train sampled networks and record their learning curves.
+
+    Finished networks are on disk at once (JSON Lines beside the table, folded into it now and then and at the end), so
+    that a kill loses at most the networks in flight. Run the same command again to go on.
+
+    With `--device cuda` the processes share one GPU. NVIDIA's multi-process service, `nvidia-cuda-mps-control -d`
+    before it, lets their networks run at the same time instead of in turns.
+
+    Example: `peephole collect --protocol digits-mini --networks 20 --out digits.parquet`
+    """
+    if ray is not None and (workers is not None or device != "cpu"):
+        raise typer.BadParameter("the cluster decides on --workers and --device; leave them out", param_hint="--ray")
+    from training.measuring.collect import plan
+    from training.observations.read import read
+
+    collector = _on_this_machine(workers, device) if ray is None else _on_cluster(ray)
+    measured = read(out) if only_held_out and out.is_file() else ()
+    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out, measured=measured)
+    _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
+
+
+def train(
+    file: FileArgument,
+    protocol: ProtocolOption,
+    out: OutOption,
+    seeds: SeedsOption = 1,
+    workers: WorkersOption = None,
+    device: DeviceOption = "cpu",
+    time_limit: TimeLimitOption = float("inf"),
+) -> None:
+    """Train networks of your own, or those that were selected, and record their learning curves.
+
+    Works as `peephole collect` does, and fills the same kind of table.
+
+    Example: `peephole select --task mnist-mini --json | peephole train - --protocol mnist-mini --out best.parquet`
+    """
+    networks = read_networks(file)
+    for index, network in enumerate(networks.architectures):
+        _check(network, index, protocol, networks)
+    from training.measuring.collect import Job
+
+    jobs = [
+        Job(canonical_hash(one["layers"], protocol.in_channels), one["layers"], seed)
+        for one in networks.architectures
+        for seed in range(seeds)
+    ]
+    _measure(partial(_on_this_machine(workers, device), time_limit=time_limit), protocol, out, jobs)
+
+
+def _check(network: Candidate, index: int, protocol: Protocol, networks: Networks) -> None:
+    """Reject a network that cannot be built for the protocol's images, or that no predictor could read."""
+    path = ("architectures", index)
+    if network.get("in_channels") not in {None, protocol.in_channels}:
+        detail = f"the images of {protocol.name} have {protocol.in_channels} channels"
+        raise networks.error(Fault(pointer(*path, "in_channels"), "not-in-code", detail))
+    try:
+        encode(network["layers"], EXTENDED, protocol.image, clamp=True)
+    except CodeError as error:
+        places = [(pointer(*path, "layers", one.layer, one.field), one.message) for one in error.faults]
+        raise networks.error(*(Fault(where, "not-in-code", message) for where, message in places)) from None
+
+
+def _on_this_machine(workers: int | None, device: str) -> Callable[..., int]:
+    import torch
+
+    from training.measuring.collect import collect as collect_networks
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch was built without CUDA
+        message = f"{device!r}: {str(error).splitlines()[0]}"
+        raise typer.BadParameter(message, param_hint="--device") from None
+    return partial(collect_networks, workers=workers, device=device)
+
+
+def _on_cluster(address: str) -> Callable[..., int]:
+    module = importlib.import_module("training.measuring.ray_collect")
+    return partial(module.collect, address=address)
+
+
+def _measure(collector: Callable[..., int], protocol: Protocol, out: Path, jobs: "Sequence[Job]") -> None:
+    """Run jobs; print a line for each, and a bar on a terminal."""
+    from training.measuring.journal import Journal
+
+    progress = progress_bar(stderr=False, speed_seconds=600)
+    bar = progress.add_task(protocol.name, total=len(jobs))
+    before = done = 0
+    began = time.monotonic()
+
+    def on_start(measured: int, total: int) -> None:
+        nonlocal before, done, began
+        before, done, began = measured, measured, time.monotonic()
+        progress.reset(bar, total=total, completed=measured)
+        progress.start()  # not before: what is missing is said first
+        if measured:
+            progress.console.print(f"{measured} of {total} runs are already in {out}")
+
+    def on_row(row: "Observation") -> None:
+        nonlocal done
+        done += 1
+        progress.advance(bar)
+        left = (time.monotonic() - began) / (done - before) * (len(jobs) - done)
+        measured = f"{row.accuracy[-1]:.3f} after {len(row.accuracy)} epochs, {row.seconds:.0f} s ({row.status})"
+        remaining = f"{timedelta(seconds=round(left))} left"
+        progress.console.print(f"{done}/{len(jobs)}  {row.network_id}  {measured}, {remaining}", style="dim")
+
+    try:
+        with Journal(out).alone():
+            added = collector(protocol, out, jobs, on_start=on_start, on_row=on_row)
+    finally:
+        progress.stop()
+    typer.echo(f"{added} rows added to {out}")

@@ -1,0 +1,108 @@
+"""`GET /tasks` and `/tasks/{name}`: what is predicted, for people."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from model.artifact import ZOO, TaskDescription, read_artifact, shipped
+from tests.service import graphs
+from tests.service.api.conftest import TASK
+from tests.service.conftest import Serve
+from tests.service.requests import problem
+
+ABOUT: dict[str, Any] = {
+    "measured": "validation accuracy on 1,000 images",
+    "search_space": "chains of 2 to 60 layers",
+    "training_recipe": {"optimiser": "SGD", "learning_rate": 0.1, "epochs": 5},
+    "limits": ["nothing but chains"],
+}
+
+
+def test_the_tasks_are_listed_in_a_line_each(serve: Serve, tiny: Path, tiny_paper: Path) -> None:
+    client = serve(models=(tiny_paper, tiny))
+    first, second = client.get("/tasks").json()
+    assert first == {
+        "task": "tiny",
+        "description": "sums its codes",
+        "epochs": graphs.EPOCHS,
+        "input": [3, 32, 32],
+        "version": "1",
+    }
+    assert second["task"] == "tiny-paper"
+    assert list(client.get("/info").json()["tasks"]) == ["tiny", "tiny-paper"]
+
+
+def test_a_task_says_what_its_predictions_stand_for(serve: Serve, tmp_path: Path) -> None:
+    """What was measured, on which networks, how they were trained, how well they are predicted, and the limits."""
+    metrics = {
+        "cross_validation": {"tau": 0.7, "r2": 0.8, "curve_mae": 0.02, "interval_coverage": 0.91},
+        "noise_ceiling": {"tau": 0.9},
+    }
+    folder = graphs.artifact(
+        tmp_path / "own", about=TaskDescription(**ABOUT), metrics=metrics, training={"networks": 120}
+    )
+    task = serve(models=(folder,)).get("/tasks/tiny").json()
+    assert task["measured"] == ABOUT["measured"]
+    assert task["training_recipe"] == ABOUT["training_recipe"]
+    assert task["limits"] == ABOUT["limits"]
+    space = task["search_space"]
+    assert space["description"] == ABOUT["search_space"]
+    assert space["layer_types"]["conv"] == "kernel 1 to 11, stride 1 to 8"
+    assert space["layer_types"]["relu"] == "no kernel"
+    assert (space["layers"], space["networks"], space["channel_ratios"]) == ([2, 60], 120, [1 / 64, 64])
+    assert task["quality"] == {
+        "tau": 0.7,
+        "tau_ceiling": 0.9,
+        "r2": 0.8,
+        "mean_absolute_error": 0.02,
+        "interval_level": 0.9,
+        "interval_coverage": 0.91,
+    }
+    assert (task["continues_curves"], task["reads_weights"]) == (False, False)
+
+
+def test_a_card_without_a_description_is_served_too(client: TestClient) -> None:
+    """As those of a user's own fit: what is not known is null."""
+    task = client.get("/tasks/tiny").json()
+    assert task["measured"] is task["training_recipe"] is task["quality"]["tau"] is None
+    assert task["limits"] == []
+
+
+def test_the_layer_types_are_those_of_the_tasks_code(serve: Serve, tiny_paper: Path) -> None:
+    """The paper's code knows seven types and kernels up to 5."""
+    space = serve(models=(tiny_paper,)).get("/tasks/tiny-paper").json()["search_space"]
+    assert set(space["layer_types"]) == {"conv", "max_pool", "avg_pool", "relu", "sigmoid", "tanh", "batch_norm"}
+    assert space["layer_types"]["max_pool"] == "kernel 2 to 5, stride 1 to 8"
+
+
+def test_a_shipped_task_tells_what_it_can_do(mini: TestClient) -> None:
+    task = mini.get(f"/tasks/{TASK}").json()
+    card = read_artifact(ZOO / TASK).card
+    assert (task["task"], task["version"], task["epochs"]) == (TASK, card.version, card.epochs)
+    assert (task["continues_curves"], task["reads_weights"]) == (True, True)
+    assert 0 < task["quality"]["tau"] < task["quality"]["tau_ceiling"] < 1
+
+
+def test_what_a_task_says_of_layers_is_true(serve: Serve, tiny_paper: Path) -> None:
+    """The ends of a range are accepted, one step outside it is rejected."""
+    client = serve(models=(tiny_paper,))
+    assert client.get("/tasks/tiny-paper").json()["search_space"]["layer_types"]["max_pool"].startswith("kernel 2 to 5")
+    for size, status in ((1, 422), (2, 200), (5, 200), (6, 422)):
+        layer = {"type": "max_pool", "kernel_size": size}
+        assert client.post("/predict", json={"architectures": [{"layers": [layer]}]}).status_code == status
+
+
+def test_an_unknown_task_lists_those_there_are(client: TestClient) -> None:
+    document = problem(client.get("/tasks/other"), 404)
+    assert document["detail"] == "The tasks are: tiny."
+
+
+@pytest.mark.parametrize("name", [folder.name for folder in shipped()])
+def test_every_shipped_task_is_described(serve: Serve, name: str) -> None:
+    client = serve(models=(ZOO / name,))
+    task = client.get(f"/tasks/{name}").json()
+    assert task["description"]
+    assert task["search_space"]["networks"] > 100
+    assert task["quality"]["tau"] > 0.5

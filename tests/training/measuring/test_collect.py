@@ -1,0 +1,192 @@
+"""Collecting survives kill -9, resumes without repeating, and records what later work needs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cli.main import app
+from training.measuring import datasets
+from training.measuring.collect import collect, plan
+from training.measuring.journal import Journal
+from training.measuring.train import train_network
+from training.measuring.weight_stats import NAMES
+from training.observations.observation import ObservationError, split_of
+from training.observations.read import read
+from training.protocols import PROTOCOLS
+
+PROTOCOL = PROTOCOLS["digits-mini"]
+COMMAND = [sys.executable, "-m", "cli.main", "collect", "--protocol", PROTOCOL.name, "--workers", "1"]
+
+
+def keys(rows):
+    return [(row.network_id, row.seed) for row in rows]
+
+
+def group_is_gone(group, seconds):
+    """Whether no process of a group is left before so many seconds have passed."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_kill_in_the_middle_then_resume(tmp_path):
+    out = tmp_path / "digits.parquet"
+    journal = Journal(out)
+    process = subprocess.Popen([*COMMAND, "--networks", "5", "--out", str(out)], start_new_session=True)
+    try:
+        give_up = time.monotonic() + 300
+        while not (journal.path.is_file() and journal.path.read_text().count("\n") >= 2):
+            assert process.poll() is None, "the collector ended early"
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert group_is_gone(process.pid, seconds=20), "workers live on without anybody to report to"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    with journal.path.open("a") as file:
+        file.write('{"id": "half a li')  # what a kill in the middle of a write leaves
+    before = journal.path.read_text().count("\n")
+    subprocess.run([*COMMAND, "--networks", "5", "--out", str(out)], check=True, timeout=300)
+    rows = read(out)
+    assert before >= 2
+    assert len(rows) == 5
+    assert len(set(keys(rows))) == 5
+    assert not journal.path.exists()
+    assert keys(rows) == [(one.network_id, 0) for one in islice(PROTOCOL.population(), 5)]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    out = tmp_path_factory.mktemp("collect") / "digits.parquet"
+    collect(PROTOCOL, out, plan(PROTOCOL, 3, 2), workers=2)
+    return out
+
+
+def test_a_second_run_adds_nothing(table):
+    assert collect(PROTOCOL, table, plan(PROTOCOL, 3, 2), workers=1) == 0
+    assert len(read(table)) == 6
+
+
+def test_two_collections_do_not_share_a_table(table):
+    """Folding would lose the rows of one of them; the second is told, and measures nothing."""
+    with Journal(table).alone():
+        done = subprocess.run(
+            [*COMMAND, "--networks", "4", "--out", str(table)], capture_output=True, text=True, check=False, timeout=300
+        )
+    assert done.returncode == 1
+    assert "another process is collecting into it" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(read(table)) == 6
+    with Journal(table).alone():  # whoever was refused, or finished, leaves the table free
+        pass
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.lock", "rows"])
+def test_a_table_of_another_kind_is_refused_and_left_as_it_is(tmp_path, name):
+    """The journal beside a table is a .jsonl file, which goes once it is folded into the table."""
+    out = tmp_path / name
+    out.write_text("measured elsewhere")
+    with pytest.raises(ObservationError, match=r"must end in \.parquet"):
+        collect(PROTOCOL, out, plan(PROTOCOL, 1, 1), workers=1)
+    assert out.read_text() == "measured elsewhere"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_row_says_all_that_later_work_needs(table):
+    for row in read(table):
+        assert row.protocol == PROTOCOL.key
+        assert len(row.accuracy) == len(row.train_loss) == PROTOCOL.epochs
+        assert row.status in {"ok", "failed_to_train"}
+        assert row.params > 0
+        assert row.flops > 0
+        assert row.seconds > 0
+        assert row.device
+        assert row.started_at
+        assert set(row.weight_stats) == {"quarter", "final"}
+        assert row.weight_stats["quarter"] != row.weight_stats["final"]
+        assert len(row.weight_stats["final"]["layer0.weight"]) == len(NAMES)
+        assert "head.weight" in row.weight_stats["final"]
+
+
+def test_a_row_can_be_measured_again(table):
+    row = read(table)[0]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    train, validation = (
+        datasets.Images(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+        for part in datasets.load(PROTOCOL)
+    )
+    again = train_network(row.layers, PROTOCOL, (train, validation), seed=row.seed)
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+    assert again.accuracy == row.accuracy
+
+
+def test_the_time_limit_stops_the_run(tmp_path):
+    out = tmp_path / "digits.parquet"
+    assert collect(PROTOCOL, out, plan(PROTOCOL, 1000), workers=1, time_limit=0.0) == 0
+    assert not out.exists()
+
+
+def test_a_diverged_network_is_a_row(tmp_path):
+    wild = replace(PROTOCOL, learning_rate=1e9, clip=None, epochs=4)
+    images = datasets.load(wild)
+    layers = next(wild.population()).layers
+    row = train_network(layers, wild, images, seed=0)
+    assert row.status == "diverged"
+    assert 1 <= len(row.accuracy) <= 4
+
+
+def test_a_plan_of_held_out_networks_takes_the_first_of_the_test_split():
+    jobs = plan(PROTOCOL, 4, 2, only_held_out=True)
+    chosen = [one.network_id for one in islice(PROTOCOL.population(), 100) if split_of(one.network_id) == "test"][:4]
+    assert [(job.network_id, job.seed) for job in jobs] == [(one, seed) for one in chosen for seed in range(2)]
+
+
+def request_body(tmp_path, in_channels=1):
+    networks = [
+        {"id": one.network_id, "in_channels": in_channels, "layers": one.layers}
+        for one in islice(PROTOCOL.population(), 2)
+    ]
+    file = tmp_path / "networks.json"
+    file.write_text(json.dumps({"task": PROTOCOL.name, "architectures": networks}))
+    return file
+
+
+def test_networks_from_a_file_are_trained_as_a_collection_would(tmp_path, table):
+    out = tmp_path / "own.parquet"
+    arguments = ["train", str(request_body(tmp_path)), "--protocol", PROTOCOL.name, "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    collected = {(row.network_id, row.seed): row.accuracy for row in read(table)}
+    trained = {(row.network_id, row.seed): row.accuracy for row in read(out)}
+    assert len(trained) == 2
+    assert all(collected[key] == accuracy for key, accuracy in trained.items())
+
+
+def test_networks_for_other_images_are_refused(tmp_path):
+    out = tmp_path / "own.parquet"
+    arguments = ["train", str(request_body(tmp_path, 3)), "--protocol", PROTOCOL.name, "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ValueError)
+    assert "/0/in_channels: the images of digits-mini have 1 channels" in str(result.exception)
+    assert not out.exists()

@@ -1,0 +1,151 @@
+"""Accuracy read off weights, with real networks' statistics."""
+
+import shutil
+from copy import copy
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save
+from safetensors.torch import save as torch_save
+from safetensors.torch import save_file
+
+from model.artifact import shipped as artifacts
+from model.predictors.chance_level import ChanceLevel
+from model.weights import (
+    WEIGHTS_FILE,
+    WeightsError,
+    WeightsPredictor,
+    read_weights,
+    read_weights_predictor,
+    snap_to_chance_level,
+)
+from tests.training.conftest import QUICK
+from training.measuring.cnn import build
+from training.metrics import tau
+from training.observations.observation import Observation, ObservationError
+from training.protocols import PROTOCOLS
+from training.weights.fit import by_reader, cross_validated, fit_weights, members_to_fit, read_table
+from training.weights.members import fit_reader
+from training.weights.table import tabulate_weights
+
+
+def network(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "layer0.weight": (8, 1, 3, 3),
+        "layer0.bias": (8,),
+        "layer3.weight": (16, 8, 3, 3),
+        "head.weight": (10, 16),
+    }
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: WeightsPredictor) -> None:
+    tensors = {name: torch.from_numpy(values) for name, values in network().items()}
+    expected = predictor.predict(read_weights(torch_save(tensors)))
+    got = predictor.predict(read_weights(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
+    assert got.accuracy == pytest.approx(expected.accuracy, abs=0.05)
+
+
+def test_a_precision_that_numpy_lacks_is_named() -> None:
+    with pytest.raises(WeightsError, match="type that is not supported: BF16"):
+        read_weights(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
+
+
+def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
+    """Networks never seen, 60 real ones: the ranking is far from chance, with final weights and after a quarter."""
+    for moment in ("final", "quarter"):
+        table = tabulate_weights(rows, moment)
+        assert tau(table.final, cross_validated(table, by_reader(QUICK)).predicted) > 0.4
+
+
+def test_another_task_is_learnt_from_first_but_for_the_architectures_that_are_asked_for(
+    rows: list[Observation], tmp_path: Path
+) -> None:
+    """Its labels reach what is read; those of a network that is predicted do not."""
+    table = tabulate_weights(rows, "final")
+    first, second = table.only(np.arange(40)), table.only(np.arange(40, len(table.final)))
+    right = table.without(first)
+    wrong = replace(right, final=1 - right.final)
+    ways = [read_table(fit_reader(first, pretraining=[one], recipe=QUICK), second) for one in (right, wrong)]
+    assert np.abs(ways[0] - second.final).mean() < np.abs(ways[1] - second.final).mean()
+    seen: list[int] = []
+
+    def fit(training, others):  # type: ignore[no-untyped-def]
+        def reads(asked):  # type: ignore[no-untyped-def]
+            assert not set(asked.groups) & {*training.groups, *others[0].groups}
+            seen.append(len(asked.final))
+            return np.full(len(asked.final), 0.5)
+
+        return reads
+
+    cross_validated(table, fit, [table])
+    assert sum(seen) == len(table.final)
+    steps: list[None] = []
+    card = fit_weights(tmp_path, "tiny", rows, pretraining=[rows], recipe=QUICK, on_member=lambda: steps.append(None))
+    assert card.training["pretrained_on"] == [{"task": rows[0].task, "rows": len(table.final)}]
+    assert len(steps) == members_to_fit(QUICK)
+
+
+def test_an_answer_does_not_depend_on_those_beside_it(predictor: WeightsPredictor, rows: list[Observation]) -> None:
+    table = tabulate_weights(rows, "final")
+    together = predictor.accuracies(table.layers, table.summary)
+    alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
+
+
+def test_networks_that_learnt_nothing_are_met_exactly(predictor: WeightsPredictor) -> None:
+    """What is read below the card's threshold becomes its level, inside the interval, as torch would have it."""
+    weights, asked = read_weights(save(network())), copy(predictor)
+    asked.card = predictor.card.model_copy(update={"chance_level": None})
+    read = asked.predict(weights).accuracy
+    asked.card = card = predictor.card.model_copy(update={"chance_level": (0.8 * read, read + 0.01)})
+    found = asked.predict(weights)
+    assert found.accuracy == pytest.approx(0.8 * read)
+    assert found.lower <= found.accuracy < read <= found.upper
+    some = np.linspace(0, 1, 101)
+    expected = ChanceLevel(*(np.array([one]) for one in card.chance_level))(
+        torch.from_numpy(some[:, None]), torch.tensor([0])
+    )
+    np.testing.assert_allclose(snap_to_chance_level(some, card.chance_level), expected[:, 0].numpy(), atol=1e-7)
+
+
+def test_what_ships_reads_a_file() -> None:
+    """Both mini tasks; real networks as drawn, before any training, are read as the chance that they are at."""
+    shipped = {p.card.task: p for p in map(read_weights_predictor, artifacts()) if p is not None}
+    assert set(shipped) == {"mnist-mini", "cifar10-mini"}
+    for task, reader in shipped.items():
+        protocol = PROTOCOLS[task]
+        for layers in [one.layers for one in islice(protocol.population(), 6)]:
+            module = build(layers, protocol.image, protocol.classes)
+            assert reader.predict(read_weights(torch_save(dict(module.named_parameters())))).accuracy < 0.2
+
+
+def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
+    with pytest.raises(ObservationError, match="least"):
+        tabulate_weights(rows[:5], "final")
+
+
+def test_the_card_says_how_good_it_is(predictor: WeightsPredictor) -> None:
+    metrics = predictor.card.metrics
+    assert metrics["onnx_difference"] <= 1e-5
+    assert {"tau", "r2", "mae"} <= set(metrics["cross_validation"])
+    assert predictor.card.training["recipe"]["members"] == QUICK.members
+
+
+def test_a_file_written_by_torch_is_read(tmp_path: Path, predictor: WeightsPredictor) -> None:
+    save_file({name: torch.from_numpy(values) for name, values in network().items()}, tmp_path / "n.safetensors")
+    got = predictor.predict(read_weights((tmp_path / "n.safetensors").read_bytes()))
+    assert 0 <= got.lower <= got.accuracy <= got.upper <= 1
+
+
+def test_a_changed_graph_is_refused(able: Path, tmp_path: Path) -> None:
+    shutil.copytree(able, tmp_path / "copy")
+    (tmp_path / "copy" / WEIGHTS_FILE).write_bytes(b"not this")
+    with pytest.raises(ValueError, match="sha256"):
+        read_weights_predictor(tmp_path / "copy")

@@ -1,0 +1,1 @@
+"""Predictors that see the first epochs of a curve."""

@@ -1,1 +1,0 @@
-"""Predictors that see the first epochs of training, or the weights."""

@@ -1,0 +1,1 @@
+"""Predictors of learning curves: fit, calibrate, evaluate."""

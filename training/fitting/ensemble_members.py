@@ -1,0 +1,137 @@
+"""Train the neural members of an ensemble, on other tasks first where there are any (transfer learning)."""
+
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from model.network.shapes import Shape
+from model.predictors.ensemble import Inputs
+from model.predictors.layer_conv import LayerConv
+from model.predictors.network_features import NetworkFeatures
+from model.predictors.predictor import LogitScale
+from training.fitting.recipe import Recipe
+from training.metrics import tau
+from training.observations.table import Table, carry_forward
+
+log = logging.getLogger(__name__)
+RANKING_SHARPNESS = 3.0  # per standard deviation
+FEWEST_TO_RANK = 8
+
+
+@dataclass(frozen=True)
+class MemberInputs:
+    """Networks as members read them, and their standardised curves as targets."""
+
+    codes: torch.Tensor
+    lengths: torch.Tensor
+    per_layer: torch.Tensor
+    whole: torch.Tensor
+    targets: torch.Tensor  # standardised logits, NaN where not measured
+    final: torch.Tensor  # the last measured of them
+
+    def batch(self, chosen: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """Return a member's arguments for the chosen networks, padded to the longest of them, and their targets."""
+        longest = int(self.lengths[chosen].max())
+        inputs = (
+            self.codes[chosen, :longest],
+            self.lengths[chosen],
+            self.per_layer[chosen, :, :longest],
+            self.whole[chosen],
+        )
+        return inputs, self.targets[chosen]
+
+
+class Data(NamedTuple):
+    """Networks of the task itself, and of pretraining tables."""
+
+    own: MemberInputs
+    pretraining: list[MemberInputs]
+
+
+def member_inputs(table: Table, image: Shape, inputs: Inputs, epochs: int) -> MemberInputs:
+    """Return a table of a task with such images as members read it, its curves stretched to so many epochs."""
+    codes = torch.from_numpy(table.codes)
+    standardised = LogitScale(table.curves).standardise(table.curves)
+    last = carry_forward(standardised)[:, -1]
+    stretched = standardised[:, np.linspace(0, table.epochs - 1, epochs).round().astype(int)]
+    with torch.no_grad():
+        quantities, features = NetworkFeatures(image)(codes)
+        whole = inputs.scaled(features)
+    targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (stretched, last))
+    return MemberInputs(codes, torch.from_numpy(table.lengths), quantities.features(), whole, targets, final)
+
+
+def _loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Smooth L1 (the paper's loss) over the measured epochs."""
+    measured = ~torch.isnan(targets)
+    each = F.smooth_l1_loss(predicted, torch.nan_to_num(targets), reduction="none") * weights * measured
+    return each.sum() / (weights * measured).sum()
+
+
+def _ranking_loss(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Pairwise logistic loss of final predictions [batch] against final targets [batch]; ties do not count."""
+    order = torch.sign(targets.unsqueeze(1) - targets.unsqueeze(0))
+    gaps = RANKING_SHARPNESS * (predicted.unsqueeze(1) - predicted.unsqueeze(0)) * order
+    differ = order != 0
+    return (F.softplus(-gaps) * differ).sum() / torch.clamp(differ.sum(), min=1) / RANKING_SHARPNESS
+
+
+def _train(member: LayerConv, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
+    optimizer = torch.optim.AdamW(member.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = passes * -(-len(chosen) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
+    weights = torch.ones(data.targets.shape[1])
+    weights[-1] = recipe.final_epoch_weight
+    for _ in range(passes):
+        for indices in chosen[torch.randperm(len(chosen))].split(recipe.batch_size):
+            inputs, targets = data.batch(indices)
+            predicted = member(*inputs)
+            loss = _loss(predicted, targets, weights)
+            loss = loss + recipe.ranking_weight * _ranking_loss(predicted[:, -1], data.final[indices])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
+            optimizer.step()
+            schedule.step()
+
+
+def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConv:
+    """Train a member on each pretraining table in turn, and then on the chosen networks of its own task."""
+    torch.manual_seed(seed)
+    member = LayerConv(data.own.targets.shape[1], data.own.whole.shape[1])
+    for other in data.pretraining:
+        _train(member, other, torch.arange(len(other.lengths)), recipe, recipe.pretraining_passes)
+    _train(member, data.own, chosen, recipe, recipe.passes)
+    return member.eval()
+
+
+@torch.no_grad()
+def _validation_tau(member: LayerConv, data: MemberInputs, chosen: torch.Tensor) -> float:
+    inputs, _ = data.batch(chosen)
+    return tau(data.final[chosen].numpy(), member(*inputs)[:, -1].numpy())
+
+
+def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConv:
+    """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
+
+    Fewer than `FEWEST_TO_RANK` networks rank by chance and show no collapse.
+    """
+    count = len(data.own.lengths)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    cut = max(2, round(count * recipe.inner_validation))
+    best: tuple[float, LayerConv] | None = None
+    for attempt in range(recipe.attempts):
+        member = _train_member(data, order[cut:], recipe, seed + 1000 * attempt)
+        reached = _validation_tau(member, data.own, order[:cut])
+        if best is None or reached > best[0]:
+            best = reached, member
+        if reached >= recipe.collapsed_tau or cut < FEWEST_TO_RANK:
+            break
+        log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
+    assert best is not None  # noqa: S101 - there is at least one attempt
+    return best[1]

@@ -1,0 +1,184 @@
+"""Observations to an artifact: cross-validate, fit to everything, calibrate, export, prove parity, write the card."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from model.artifact import Card, digest, write_artifact
+from model.continuation import discard_continuation
+from model.encoding.layer_code import CODES
+from model.predictors.export import TOLERANCE, largest_difference, opset, to_onnx
+from model.predictors.predictor import CurvePredictor
+from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fitting.describe import describe
+from training.fitting.fit_ensemble import fit_ensemble
+from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.fitting.recipe import Recipe
+from training.metrics import ceiling
+from training.observations.observation import Observation, ObservationError
+from training.observations.pretraining import pretraining_tables, without_held_out
+from training.observations.split import training_split
+from training.observations.table import Table, tabulate
+from training.observations.tasks import image_of, task_of
+
+FAMILIAR_SHARE = 0.99
+FEWEST_NETWORKS = 20
+Split = Literal["train", "all"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A written artifact's card, and the out-of-fold predictions behind its figures."""
+
+    card: Card
+    out_of_fold: OutOfFold
+    table: Table
+
+
+def fit(
+    observations: Sequence[Observation],
+    out: Path,
+    *,
+    code_name: Literal["paper", "extended"] = "extended",
+    task: str | None = None,
+    resolution: int | None = None,
+    in_channels: int | None = None,
+    data: dict[str, Any] | None = None,
+    split: Split = "all",
+    pretraining: Sequence[Sequence[Observation]] = (),
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    description: str | None = None,
+    on_fit: Callable[[str], None] = lambda step: None,
+) -> Fitted:
+    """Fit a predictor and write its artifact.
+
+    Args:
+        observations: rows of one task, or of several with `task` given.
+        out: the artifact's folder.
+        code_name: `extended` fits the shipped ensemble, `paper` the paper's LSTM on Table 1's code.
+        task: which rows.
+        resolution: of the images, where the rows do not give it.
+        in_channels: of the images, where the rows do not give it.
+        data: the description of the table in the card (`training.observations.report`).
+        split: `train` leaves out the test split (a third of the networks) and duplicates of its networks.
+        pretraining: tables of other tasks, which ensemble members are trained on first. Rows of the task itself are
+            left out, and so are each fold's networks and, with `split`, the test split.
+        seed: fixes folds and initial weights.
+        recipe: of the ensemble.
+        description: one sentence for the card.
+        on_fit: called with a description before each of the fits.
+
+    Raises:
+        ObservationError: when there is too little to learn from.
+        OSError: when nothing can be written to `out`.
+        RuntimeError: when ONNX and PyTorch disagree.
+    """
+    name, rows = task_of(observations, task)
+    image = image_of(rows, resolution, in_channels)
+    code = CODES[code_name]
+    used, duplicates = training_split(rows, code, image) if split == "train" else (rows, 0)
+    if not used:
+        raise ObservationError("no network of the table belongs to the train split")
+    table = tabulate(used, code, image, clamp=True)
+    if len(table) < FEWEST_NETWORKS:
+        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
+    if not table.groups.any():
+        raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
+    settings = recipe or Recipe()
+    others = pretraining_tables(pretraining, name, code, image, split)
+    everything = tabulate(rows, code, image, clamp=True) if others else table
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass  # what cannot be written shows before anything is fitted
+
+    def fit_once(part: Table, fold: int) -> CurvePredictor:
+        on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
+        if code_name == "paper":
+            return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
+        first = without_held_out(others, everything, part)
+        return fit_ensemble(part, image, settings, seed=seed + 100 * fold, pretraining=first)
+
+    validated = cross_validate(table, fit_once, seed=seed)
+    predictor = fit_once(table, FOLDS)
+    pretrained = without_held_out(others, everything, table)
+    canonical = {row.network_id: row.canonical for part in (used, *pretraining) for row in part}
+    listed = {
+        name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
+    }
+    calibrate(predictor, validated)
+    on_fit("exporting")
+    model = to_onnx(predictor, code, table.epochs)
+    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
+    difference = largest_difference(predictor, model, encodings, table.epochs)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    created = datetime.now(UTC)
+    sha256 = digest(model)
+    noise = ceiling(rows)
+    card = Card(
+        task=name,
+        version=f"{created:%Y.%m.%d}-{sha256[:8]}",
+        description=description or f"Learning curves of {name}.",
+        code=code_name,
+        epochs=table.epochs,
+        in_channels=image.channels,
+        resolution=image.height,
+        training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
+        | ({"duplicates_left_out": duplicates} if duplicates else {})
+        | ({"chance_level": predictor.chance_level.as_lists()} if predictor.chance_level else {})
+        | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
+        | ({"networks_listed": len(listed)} if pretrained else {})
+        | ({"data": data} if data else {}),
+        metrics={
+            "cross_validation": {
+                "folds": len(np.unique(validated.fold)),
+                "networks": len(table),
+                **validated.metrics().rounded(),
+                "interval_coverage": round(coverage(validated), 4),
+                "interval_mean_width": round(mean_width(predictor, validated), 4),
+            },
+            **({"noise_ceiling": {key: round(value, 4) for key, value in asdict(noise).items()}} if noise else {}),
+            "onnx_difference": float(f"{difference:.2g}"),
+        },
+        interval_level=LEVEL,
+        distance_threshold=float(np.quantile(validated.distance, FAMILIAR_SHARE)),
+        layers=(int(table.lengths.min()), int(table.lengths.max())),
+        opset=opset(model),
+        sha256=sha256,
+        created_at=created.isoformat(timespec="seconds"),
+        about=describe(used, image),
+    )
+    discard_continuation(out)  # an earlier fit's
+    write_artifact(out, card, model, listed)
+    return Fitted(card, validated, table)
+
+
+def _training(
+    rows: Sequence[Observation], table: Table, split: Split, recipe: Recipe | PeepholeRecipe
+) -> dict[str, Any]:
+    content = "\n".join(sorted(f"{row.network_id} {row.seed} {row.accuracy}" for row in rows))
+    final = table.final
+    limit = recipe.process_networks if isinstance(recipe, Recipe) else len(table)
+    return {
+        "networks": len(table),
+        "rows": len(rows),
+        "split": split,
+        "protocol": sorted({row.protocol for row in rows if row.protocol}),
+        "observations_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "final_accuracy": {
+            "mean": round(float(final.mean()), 4),
+            "std": round(float(final.std()), 4),
+            "min": round(float(final.min()), 4),
+            "max": round(float(final.max()), 4),
+        },
+        "recipe": asdict(recipe),
+        **({"gaussian_process_scales_fitted_to": limit} if limit < len(table) else {}),
+    }

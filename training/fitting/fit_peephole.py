@@ -1,0 +1,51 @@
+"""Fit the paper's predictor (Peephole, sections 4.2 and 5.1)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from model.encoding.layer_code import LayerCode
+from model.predictors.paper_predictor import PaperPredictor
+from model.predictors.peephole import Peephole
+from training.observations.table import Table
+
+
+@dataclass(frozen=True)
+class PeepholeRecipe:
+    """How the paper's predictor is trained; the paper gives its sizes and loss, the rest is this project's choice."""
+
+    passes: int = 80
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    final_epoch_only: bool = False
+
+
+def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> PaperPredictor:
+    """Fit Peephole with the smooth L1 loss, on whole curves or, as in equation 2, on their last epoch alone."""
+    torch.manual_seed(seed)
+    codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
+    curves = torch.from_numpy(table.curves).float()
+    network = Peephole(code, table.epochs)
+    optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate)
+    steps = recipe.passes * -(-len(table) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
+    first = table.epochs if recipe.final_epoch_only else 1
+    epochs = torch.arange(first, table.epochs + 1)
+    for _ in range(recipe.passes):
+        for chosen in torch.randperm(len(table)).split(recipe.batch_size):
+            if len(chosen) * len(epochs) < 2:
+                continue  # batch normalisation needs two values
+            longest = int(lengths[chosen].max())
+            targets = curves[chosen, first - 1 :]
+            measured = ~torch.isnan(targets)
+            predicted = network(codes[chosen, :longest], lengths[chosen], epochs)
+            loss = F.smooth_l1_loss(predicted[measured], targets[measured])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    with torch.no_grad():
+        structures = network.structure(codes, lengths)
+    return PaperPredictor(network, table.epochs, structures)

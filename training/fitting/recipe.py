@@ -1,0 +1,25 @@
+"""How the shipped ensemble is trained and blended."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of `training.fitting.fit_ensemble`; passes are over the networks of a table."""
+
+    members: int = 4
+    passes: int = 60
+    pretraining_passes: int = 40
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
+    final_epoch_weight: float = 4.0
+    ranking_weight: float = 1.0
+    inner_validation: float = 0.1
+    collapsed_tau: float = 0.3
+    attempts: int = 3
+    process_weight: float = 0.3
+    process_networks: int = 1500  # for the scales of the Gaussian process, at most; time grows with their cube
+    process_points: int = 256  # inducing points, at most; the cost of a prediction grows with them
+    features: int = 64
+    gradient_norm: float = 1.0

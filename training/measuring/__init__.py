@@ -1,0 +1,1 @@
+"""Data sets, training of networks, and collections of measured networks."""

@@ -1,0 +1,1 @@
+"""Tables of measured networks: read, check, split, report."""

@@ -1,0 +1,1 @@
+"""Good networks: select them, widen them."""

@@ -1,0 +1,1 @@
+"""Predictors that see the weights of a trained network."""

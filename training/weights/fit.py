@@ -1,0 +1,191 @@
+"""Measured networks to `weights.onnx`: accuracy from statistics of the weights (Unterthiner et al., 2002.11448)."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+
+from model.artifact import digest
+from model.predictors.export import OPSET, TOLERANCE, serialised
+from model.predictors.weights_reader import WeightsReader
+from model.weight_features import FEATURES, LAYER_STATISTICS
+from model.weights import (
+    WEIGHTS_INPUTS,
+    WEIGHTS_OUTPUT,
+    WeightsCard,
+    WeightsPredictor,
+    pad_layers,
+    snap_to_chance_level,
+    within_reach,
+    write_weights_predictor,
+)
+from training.curves.figures import final_error, rounded
+from training.curves.ridges import logit
+from training.fitting.calibrate import FOLDS, LEVEL
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
+from training.observations.observation import Observation
+from training.weights.members import WeightsRecipe, fit_reader
+from training.weights.table import WeightsTable, tabulate_weights
+
+Floats = NDArray[np.floating]
+BATCH = 256
+
+
+@torch.no_grad()
+def read_table(reader: WeightsReader, table: WeightsTable) -> Floats:
+    """Return accuracies [networks] before they are snapped to a chance level."""
+    parts = []
+    for start in range(0, len(table.final), BATCH):
+        padded, lengths = pad_layers(table.layers[start : start + BATCH])
+        summary = torch.from_numpy(table.summary[start : start + BATCH].astype(np.float32))
+        parts.append(reader(torch.from_numpy(padded), torch.from_numpy(lengths), summary).double().numpy())
+    return within_reach(np.concatenate(parts))
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Accuracies [networks] by what was fitted to other networks.
+
+    Attributes:
+        predicted: snapped to a chance level that the other folds gave.
+        unsnapped: as they were read.
+        chance_level: level and threshold that all folds give; `None` where none helps.
+    """
+
+    predicted: Floats
+    unsnapped: Floats
+    chance_level: tuple[float, float] | None
+
+
+Fit = Callable[[WeightsTable, Sequence[WeightsTable]], Callable[[WeightsTable], Floats]]
+
+
+def cross_validated(table: WeightsTable, fit: Fit, pretraining: Sequence[WeightsTable] = ()) -> CrossValidated:
+    """Predict each network by what `fit` made of the others, and of other tasks' tables without its architecture."""
+    read, fold = np.empty(len(table.final)), np.empty(len(table.final), dtype=np.intp)
+    for number, (training, rest) in enumerate(GroupKFold(FOLDS).split(table.summary, table.final, table.groups)):
+        test = table.only(rest)
+        read[rest] = fit(table.only(training), [other.without(test) for other in pretraining])(test)
+        fold[rest] = number
+    measured, each = table.final[:, None], read[:, None]
+    found = fit_chance_level(measured, each)
+    chance_level = (float(found.levels), float(found.thresholds)) if found.thresholds else None
+    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, chance_level)
+
+
+def by_reader(recipe: WeightsRecipe | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
+    """Return how the shipped reader is fitted, for `cross_validated`."""
+
+    def fit(table: WeightsTable, pretraining: Sequence[WeightsTable]) -> Callable[[WeightsTable], Floats]:
+        reader = fit_reader(table, pretraining=pretraining, recipe=recipe, on_member=on_member)
+        return lambda table: read_table(reader, table)
+
+    return fit
+
+
+def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
+    """Return errors of predicted accuracies, as a card keeps them."""
+    return rounded(final_error(table.final, predicted))
+
+
+def to_onnx(reader: WeightsReader) -> bytes:
+    """Export a reader; batch and layers stay dynamic."""
+    example = (torch.zeros(2, 3, len(LAYER_STATISTICS)), torch.tensor([3, 2], dtype=torch.int32))
+    batch, layers = (torch.export.Dim(name, min=1) for name in ("batch", "layers"))
+    program = torch.onnx.export(
+        reader.eval(),
+        (*example, torch.zeros(2, len(FEATURES))),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=WEIGHTS_INPUTS,
+        output_names=[WEIGHTS_OUTPUT],
+        dynamic_shapes=({0: batch, 1: layers}, {0: batch}, {0: batch}),
+        optimize=True,
+        verbose=False,
+    )
+    return serialised(program)
+
+
+def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsTable) -> float:
+    """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
+    predictor = WeightsPredictor(card, graph)
+    alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
+    expected = snap_to_chance_level(read_table(reader, table), card.chance_level)
+    return float(np.abs(np.concatenate(alone) - expected).max())
+
+
+def fit_weights(
+    folder: Path,
+    task: str,
+    observations: Sequence[Observation],
+    *,
+    pretraining: Sequence[Sequence[Observation]] = (),
+    recipe: WeightsRecipe | None = None,
+    on_member: Callable[[], None] = lambda: None,
+) -> WeightsCard:
+    """Fit to every network, measure by cross-validation over architectures, and write beside the predictor.
+
+    Args:
+        folder: the artifact's.
+        task: whose networks.
+        observations: rows with `weight_stats`.
+        pretraining: rows of other tasks, each of one, to learn from first.
+        recipe: sizes and schedules.
+        on_member: called after each member of each fit; `members_to_fit` says how often.
+
+    Raises:
+        ObservationError: when there are too few rows.
+        RuntimeError: when ONNX and PyTorch disagree; nothing is written.
+    """
+    recipe = recipe or WeightsRecipe()
+    fit = by_reader(recipe, on_member)
+    table, early = (tabulate_weights(observations, moment) for moment in ("final", "quarter"))
+    others, early_others = ([tabulate_weights(rows, moment) for rows in pretraining] for moment in ("final", "quarter"))
+    validated = cross_validated(table, fit, others)
+    errors = logit(validated.unsnapped) - logit(table.final)
+    ratios = np.sort(np.abs(missed(errors, table.final, validated.unsnapped, validated.predicted)))
+    margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
+    metrics: dict[str, Any] = {
+        "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
+        "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
+    }
+    reader = fit_reader(table, pretraining=others, recipe=recipe, on_member=on_member)
+    graph = to_onnx(reader)
+    card = WeightsCard(
+        task=task,
+        features=len(FEATURES),
+        layer_statistics=len(LAYER_STATISTICS),
+        chance_level=validated.chance_level,
+        margin=margin,
+        interval_level=LEVEL,
+        training={
+            "rows": len(table.final),
+            "networks": len(set(table.groups.tolist())),
+            "recipe": asdict(recipe),
+            "pretrained_on": [
+                {"task": rows[0].task, "rows": len(other.final)}
+                for rows, other in zip(pretraining, others, strict=True)
+            ],
+        },
+        metrics=metrics,
+        sha256=digest(graph),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    difference = _difference(reader, card, graph, table)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    card = card.model_copy(update={"metrics": {**metrics, "onnx_difference": float(f"{difference:.2g}")}})
+    write_weights_predictor(folder, card, graph)
+    return card
+
+
+def members_to_fit(recipe: WeightsRecipe | None = None) -> int:
+    """Return how many members `fit_weights` fits: those of two cross-validations, and those that it writes."""
+    return (recipe or WeightsRecipe()).members * (2 * FOLDS + 1)
