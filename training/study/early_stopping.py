@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from model.continuation import read_continuation
 from model.encoding.layer_code import encode, pad
 from training.curves.kernels import add_kernels
 from training.curves.prior import out_of_fold
-from training.curves.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges
+from training.curves.ridges import CrossFitted, cross_fit, final_quantiles
 from training.measuring import datasets
 from training.measuring.datasets import Images as OneSet
 from training.measuring.train import train_network
@@ -31,7 +32,8 @@ Images = tuple[OneSet, OneSet]
 Order = NDArray[np.intp]
 Stop = Callable[[int, int, float, float], bool]
 """Whether a rule stops a network: its number, the epochs seen, the last accuracy, the best final accuracy so far."""
-Rule = Callable[[Order], Stop]
+Rule = Callable[[], Stop]
+"""A fresh one for every search."""
 TRIALS, ORDERS = 100, 20
 LIVE_TRIALS, LIVE_SEED = 25, 7
 
@@ -88,108 +90,69 @@ class Continuations:
         return stop
 
 
-def learnt_inside(curves: Array, first: int, confidence: float) -> Rule:
-    """Return Baker's rule by regressions on the search's own first networks, which are trained to their ends."""
-    logits, epochs = logit(curves), curves.shape[1]
-
-    def rule(order: Order) -> Stop:
-        start = order[:first]
-        ridges = fit_ridges(logits[start], None)
-        crossed = cross_fit(logits[start], None, np.arange(first) % 5)
-        final = np.full((epochs + 1, len(curves)), np.nan)
-        for seen in range(1, epochs):
-            final[seen] = ridges.predict(logits, None, seen)[:, -1]
-        quantiles = final_quantiles(crossed, np.ones(first, dtype=bool))[None]
-        stop = Continuations(final, quantiles, np.zeros(len(curves), dtype=np.intp)).stop(confidence)
-        return lambda network, seen, accuracy, best: network not in start and stop(network, seen, accuracy, best)
-
-    return rule
-
-
-def optuna_rule(epochs: int, make: Callable[[Any], Any], also: Stop | None = None) -> Rule:
+def optuna_rule(epochs: int, pruner: Any, also: Stop | None = None) -> Stop:
     """Return a pruner of Optuna's as a rule; `also` stops runs on top of it (f-Hyperband of Baker et al.)."""
+    import optuna  # noqa: PLC0415 - an extra
 
-    def rule(order: Order) -> Stop:
-        import optuna  # noqa: PLC0415 - an extra
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    # Hyperband draws its brackets by the study's name
+    study = optuna.create_study(study_name="replay", direction="maximize", pruner=pruner, sampler=sampler)
+    trial: Any = None
 
-        del order
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = optuna.samplers.RandomSampler(seed=0)
-        pruner = make(optuna.pruners)  # its brackets are drawn by the study's name
-        study = optuna.create_study(study_name="replay", direction="maximize", pruner=pruner, sampler=sampler)
-        trial: Any = None
-
-        def stop(network: int, seen: int, accuracy: float, best: float) -> bool:
-            nonlocal trial
-            if seen == 1:
-                trial = study.ask()
-            trial.report(accuracy, seen)
-            if seen == epochs:
-                study.tell(trial, accuracy)
-                return False
-            if (also and also(network, seen, accuracy, best)) or trial.should_prune():
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                return True
+    def stop(network: int, seen: int, accuracy: float, best: float) -> bool:
+        nonlocal trial
+        if seen == 1:
+            trial = study.ask()
+        trial.report(accuracy, seen)
+        if seen == epochs:
+            study.tell(trial, accuracy)
             return False
+        if (also and also(network, seen, accuracy, best)) or trial.should_prune():
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return True
+        return False
 
-        return stop
-
-    return rule
-
-
-def _always(stop: Stop) -> Rule:
-    """Return a rule that is the same for every search."""
-    return lambda order: stop
+    return stop
 
 
-def nothing_beforehand(curves: Array) -> dict[str, Rule]:
-    """Return the rules that need no table of measured networks beforehand."""
-    epochs = curves.shape[1]
-    rules: dict[str, Rule] = {
-        "full training": _always(lambda network, seen, accuracy, best: False),
-        "ends known after one epoch (bound)": _always(
-            lambda network, seen, accuracy, best: curves[network, -1] <= best
-        ),
+def rules(curves: Array, alone: Continuations, informed: Continuations) -> dict[str, Rule]:
+    """Return the rules by name.
+
+    Args:
+        curves: measured accuracies [networks, epochs].
+        alone: continuations from the curve alone.
+        informed: continuations that know the layers too.
+    """
+    found: dict[str, Rule] = {
+        "full training": lambda: lambda network, seen, accuracy, best: False,
+        "ends known after one epoch (bound)": lambda: lambda network, seen, accuracy, best: curves[network, -1] <= best,
+        "Peephole, curve alone, 0.95": partial(alone.stop, 0.95),
     }
-    for first, confidence in ((20, 0.95), (20, 0.8), (10, 0.8)):
-        name = f"Peephole, curve alone, learnt from the search's first {first}, {confidence}"
-        rules[name] = learnt_inside(curves, first, confidence)
-    if importlib.util.find_spec("optuna"):
-        rules["Optuna median"] = optuna_rule(epochs, lambda of: of.MedianPruner())
-        rules["Optuna successive halving"] = optuna_rule(epochs, lambda of: of.SuccessiveHalvingPruner(min_resource=1))
-        rules["Optuna Hyperband"] = optuna_rule(epochs, _hyperband(epochs))
-    return rules
-
-
-def _hyperband(epochs: int) -> Callable[[Any], Any]:
-    return lambda of: of.HyperbandPruner(min_resource=1, max_resource=epochs)
-
-
-def _fitted(task: Task, study: Study) -> tuple[Array, dict[str, Rule]]:
-    """Return whole curves, and the rules that were fitted to the other folds of a table beforehand."""
-    assert task.predictor is not None  # noqa: S101 - the caller checks it
-    card = task.predictor.card
-    pretraining = [study.tasks[name].rows for name in card.training.get("pretrained_on", {})]
-    prior = out_of_fold(task.rows, card, pretraining=pretraining)
-    whole = ~np.isnan(prior.table.curves).any(axis=1)
-    curves, fold, before = prior.table.curves[whole], prior.fold[whole], logit(prior.predicted[whole])
-    alone, informed = (
-        Continuations.of(add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)[0])
-        for known in (None, before)
-    )
-    rules = {"Peephole, curve alone, 0.95": _always(alone.stop(0.95))}
     for confidence in (0.7, 0.8, 0.9, 0.95, 0.99):
-        rules[f"Peephole, layers known, {confidence}"] = _always(informed.stop(confidence))
+        found[f"Peephole, layers known, {confidence}"] = partial(informed.stop, confidence)
     if importlib.util.find_spec("optuna"):
+        from optuna.pruners import (  # noqa: PLC0415 - an extra
+            HyperbandPruner,
+            MedianPruner,
+            SuccessiveHalvingPruner,
+        )
+
         epochs = curves.shape[1]
-        rules["Optuna Hyperband + Peephole, 0.95"] = optuna_rule(epochs, _hyperband(epochs), informed.stop(0.95))
-    return curves, rules
+        hyperband = partial(HyperbandPruner, min_resource=1, max_resource=epochs)
+        found |= {
+            "Optuna median": lambda: optuna_rule(epochs, MedianPruner()),
+            "Optuna successive halving": lambda: optuna_rule(epochs, SuccessiveHalvingPruner(min_resource=1)),
+            "Optuna Hyperband": lambda: optuna_rule(epochs, hyperband()),
+            "Optuna Hyperband + Peephole, 0.95": lambda: optuna_rule(epochs, hyperband(), informed.stop(0.95)),
+        }
+    return found
 
 
 def replay(curves: Array, rule: Rule, trials: int = TRIALS, orders: int = ORDERS) -> dict[str, float]:
     """Replay searches in random orders; return what a rule spends and loses against full training."""
     drawn = [np.random.default_rng(seed).permutation(len(curves))[:trials] for seed in range(orders)]
-    found = [search(curves, order, rule(order)) for order in drawn]
+    found = [search(curves, order, rule()) for order in drawn]
     spent, best = np.array([epochs for epochs, _ in found]), np.array([best for _, best in found])
     lost = np.array([curves[order, -1].max() for order in drawn]) - best
     faster = len(drawn[0]) * curves.shape[1] / spent
@@ -209,9 +172,17 @@ def early_stopping(study: Study) -> Iterator[Row]:
     for task in study.chosen:
         if task.predictor is None:
             continue
-        curves, rules = _fitted(task, study)
-        for name, rule in (rules | nothing_beforehand(curves)).items():
-            about: dict[str, Any] = {"networks": len(curves), "data_sha": task.data_sha}
+        card = task.predictor.card
+        pretraining = [study.tasks[name].rows for name in card.training.get("pretrained_on", {})]
+        prior = out_of_fold(task.rows, card, pretraining=pretraining)
+        whole = ~np.isnan(prior.table.curves).any(axis=1)
+        curves, fold, before = prior.table.curves[whole], prior.fold[whole], logit(prior.predicted[whole])
+        alone, informed = (
+            Continuations.of(add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)[0])
+            for known in (None, before)
+        )
+        for name, rule in rules(curves, alone, informed).items():
+            about = {"networks": len(curves), "data_sha": task.data_sha}
             yield from rows_of("early-stopping", task.name, name, replay(curves, rule), **about)
 
 

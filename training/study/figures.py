@@ -225,19 +225,6 @@ def replays(study: Study, results: pd.DataFrame) -> None:
             pair[0].set_title(task, loc="left")
 
 
-def weight_statistics(study: Study, results: pd.DataFrame) -> None:
-    """What each statistic of the weights says by itself."""
-    task = "mnist-mini"
-    of = results[(results.task == task) & (results.metric == "r2")].set_index(["experiment", "method"]).value
-    shares = of["weight-statistics"].sort_values()
-    bars = pd.concat([shares, pd.Series({"shipped method (test split)": of["weights", "final weights"]})])
-    with _saved(study.docs / "pictures" / "weights.png", f"{task}: accuracy read off weights", 7, 5.2) as figure:
-        axis = figure.subplots()
-        drawn = axis.barh(bars.index, bars, color=[PALE] * len(shares) + [OURS])
-        axis.bar_label(drawn, [f"{r2:.2f}" for r2 in bars], padding=3, fontsize=8)
-        axis.set(xlim=(-0.15, 1.08), xlabel="R2 of the final accuracy (trees on one statistic: cross-validated)")
-
-
 FIGURES: tuple[Callable[[Study, pd.DataFrame], None], ...] = (
     scatter,
     learning_curve,
@@ -246,5 +233,4 @@ FIGURES: tuple[Callable[[Study, pd.DataFrame], None], ...] = (
     curves,
     continued_curve,
     replays,
-    weight_statistics,
 )
