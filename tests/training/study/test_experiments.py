@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training.baselines.one_feature import FLOPS, PARAMETERS
+from training.baselines.features import FLOPS, PARAMETERS
 
 from model.artifact import ZOO
 from model.network.shapes import cost
