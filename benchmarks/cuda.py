@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import machine
-from model.artifact import ZOO, read_artifact
+from model.artifact import MEMBERS_FILE, ZOO, Artifact, ArtifactError, read_artifact
 from model.encoding.layer_code import PAPER, LayerCode, encode, pad
 from model.network.shapes import Shape
 from model.predictors.export import to_onnx
-from model.predictors.paper_predictor import PaperPredictor
-from model.predictors.peephole import Peephole
+from model.predictors.peephole import Peephole, fold_batch_norm
+from model.runtime import Predictor, Provider
 from model.sampling.blocks import sample_block
 from model.sampling.skeleton import assemble
 
@@ -86,12 +86,24 @@ def strict_fault(model: bytes) -> str | None:
     return None
 
 
+def by_artifact(artifact: Artifact, provider: Provider) -> Call:
+    """Return a call that predicts accuracies as the service does.
+
+    Raises:
+        NoGpuError: when the GPU is wanted and ONNX Runtime took the CPU.
+    """
+    try:
+        predictor = Predictor(artifact, provider=provider, threads=0)
+    except ArtifactError as error:
+        raise NoGpuError(str(error)) from error
+    return lambda codes, lengths, epochs: predictor.run(codes, lengths, epochs.tolist()).accuracy
+
+
 def by_onnxruntime(made: ort.InferenceSession) -> Call:
-    """Return a call that predicts accuracies with ONNX Runtime."""
+    """Return a call that runs the paper's network with ONNX Runtime."""
 
     def call(codes: Ints, lengths: Ints, epochs: NDArray[np.int64]) -> Floats:
-        feeds = {"codes": codes, "lengths": lengths, "epochs": epochs}
-        return np.asarray(made.run(["accuracy"], feeds)[0])
+        return np.asarray(made.run(None, {"codes": codes, "lengths": lengths, "epochs": epochs})[0])
 
     return call
 
@@ -140,11 +152,10 @@ def table(calls: dict[str, Call], encodings: Sequence[Ints], epochs: int, second
     return rows
 
 
-def paper_predictor() -> PaperPredictor:
-    """Return the paper's predictor with untrained weights: as fast as a trained one."""
+def paper_network() -> Peephole:
+    """Return the paper's network with untrained weights: as fast as a trained one."""
     torch.manual_seed(0)
-    predictor = PaperPredictor(Peephole(PAPER, EPOCHS), EPOCHS, torch.randn(1000, 160))
-    return predictor.eval()
+    return fold_batch_norm(Peephole(PAPER, EPOCHS))
 
 
 def measure(artifact: Path, *, gpu: bool, seconds: float) -> dict[str, Any]:
@@ -154,24 +165,24 @@ def measure(artifact: Path, *, gpu: bool, seconds: float) -> dict[str, Any]:
         NoGpuError: when there should be a GPU and there is none.
     """
     shipped = read_artifact(artifact)
-    predictor = paper_predictor()
-    models = {shipped.card.task: shipped.model, "paper": to_onnx(predictor, PAPER, EPOCHS)}
+    card, paper = shipped.card, to_onnx(paper_network())
+    calls = {card.task: {"onnxruntime cpu": by_artifact(shipped, "cpu")}}
+    calls["paper"] = {"onnxruntime cpu": by_onnxruntime(session(paper, cuda=False))}
+    if gpu:
+        calls["paper"]["onnxruntime cuda"] = by_onnxruntime(session(paper, cuda=True))
+        calls[card.task]["onnxruntime cuda"] = by_artifact(shipped, "cuda")
+        if torch.cuda.is_available():
+            module = paper_network().cuda()
+            calls["paper"]["pytorch eager"] = by_torch(module)
+            calls["paper"]["pytorch compiled"] = by_torch(torch.compile(module, dynamic=True))
     inputs = {
-        shipped.card.task: (networks(shipped.card.layer_code, shipped.card.image, max(SIZES)), shipped.card.epochs),
-        "paper": (networks(PAPER, Shape(3, 32, 32), max(SIZES)), EPOCHS),
+        card.task: (networks(card.layer_code, card.image, max(SIZES)), card.epochs, shipped.files[MEMBERS_FILE]),
+        "paper": (networks(PAPER, Shape(3, 32, 32), max(SIZES)), EPOCHS, paper),
     }
     found: dict[str, Any] = {}
-    for name, model in models.items():
-        calls = {"onnxruntime cpu": by_onnxruntime(session(model, cuda=False))}
-        fault = None
-        if gpu:
-            calls["onnxruntime cuda"] = by_onnxruntime(session(model, cuda=True))
-            fault = strict_fault(model)
-            if name == "paper" and torch.cuda.is_available():
-                module = paper_predictor().cuda()
-                calls["pytorch eager"] = by_torch(module)
-                calls["pytorch compiled"] = by_torch(torch.compile(module, dynamic=True))
-        found[name] = {"strict_fault": fault, "rows": table(calls, *inputs[name], seconds)}
+    for name, (encodings, epochs, model) in inputs.items():
+        rows = table(calls[name], encodings, epochs, seconds)
+        found[name] = {"strict_fault": strict_fault(model) if gpu else None, "rows": rows}
         show(name, found[name])
     return found
 

@@ -22,7 +22,7 @@ from sklearn.model_selection import KFold
 from benchmarks.curves import fingerprint
 from model.artifact import read_artifact
 from model.continuation import read_continuation
-from model.predictors.network_features import NetworkFeatures
+from model.encoding.features import attributes, network_features
 from training.baselines import FinalPredictor
 from training.baselines.nu_svr import BakerSVR
 from training.baselines.parametric import ParametricMixture
@@ -60,7 +60,7 @@ def main(
     table = tabulate(rows_of_task, card.layer_code, card.image, clamp=True)
     curves = table.curves
     folds = list(KFold(5, shuffle=True, random_state=0).split(curves))
-    features = NetworkFeatures(card.image)(torch.from_numpy(table.codes))[1].double().numpy()
+    features = network_features(attributes(table.codes, table.lengths, card.image))
     methods: dict[str, Callable[[], FinalPredictor]] = {"ν-SVR (Baker et al.)": BakerSVR}
     if slow:
         methods |= {"LC-Net (Klein et al.)": _lc_net, "parametric mixture (Domhan et al.)": ParametricMixture}

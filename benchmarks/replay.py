@@ -38,10 +38,11 @@ def prepare(
 ) -> None:
     """Cross-fit the continuation and keep what a replay needs, so that it runs where torch is not installed."""
     from model.artifact import read_artifact
-    from model.predictors.milestones import milestones
+    from model.calibration import logit
+    from model.curve_continuation import milestones
     from training.curves.kernels import add_kernels
     from training.curves.prior import out_of_fold
-    from training.curves.ridges import cross_fit, final_quantiles, logit
+    from training.curves.ridges import cross_fit, final_quantiles
     from training.observations.read import read
 
     card = read_artifact(artifact).card

@@ -18,8 +18,9 @@ import torch
 import typer
 from numpy.typing import NDArray
 
+from model.calibration import snap
 from model.weight_features import FEATURES
-from model.weights import snap_to_chance_level, within_reach
+from model.weights import within_reach
 from training.baselines.weight_trees import feature_groups, weight_trees
 from training.observations.observation import Observation
 from training.observations.read import read
@@ -52,7 +53,7 @@ def _by_trees(columns: NDArray[np.intp]) -> Fit:
 def _snapped(fit: Fit, table: WeightsTable, pretraining: Sequence[WeightsTable] = ()) -> Reads:
     """Fit to a whole table; snap what is read to the chance level that its cross-validation gives."""
     reads, chance_level = fit(table, pretraining), cross_validated(table, fit, pretraining).chance_level
-    return lambda table: snap_to_chance_level(reads(table), chance_level)
+    return lambda table: snap(reads(table), *chance_level)
 
 
 def _aligned(predicted: NDArray[np.floating], known: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -92,7 +93,7 @@ def _evaluate(task: str, final: Splits, quarter: Splits) -> dict[str, Any]:
     pretraining = [final[other][0] for other in others]
     read = by_reader()(learnt, pretraining)(test)
     chance_level = cross_validated(learnt, by_reader(), pretraining).chance_level
-    predicted = snap_to_chance_level(read, chance_level)
+    predicted = snap(read, *chance_level)
     error = np.sort((predicted - test.final) ** 2)[::-1]
     early_reads = _snapped(by_reader(), early, [quarter[other][0] for other in others])
     entry: dict[str, Any] = {

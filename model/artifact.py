@@ -1,22 +1,29 @@
-"""An artifact: a folder with `predictor.onnx` and `card.json`, which says what the predictor is and how good it is.
+"""An artifact: a folder that holds a fitted predictor.
 
-`networks.txt` beside them lists the networks that it was fitted to, on its task or on those it was pretrained on, so
-that they are not used as a test. A line holds a network's id, and its canonical hash where that differs.
+`members.onnx` holds its neural networks, `arrays.npz` all other fitted numbers, and `card.json` says what the predictor
+is, how good it is, and the sha256 of both. `networks.txt` beside them lists the networks that it was fitted to, on its
+task or on those it was pretrained on, so that they are not used as a test. A line holds a network's id, and its
+canonical hash where that differs.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+from zipfile import BadZipFile
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .encoding.layer_code import CODES, LayerCode
 from .network.shapes import Shape
 
-MODEL_FILE = "predictor.onnx"
+MEMBERS_FILE = "members.onnx"
+ARRAYS_FILE = "arrays.npz"
 CARD_FILE = "card.json"
 NETWORKS_FILE = "networks.txt"
 ZOO = Path(__file__).parent / "zoo"
@@ -26,15 +33,20 @@ class ArtifactError(ValueError):
     """An artifact that cannot be trusted or understood; the message is one line that says where and why."""
 
 
-class HasDigest(BaseModel):
-    """A card that names the sha256 of its model."""
+class HasFiles(BaseModel):
+    """A card that names the sha256 of each of its files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+
+    @property
+    def sha256(self) -> str:
+        """One digest for all files."""
+        return combine(self.files)
 
 
-CardType = TypeVar("CardType", bound=HasDigest)
+CardType = TypeVar("CardType", bound=HasFiles)
 
 
 class TaskDescription(BaseModel):
@@ -55,13 +67,15 @@ class TaskDescription(BaseModel):
     limits: tuple[str, ...] = ()
 
 
-class Card(HasDigest):
+class Card(HasFiles):
     """What a predictor predicts, what it was fitted to, and how well it does.
 
     Attributes:
         task: the data set and training recipe whose curves it predicts.
         version: changes with every refit.
+        family: `ensemble`, as the shipped predictors are, or `lstm`, the paper's.
         code: name of the layer code it reads (`model.encoding.layer_code`).
+        features: names of the hand features that its arrays are about (`model.encoding.features`).
         epochs: number of epochs of a curve; epoch 1 is the accuracy after the first pass.
         in_channels: channels of the task's images.
         resolution: height and width of the task's images in pixels.
@@ -71,14 +85,15 @@ class Card(HasDigest):
         distance_threshold: a network with a larger out-of-distribution score is unfamiliar.
         layers: smallest and largest number of layers among the networks it was fitted to.
         about: the task, for people.
-        sha256: of `predictor.onnx`.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     version: str
     description: str
+    family: Literal["ensemble", "lstm"]
     code: Literal["paper", "extended"]
+    features: tuple[str, ...] = ()
     epochs: int = Field(ge=1)
     in_channels: int = Field(ge=1)
     resolution: int = Field(ge=1)
@@ -90,6 +105,12 @@ class Card(HasDigest):
     opset: int
     created_at: str
     about: TaskDescription | None = None
+
+    @model_validator(mode="after")
+    def _check_code(self) -> "Card":
+        if self.family == "ensemble" and self.code != "extended":
+            raise ValueError("an ensemble reads the extended code")
+        return self
 
     @property
     def image(self) -> Shape:
@@ -104,50 +125,91 @@ class Card(HasDigest):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A card and the very bytes of the model that the card's sha256 was checked against."""
+    """A card, and the very bytes of the files that its sha256 were checked against."""
 
     card: Card
-    model: bytes
+    files: dict[str, bytes]
     folder: Path
 
 
-def digest(model: bytes) -> str:
-    """Return the sha256 of a model's bytes."""
-    return hashlib.sha256(model).hexdigest()
+def digest(content: bytes) -> str:
+    """Return a sha256."""
+    return hashlib.sha256(content).hexdigest()
 
 
-def read_verified(folder: Path, card_type: type[CardType], card_file: str, model_file: str) -> tuple[CardType, bytes]:
-    """Read a card and the model it speaks of, and verify the model against the card.
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the sha256 of each file."""
+    return {name: digest(content) for name, content in files.items()}
+
+
+def combine(digests: Mapping[str, str]) -> str:
+    """Return one sha256 for those of several files."""
+    return digest("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode())
+
+
+def read_verified(
+    folder: Path, card_type: type[CardType], card_file: str, names: tuple[str, ...]
+) -> tuple[CardType, dict[str, bytes]]:
+    """Read a card and its files, and verify the files against the card.
 
     Raises:
-        ArtifactError: when a file is missing, the card is malformed or the model is not the card's.
+        ArtifactError: when a file is missing, the card is malformed or a file is not the card's.
     """
-    for file in (folder / card_file, folder / model_file):
-        if file.exists() and not file.is_file():  # reading from a pipe may never end
-            raise ArtifactError(f"{file}: not a regular file")
+    for name in (card_file, *names):
+        if (folder / name).exists() and not (folder / name).is_file():  # reading from a pipe may never end
+            raise ArtifactError(f"{folder / name}: not a regular file")
     try:
         card = card_type.model_validate_json((folder / card_file).read_bytes())
-        model = (folder / model_file).read_bytes()
+        files = {name: (folder / name).read_bytes() for name in names}
     except OSError as error:
         raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "/".join(str(part) for part in first["loc"]) or "the file"
-        if where == "format":
+        faults = {"/".join(map(str, fault["loc"])) or "the file": fault["msg"] for fault in error.errors()}
+        if "format" in faults:
             raise ArtifactError(
                 f"{folder / card_file}: written by another version of Peephole; fit it again"
             ) from error
-        raise ArtifactError(f"{folder / card_file}: {where}: {first['msg']}") from error
-    if digest(model) != card.sha256:
-        raise ArtifactError(
-            f"{folder / model_file}: its sha256 is not the one in {card_file}; it was changed or truncated"
-        )
-    return card, model
+        where, message = next(iter(faults.items()))
+        raise ArtifactError(f"{folder / card_file}: {where}: {message}") from error
+    for name, content in files.items():
+        if digest(content) != card.files.get(name):
+            raise ArtifactError(
+                f"{folder / name}: its sha256 is not the one in {card_file}; it was changed or truncated"
+            )
+    return card, files
+
+
+def write_verified(folder: Path, card: HasFiles, card_file: str, files: Mapping[str, bytes]) -> None:
+    """Write files and their card; the card last, so that a half-written folder does not verify."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / card_file).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return named arrays as the bytes of an npz file."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
+
+
+def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file; nothing in it is executed.
+
+    Raises:
+        ValueError: when it is not one.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (BadZipFile, OSError, EOFError) as error:
+        raise ValueError("not an npz file") from error
 
 
 def read_artifact(folder: Path) -> Artifact:
     """Read an artifact; see `read_verified`."""
-    return Artifact(*read_verified(folder, Card, CARD_FILE, MODEL_FILE), folder)
+    return Artifact(*read_verified(folder, Card, CARD_FILE, (MEMBERS_FILE, ARRAYS_FILE)), folder)
 
 
 def read_networks(artifact: Artifact) -> frozenset[str] | None:
@@ -169,23 +231,24 @@ def read_networks(artifact: Artifact) -> frozenset[str] | None:
     return frozenset(name for names in lines.values() for name in names)
 
 
-def write_artifact(folder: Path, card: Card, model: bytes, networks: Mapping[str, str] | None = None) -> None:
-    """Write an artifact folder; the card last, so that a half-written folder does not verify.
+def write_artifact(
+    folder: Path, card: Card, files: Mapping[str, bytes], networks: Mapping[str, str] | None = None
+) -> None:
+    """Write an artifact folder.
 
     Args:
         folder: replaced file by file where it exists.
-        card: what the model is.
-        model: ONNX.
+        card: what the predictor is.
+        files: `members.onnx` and `arrays.npz`.
         networks: ids of the networks it was fitted to, each with its canonical hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MODEL_FILE).write_bytes(model)
     if networks is None:
         (folder / NETWORKS_FILE).unlink(missing_ok=True)  # an earlier fit's
     else:
         lines = [name if name == canonical else f"{name} {canonical}" for name, canonical in sorted(networks.items())]
         (folder / NETWORKS_FILE).write_text("".join(f"{line}\n" for line in lines))
-    (folder / CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+    write_verified(folder, card, CARD_FILE, files)
 
 
 def shipped() -> list[Path]:

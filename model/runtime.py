@@ -1,93 +1,93 @@
-"""Run a predictor with ONNX Runtime.
+"""Predict learning curves: neural networks run by ONNX Runtime, everything else is numpy.
 
-The graph reads `codes` int32 [batch, layers, columns] (zero-padded), `lengths` int32 [batch] and 1-based `epochs` int64
-[epochs], and gives `accuracy`, `lower` and `upper` float32 [batch, epochs] and `distance` float32 [batch].
+A batch is `codes` int32 [batch, layers, columns], zero-padded, and `lengths` int32 [batch]; epochs count from 1.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from .artifact import Artifact, ArtifactError
+from .artifact import ARRAYS_FILE, MEMBERS_FILE, Artifact, ArtifactError, unpack_arrays
+from .calibration import Calibration, Curves
+from .ensemble import Ensemble, RunNetwork
+from .onnx_network import OnnxNetwork, Provider
+from .paper_lstm import PaperLSTM
 
-Provider = Literal["cpu", "cuda"]
+__all__ = ["OUTPUTS", "CurvePredictor", "Curves", "Floats", "Predictor", "Provider"]
+
 Floats = NDArray[np.float32]
-INPUTS = ("codes", "lengths", "epochs")
-OUTPUTS = ("accuracy", "lower", "upper", "distance")
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider", {}),
-    # TF32 would differ from the CPU in the third decimal, and misread a width of 10,001: it goes through a convolution.
-    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
-}
+OUTPUTS = ("accuracy", "lower", "upper", "distance")  # of `Curves`
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Predictions for a batch: accuracy and its interval [batch, epochs], out-of-distribution score [batch]."""
+@dataclass(frozen=True)
+class CurvePredictor:
+    """A predictor of learning curves, the same while it is fitted and when it is served.
 
-    accuracy: Floats
-    lower: Floats
-    upper: Floats
-    distance: Floats
+    Attributes:
+        family: what is fitted beside the neural networks: feature scaling, Gaussian process, distances.
+        calibration: the scale of curves, chance level and intervals.
+        run: runs the neural networks, from named inputs to outputs.
+    """
+
+    family: Ensemble | PaperLSTM
+    calibration: Calibration
+    run: RunNetwork
+
+    def predict(self, codes: NDArray[np.int32], lengths: NDArray[np.int32], epochs: Sequence[int]) -> Curves:
+        """Predict a padded batch."""
+        index = np.asarray(epochs, dtype=np.int64) - 1
+        return self.calibration.curves(self.family.predict(self.run, codes, lengths, index), index)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all fitted numbers but those of the networks."""
+        return self.family.arrays() | self.calibration.arrays()
 
 
 class Predictor:
-    """A loaded artifact. Safe to call from several threads; `run` releases the interpreter lock.
-
-    A session hands the buffers of one call to the next, whoever makes it. Threads that share a session therefore fetch
-    what they write from each other's caches, which took half as long again as the call itself: whoever predicts from
-    several threads at a time had better have a lane for each.
+    """A loaded artifact. Safe to call from several threads.
 
     Attributes:
         card: the artifact's.
+        calibration: the artifact's.
         provider: name of the execution provider in use.
     """
 
     def __init__(self, artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu", lanes: int = 1) -> None:
-        """Load the model from the verified bytes.
+        """Load the verified files.
 
         Args:
             artifact: what `read_artifact` returned.
-            threads: cores one call may use.
-            provider: where to run. With `cuda` ONNX Runtime still keeps the arithmetic of shapes on the CPU, for speed.
+            threads: cores that one call of the networks may use.
+            provider: where the networks run.
             lanes: sessions with buffers of their own, each 2 MiB at first and 20 once large batches went through it.
 
         Raises:
-            ArtifactError: when ONNX Runtime cannot load it there or its inputs and outputs are not a predictor's.
+            ArtifactError: when ONNX Runtime cannot load the networks there, or the files do not make a predictor.
         """
-        self.card = artifact.card
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.card = card = artifact.card
+        family: Ensemble | PaperLSTM
         try:
-            self._sessions = [
-                ort.InferenceSession(artifact.model, options, providers=[_PROVIDERS[provider]]) for _ in range(lanes)
-            ]
-        except Exception as error:  # ONNX Runtime raises a different class for each status
-            reason = str(error).splitlines()[0][:300]
-            raise ArtifactError(f"{artifact.folder}: ONNX Runtime cannot load the model: {reason}") from error
-        session = self._sessions[0]
-        self.provider = str(session.get_providers()[0])
-        if self.provider != _PROVIDERS[provider][0]:
-            raise ArtifactError(
-                f"ONNX Runtime could not start its {_PROVIDERS[provider][0]} and took {self.provider}; "
-                "see the versions of the driver and of CUDA"
-            )
-        names = tuple(i.name for i in session.get_inputs()), tuple(o.name for o in session.get_outputs())
-        if names != (INPUTS, OUTPUTS):
-            raise ArtifactError(f"{artifact.folder}: the model's inputs and outputs are {names}, not a predictor's")
-        if session.get_inputs()[0].shape[2:] != [len(self.card.layer_code.columns)]:
-            raise ArtifactError(f"{artifact.folder}: the model does not read the {self.card.code} code")
+            arrays = unpack_arrays(artifact.files[ARRAYS_FILE])
+            self.calibration = Calibration.from_arrays(arrays)
+            if card.family == "ensemble":
+                family = Ensemble.from_arrays(arrays, card.features, card.image)
+            else:
+                family = PaperLSTM.from_arrays(arrays)
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(f"{artifact.folder / ARRAYS_FILE}: {error}") from error
+        model, where = artifact.files[MEMBERS_FILE], str(artifact.folder / MEMBERS_FILE)
+        networks = [
+            OnnxNetwork(model, where, family.INPUTS, family.OUTPUTS, threads=threads, provider=provider)
+            for _ in range(lanes)
+        ]
+        self.provider = networks[0].provider
+        self._lanes = [CurvePredictor(family, self.calibration, network) for network in networks]
 
     def run(
         self, codes: NDArray[np.int32], lengths: NDArray[np.int32], epochs: Sequence[int], *, lane: int = 0
     ) -> Curves:
-        """Predict a padded batch on a lane; see the module's docstring for shapes."""
-        feeds = {"codes": codes, "lengths": lengths, "epochs": np.asarray(epochs, dtype=np.int64)}
-        return Curves(*self._sessions[lane].run(OUTPUTS, feeds))
+        """Predict a padded batch on a lane."""
+        return self._lanes[lane].predict(codes, lengths, epochs)

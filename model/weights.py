@@ -4,7 +4,6 @@ The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`
 `summary` float32 [batch, features] (`features`), and gives `accuracy` float32 [batch].
 """
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from .artifact import ArtifactError, HasDigest, read_verified
+from .artifact import ArtifactError, HasFiles, read_verified, write_verified
+from .calibration import snap
 from .encoding.layer_code import pad
-from .small_graph import open_graph
+from .onnx_network import OnnxNetwork
 from .weight_features import (
     FEATURES,
     LAYER_STATISTICS,
@@ -47,26 +47,25 @@ class WeightsError(ValueError):
     """A file that is not the weights of a network; the message says why."""
 
 
-class WeightsCard(HasDigest):
+class WeightsCard(HasFiles):
     """What reads accuracy off weights, what it was fitted to, how well it does.
 
     Attributes:
         task: whose networks it was fitted to.
         features: number of summary features it reads (`model.weight_features`).
         layer_statistics: number of statistics of a layer that it reads.
-        chance_level: level and threshold of the accuracy of networks that learn nothing
-            (`model.predictors.chance_level`), where many of those that it was fitted to do.
+        chance_level: accuracy of networks that learn nothing, and the threshold below which it is predicted
+            (`model.calibration.snap`); 0 and 0 where few learn nothing.
         margin: half width of the interval, in log-odds.
         interval_level: nominal coverage of the interval.
         metrics: measured figures, with how they were measured.
-        sha256: of `weights.onnx`.
     """
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     task: str
     features: int
     layer_statistics: int
-    chance_level: tuple[float, float] | None = None
+    chance_level: tuple[float, float] = (0.0, 0.0)
     margin: float
     interval_level: float = Field(gt=0, lt=1)
     training: dict[str, Any]
@@ -89,15 +88,6 @@ def within_reach(predicted: Floats) -> Floats:
     return accuracies
 
 
-def snap_to_chance_level(accuracies: Floats, chance_level: tuple[float, float] | None) -> Floats:
-    """Do to accuracies what `model.predictors.chance_level.ChanceLevel` does, without torch."""
-    if chance_level is None:
-        return accuracies
-    level, threshold = chance_level
-    moved: Floats = np.maximum(np.minimum(accuracies, level + 2 * (accuracies - threshold)), level)
-    return moved
-
-
 def pad_layers(layers: Sequence[Floats]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the layers of networks, float32 [networks, most layers, statistics] with zeros behind, and lengths."""
     return pad([one.astype(np.float32) for one in layers])
@@ -108,7 +98,7 @@ class WeightsPredictor:
 
     def __init__(self, card: WeightsCard, model: bytes) -> None:
         self.card = card
-        self._session = open_graph(model, f"{WEIGHTS_FILE} of {card.task}", WEIGHTS_INPUTS)
+        self._network = OnnxNetwork(model, f"{WEIGHTS_FILE} of {card.task}", WEIGHTS_INPUTS, [WEIGHTS_OUTPUT])
         sizes = card.features, card.layer_statistics
         if sizes != (len(FEATURES), len(LAYER_STATISTICS)):
             raise ArtifactError(
@@ -119,7 +109,7 @@ class WeightsPredictor:
     def _read(self, layers: Sequence[Floats], summary: Floats) -> Floats:
         padded, lengths = pad_layers(layers)
         feeds = {"layers": padded, "lengths": lengths, "summary": np.asarray(summary, dtype=np.float32)}
-        (predicted,) = self._session.run([WEIGHTS_OUTPUT], feeds)
+        (predicted,) = self._network(feeds)
         return within_reach(np.asarray(predicted, dtype=np.float64))
 
     def accuracies(self, layers: Sequence[Floats], summary: Floats) -> Floats:
@@ -129,7 +119,7 @@ class WeightsPredictor:
             layers: `layer_statistics` of each network.
             summary: `features` of each network [networks, features].
         """
-        return snap_to_chance_level(self._read(layers, summary), self.card.chance_level)
+        return snap(self._read(layers, summary), *self.card.chance_level)
 
     def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
@@ -145,7 +135,7 @@ class WeightsPredictor:
         read = self._read([layers], summary[None])
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
-        middle = float(snap_to_chance_level(read, self.card.chance_level)[0])
+        middle = float(snap(read, *self.card.chance_level)[0])
         return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
 
 
@@ -203,12 +193,10 @@ def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
     """
     if not (folder / WEIGHTS_CARD_FILE).exists():
         return None
-    card, model = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, WEIGHTS_FILE)
-    return WeightsPredictor(card, model)
+    card, files = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, (WEIGHTS_FILE,))
+    return WeightsPredictor(card, files[WEIGHTS_FILE])
 
 
 def write_weights_predictor(folder: Path, card: WeightsCard, model: bytes) -> None:
     """Write a model into an artifact's folder; the card last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS_FILE).write_bytes(model)
-    (folder / WEIGHTS_CARD_FILE).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+    write_verified(folder, card, WEIGHTS_CARD_FILE, {WEIGHTS_FILE: model})

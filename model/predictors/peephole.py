@@ -1,13 +1,15 @@
 """The predictor of the paper (Peephole, sections 3.1, 3.2 and 5.1)."""
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from ..encoding.layer_code import LayerCode
-from .lstm import LSTM
+from ..paper_lstm import PaperLSTM
+from .export import ExportedModule
 
 LAYER_EMBEDDING = 40
 EPOCH_EMBEDDING = 40
@@ -36,7 +38,7 @@ class LayerEmbedding(nn.Module):
         )
 
 
-class Peephole(nn.Module):
+class Peephole(ExportedModule):
     """Layer embedding, LSTM, epoch embedding and MLP, with the paper's sizes.
 
     Args:
@@ -44,10 +46,14 @@ class Peephole(nn.Module):
         epochs: number of epochs of a curve.
     """
 
+    INPUTS: ClassVar = {"codes": ("batch", "layers"), "lengths": ("batch",), "epochs": ("epochs",)}
+    OUTPUTS: ClassVar = PaperLSTM.OUTPUTS
+
     def __init__(self, code: LayerCode, epochs: int) -> None:
         super().__init__()
+        self.columns = len(code.columns)
         self.layers = LayerEmbedding(code)
-        self.lstm = LSTM(LAYER_EMBEDDING, HIDDEN)
+        self.lstm = nn.LSTM(LAYER_EMBEDDING, HIDDEN, batch_first=True)
         self.epochs = nn.Embedding(epochs + 1, EPOCH_EMBEDDING)
         # The first linear layer of the MLP in two parts: one is computed per network, the other per epoch.
         self.from_structure = nn.Linear(HIDDEN, MLP_WIDTH)
@@ -58,8 +64,10 @@ class Peephole(nn.Module):
         self.mlp = nn.Sequential(*hidden, nn.Linear(MLP_WIDTH, 1))
 
     def structure(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Return the structural feature, the LSTM's last hidden state, float32 [batch, 160]."""
-        return self.lstm(self.layers(codes), lengths)[1]
+        """Return the structural feature, the LSTM's hidden state after the last layer, float32 [batch, 160]."""
+        states, _ = self.lstm(self.layers(codes))
+        last = (lengths.long() - 1).reshape(-1, 1, 1).expand(-1, 1, HIDDEN)
+        return torch.gather(states, 1, last).squeeze(1)
 
     def curve(self, structure: torch.Tensor, epochs: torch.Tensor) -> torch.Tensor:
         """Return accuracies float32 [batch, epochs] from structural features and 1-based epochs."""
@@ -67,7 +75,9 @@ class Peephole(nn.Module):
         per_epoch = self.from_epoch(self.epochs(epochs)).unsqueeze(0)
         return self.mlp((per_network + per_epoch).flatten(0, 1)).reshape(structure.shape[0], epochs.shape[0])
 
-    def forward(self, codes: torch.Tensor, lengths: torch.Tensor, epochs: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, codes: torch.Tensor, lengths: torch.Tensor, epochs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict accuracies.
 
         Args:
@@ -76,9 +86,14 @@ class Peephole(nn.Module):
             epochs: int [epochs], counted from 1.
 
         Returns:
-            float32 [batch, epochs].
+            Accuracies float32 [batch, epochs], and structural features float32 [batch, 160].
         """
-        return self.curve(self.structure(codes, lengths), epochs)
+        structure = self.structure(codes, lengths)
+        return self.curve(structure, epochs), structure
+
+    def example(self) -> tuple[torch.Tensor, ...]:
+        codes = torch.ones(2, 3, self.columns, dtype=torch.int32)
+        return codes, torch.tensor([3, 2], dtype=torch.int32), torch.arange(1, min(3, self.epochs.num_embeddings))
 
 
 @torch.no_grad()

@@ -4,12 +4,15 @@ Each layer is read with its neighbours: where along the depth a signal was lost 
 learnt or did not. Summaries of all tensors stand beside that.
 """
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from ..weight_features import FEATURES, LAYER_STATISTICS
+from .export import ExportedModule
 
 WIDTH = 48
 DEPTH = 3
@@ -74,7 +77,7 @@ class WeightsMember(nn.Module):
         return odds.squeeze(1)
 
 
-class WeightsReader(nn.Module):
+class WeightsReader(ExportedModule):
     """The mean of several members' accuracies.
 
     Args:
@@ -82,6 +85,9 @@ class WeightsReader(nn.Module):
         summary: standardises `features`.
         members: fitted.
     """
+
+    INPUTS: ClassVar = {"layers": ("batch", "layers"), "lengths": ("batch",), "summary": ("batch",)}
+    OUTPUTS: ClassVar = ("accuracy",)
 
     def __init__(self, layers: Standardised, summary: Standardised, members: list[WeightsMember]) -> None:
         super().__init__()
@@ -92,3 +98,7 @@ class WeightsReader(nn.Module):
         """Return accuracies float32 [batch]; see `model.weights` for the arguments."""
         counts, layers, summary = lengths.long(), self.layers(layers), self.summary(summary)
         return torch.stack([torch.sigmoid(member(layers, counts, summary)) for member in self.members]).mean(0)
+
+    def example(self) -> tuple[torch.Tensor, ...]:
+        layers, summary = torch.zeros(2, 3, len(LAYER_STATISTICS)), torch.zeros(2, len(FEATURES))
+        return layers, torch.tensor([3, 2], dtype=torch.int32), summary

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from model.accuracies import rounded
-from model.continuation import Continued
+from model.curve_continuation import Continued
 from model.network.faults import Fault, pointer
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
 from service.api.networks import Networks, encode_networks

@@ -80,7 +80,7 @@ def test_an_artifact_of_another_task_is_replaced_only_with_overwrite(table, peep
         "--overwrite"
     )
     assert peephole(*arguments, "--overwrite").err.endswith("peephole: the fit began\n")
-    (shipped_copy / "predictor.onnx").write_bytes(b"")
+    (shipped_copy / "members.onnx").write_bytes(b"")
     assert "holds a damaged artifact" in rejected("fit", "--table", table("mnist-mini"), "--out", shipped_copy)
 
 

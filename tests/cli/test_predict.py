@@ -72,7 +72,7 @@ def test_observed_curves_are_continued_as_by_the_service(epochs, peephole, clien
 
 
 def test_observed_is_rejected_where_curves_cannot_be_continued(rejected, tmp_path):
-    for name in ("card.json", "predictor.onnx"):
+    for name in ("card.json", "members.onnx", "arrays.npz"):
         (tmp_path / name).write_bytes((TASKS[TASK] / name).read_bytes())
     content = body({"layers": [RELU], "observed": [0.5]})
     found = rejected("predict", "-", "--artifact", tmp_path, stdin=content)

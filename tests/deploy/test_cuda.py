@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.cuda import TOLERANCE, NoGpuError, by_onnxruntime, networks, session, strict_fault
-from model.artifact import Artifact, read_artifact, shipped
+from benchmarks.cuda import TOLERANCE, NoGpuError, by_artifact, networks, session, strict_fault
+from model.artifact import MEMBERS_FILE, Artifact, read_artifact, shipped
 from model.encoding.layer_code import pad
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -21,7 +21,7 @@ def gpu() -> Callable[[Artifact], None]:
 
     def check(artifact: Artifact) -> None:
         try:
-            session(artifact.model, cuda=True)
+            session(artifact.files[MEMBERS_FILE], cuda=True)
         except NoGpuError as error:
             pytest.skip(str(error))
 
@@ -36,9 +36,7 @@ def test_gpu_and_cpu_predict_alike_for_networks_of_mixed_length(folder, gpu) -> 
     card = artifact.card
     codes, lengths = pad(networks(card.layer_code, card.image, 200))
     epochs = np.arange(1, card.epochs + 1)
-    cpu, cuda = (
-        by_onnxruntime(session(artifact.model, cuda=on_gpu))(codes, lengths, epochs) for on_gpu in (False, True)
-    )
+    cpu, cuda = (by_artifact(artifact, provider)(codes, lengths, epochs) for provider in ("cpu", "cuda"))
     assert np.abs(cpu - cuda).max() <= TOLERANCE
 
 
@@ -47,7 +45,7 @@ def test_gpu_and_cpu_predict_alike_for_networks_of_mixed_length(folder, gpu) -> 
 def test_no_node_of_a_shipped_predictor_is_left_to_the_cpu(folder, gpu) -> None:
     artifact = read_artifact(folder)
     gpu(artifact)
-    assert strict_fault(artifact.model) is None
+    assert strict_fault(artifact.files[MEMBERS_FILE]) is None
 
 
 @pytest.mark.gpu
@@ -62,4 +60,4 @@ def test_the_service_loads_every_predictor_on_the_gpu(gpu) -> None:
 def test_a_missing_gpu_is_an_error_not_a_silent_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(NoGpuError, match="no CUDA provider"):
-        session(read_artifact(shipped()[0]).model, cuda=True)
+        session(read_artifact(shipped()[0]).files[MEMBERS_FILE], cuda=True)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from model.artifact import CARD_FILE, MODEL_FILE, ArtifactError, read_artifact, shipped
+from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ArtifactError, read_artifact, shipped
 from model.runtime import Predictor
 
 
@@ -19,21 +19,23 @@ def test_every_shipped_artifact_loads_and_names_its_folder():
     assert {"metaqnn-cifar10", "metaqnn-svhn", "mnist-mini"} <= {folder.name for folder in shipped()}
 
 
-def test_a_changed_model_is_refused(copy):
-    model = bytearray((copy / MODEL_FILE).read_bytes())
-    model[len(model) // 2] ^= 1
-    (copy / MODEL_FILE).write_bytes(model)
-    with pytest.raises(ArtifactError, match="sha256"):
+@pytest.mark.parametrize("name", [MEMBERS_FILE, ARRAYS_FILE])
+def test_a_changed_file_is_rejected(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"{name}: its sha256"):
         read_artifact(copy)
 
 
-def test_a_truncated_model_is_refused(copy):
-    (copy / MODEL_FILE).write_bytes((copy / MODEL_FILE).read_bytes()[:-100])
+@pytest.mark.parametrize("name", [MEMBERS_FILE, ARRAYS_FILE])
+def test_a_truncated_file_is_rejected(copy, name):
+    (copy / name).write_bytes((copy / name).read_bytes()[:-100])
     with pytest.raises(ArtifactError, match="truncated"):
         read_artifact(copy)
 
 
-@pytest.mark.parametrize("name", [CARD_FILE, MODEL_FILE])
+@pytest.mark.parametrize("name", [CARD_FILE, MEMBERS_FILE, ARRAYS_FILE])
 def test_a_missing_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(ArtifactError, match=name):
@@ -47,15 +49,31 @@ def test_a_malformed_card_is_refused_by_field(copy):
         read_artifact(copy)
 
 
-def test_a_card_of_another_version_says_what_to_do(copy):
+def test_an_artifact_of_the_first_format_is_rejected_with_one_sentence(copy):
+    """It has a sha256 where there are files now; the sentence is about neither."""
     card = json.loads((copy / CARD_FILE).read_text())
-    (copy / CARD_FILE).write_text(json.dumps(card | {"format": 99}))
-    with pytest.raises(ArtifactError, match="another version of Peephole; fit it again"):
+    del card["files"]
+    (copy / CARD_FILE).write_text(json.dumps(card | {"format": 1, "sha256": "0" * 64}))
+    with pytest.raises(ArtifactError) as rejected:
+        read_artifact(copy)
+    assert str(rejected.value) == f"{copy / CARD_FILE}: written by another version of Peephole; fit it again"
+
+
+def test_an_ensemble_that_reads_a_feature_that_there_is_not_is_rejected(copy):
+    card = json.loads((copy / CARD_FILE).read_text())
+    (copy / CARD_FILE).write_text(json.dumps(card | {"features": ["colour", *card["features"][1:]]}))
+    with pytest.raises(ArtifactError, match="no feature 'colour'"):
+        Predictor(read_artifact(copy))
+
+
+def test_an_ensemble_reads_the_extended_code(copy):
+    card = json.loads((copy / CARD_FILE).read_text())
+    (copy / CARD_FILE).write_text(json.dumps(card | {"code": "paper"}))
+    with pytest.raises(ArtifactError, match="extended code"):
         read_artifact(copy)
 
 
-def test_a_model_for_another_code_is_refused(copy):
-    card = json.loads((copy / CARD_FILE).read_text())
-    (copy / CARD_FILE).write_text(json.dumps(card | {"code": "paper"}))
-    with pytest.raises(ArtifactError, match="paper code"):
-        Predictor(read_artifact(copy))
+def test_the_sha256_of_a_predictor_changes_with_each_of_its_files(copy):
+    card = read_artifact(copy).card
+    for name in card.files:
+        assert card.model_copy(update={"files": card.files | {name: "0" * 64}}).sha256 != card.sha256

@@ -1,4 +1,4 @@
-"""Small real ONNX predictors: inputs and outputs of a shipped one, answers that can be checked by hand."""
+"""Small real predictors of the family `lstm`; their predictions can be checked by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.artifact import Card, digest, write_artifact
+from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, digests, pack_arrays, write_artifact
+from model.calibration import Calibration, CurveScale
 from model.encoding.layer_code import CODES
 
 EPOCHS = 5
@@ -22,7 +23,9 @@ def expected_logit(codes: np.ndarray, epoch: int) -> float:
 
 
 def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: int = 17) -> bytes:
-    """A predictor: accuracy = sigmoid(sum(codes) / 1000 + bias + epoch / 10), distance = layers.
+    """The network of a predictor: accuracy = sigmoid(sum(codes) / 1000 + bias + epoch / 10), one structural feature.
+
+    The feature is the number of layers, and so is the distance, as `arrays` compares it with 0.
 
     A kernel of `POISON_KERNEL` makes the run fail, one of `NAN_KERNEL` gives NaN for that network alone; `loops`
     repeats a matrix product to take time.
@@ -34,7 +37,6 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
         "k_milli": np.float32(0.001),
         "k_bias": np.float32(bias),
         "k_tenth": np.float32(0.1),
-        "k_width": np.float32(0.1),
         "axis_layers": np.array([1, 2], dtype=np.int64),
         "axis_column": np.array([2], dtype=np.int64),
         "axis_one": np.array([1], dtype=np.int64),
@@ -45,7 +47,6 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
         "go_on": np.array(True),
         "square": np.eye(256, dtype=np.float32),
         "k_zero": np.float32(0.0),
-        "k_one": np.float32(1.0),
     }
     node = helper.make_node
     nodes = [
@@ -62,11 +63,7 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
         node("Mul", ["epoch_floats", "k_tenth"], ["epoch_terms"]),
         node("Unsqueeze", ["epoch_terms", "axis_zero"], ["row"]),
         node("Add", ["column", "row"], ["logits"]),
-        node("Sigmoid", ["logits"], ["accuracy"]),
-        node("Sub", ["accuracy", "k_width"], ["below"]),
-        node("Clip", ["below", "k_zero", "k_one"], ["lower"]),
-        node("Add", ["accuracy", "k_width"], ["above"]),
-        node("Clip", ["above", "k_zero", "k_one"], ["upper"]),
+        node("Sigmoid", ["logits"], ["curves"]),
         node("Cast", ["lengths"], ["length_floats"], to=TensorProto.FLOAT),
     ]
     if loops:
@@ -87,10 +84,11 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
             node("Loop", ["loops", "go_on", "square"], ["spun"], body=body),
             node("ReduceMean", ["spun"], ["mean"], keepdims=0),
             node("Mul", ["mean", "k_zero"], ["nothing"]),
-            node("Add", ["length_floats", "nothing"], ["distance"]),
+            node("Add", ["length_floats", "nothing"], ["depth"]),
         ]
     else:
-        nodes.append(node("Identity", ["length_floats"], ["distance"]))
+        nodes.append(node("Identity", ["length_floats"], ["depth"]))
+    nodes.append(node("Unsqueeze", ["depth", "axis_one"], ["structures"]))
     tensor = helper.make_tensor_value_info
     made = helper.make_graph(
         nodes,
@@ -100,25 +98,41 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
             tensor("lengths", TensorProto.INT32, ["batch"]),
             tensor("epochs", TensorProto.INT64, ["epochs"]),
         ],
-        [tensor(name, TensorProto.FLOAT, ["batch", "epochs"]) for name in ("accuracy", "lower", "upper")]
-        + [tensor("distance", TensorProto.FLOAT, ["batch"])],
+        [
+            tensor("curves", TensorProto.FLOAT, ["batch", "epochs"]),
+            tensor("structures", TensorProto.FLOAT, ["batch", 1]),
+        ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return model.SerializeToString()
 
 
+def arrays(**changed: Any) -> dict[str, Any]:
+    """The other half: the interval is the accuracy plus and minus 0.1."""
+    scale = Calibration.without(CurveScale.unchanged(EPOCHS)).arrays()
+    return scale | {"margins": np.full(EPOCHS, 0.1), "structures": np.zeros((1, 1))} | changed
+
+
 def artifact(
-    folder: Path, task: str = "tiny", model: bytes | None = None, code: str = "extended", **fields: Any
+    folder: Path,
+    task: str = "tiny",
+    model: bytes | None = None,
+    code: str = "extended",
+    numbers: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> Path:
     """Write an artifact folder; return it."""
     if model is None:
         model = graph(code)
         onnx.checker.check_model(onnx.load_from_string(model))
+    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(arrays() if numbers is None else numbers)}
     values: dict[str, Any] = {
+        "files": digests(files),
         "task": task,
         "version": "1",
         "description": "sums its codes",
+        "family": "lstm",
         "code": code,
         "epochs": EPOCHS,
         "in_channels": 3,
@@ -129,8 +143,7 @@ def artifact(
         "distance_threshold": FAR_LAYERS,
         "layers": (2, 60),
         "opset": 17,
-        "sha256": digest(model),
         "created_at": "2026-01-01T00:00:00Z",
     }
-    write_artifact(folder, Card(**values | fields), model)
+    write_artifact(folder, Card(**values | fields), files)
     return folder

@@ -3,7 +3,7 @@
 Each has `fit(curves, features)`, whole curves [networks, epochs] and a description of the networks, and
 `predict(seen, features)`, the first epochs of other networks [networks, seen], which returns their final accuracies
 [networks]. Methods that predict before training are given no epochs: `seen` is [networks, 0]. The description is hand
-features [networks, features] (`model.predictors.network_features`), or layer codes [networks, layers, columns] for the
+features [networks, features] (`model.encoding.features`), or layer codes [networks, layers, columns] for the
 methods that read layers.
 """
 

@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression
 
 from training.baselines import Floats
 
-PARAMETERS, FLOPS = 0, 1  # columns of model.predictors.network_features, on a log scale
+PARAMETERS, FLOPS = 0, 1  # columns of model.encoding.features, on a log scale
 
 
 class OneFeature:

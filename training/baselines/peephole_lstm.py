@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.encoding.layer_code import LayerCode
-from model.predictors.paper_predictor import PaperPredictor
+from model.runtime import CurvePredictor
 from training.baselines import Floats
 from training.fitting.calibrate import predict_table
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
@@ -31,7 +31,7 @@ class PlainPeephole:
         seed: of the initial weights and the order of the networks.
     """
 
-    predictor: PaperPredictor
+    predictor: CurvePredictor
 
     def __init__(self, code: LayerCode, *, final_epoch_only: bool = False, seed: int = 0) -> None:
         self.code, self.seed = code, seed
@@ -48,5 +48,5 @@ class PlainPeephole:
     def predict(self, seen: Floats, features: NDArray[np.int32]) -> Floats:
         """Return the prediction for the last epoch, whatever was seen."""
         del seen
-        table = as_table(features, np.full((len(features), self.predictor.margins.shape[0]), np.nan))
+        table = as_table(features, np.full((len(features), len(self.predictor.calibration.margins)), np.nan))
         return predict_table(self.predictor, table)[0][:, -1]

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import r2_score
 
-from model.predictors.milestones import milestones
-from training.curves.ridges import FEWEST, CrossFitted, margins, sigmoid
+from model.curve_continuation import milestones
+from training.curves.ridges import FEWEST, CrossFitted, margins
 from training.metrics import tau
 
 Floats = NDArray[np.floating]
@@ -62,7 +63,7 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
         within = np.where(np.isnan(residuals), np.nan, np.abs(residuals) <= margin)
         inside.append(within[~np.isnan(within)])
         final_inside.append(within[:, -1][~np.isnan(within[:, -1])])
-        upper, lower = sigmoid(predicted + margin[-1]), sigmoid(predicted - margin[-1])
+        upper, lower = expit(predicted + margin[-1]), expit(predicted - margin[-1])
         widths.append(np.maximum(upper, snapped) - np.minimum(lower, snapped))
     return {
         "coverage": round(float(np.concatenate(inside).mean()), 4),

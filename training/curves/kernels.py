@@ -8,26 +8,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import NuSVR
 
+from model.curve_continuation import GAMMA, kernel_features
 from training.curves.ridges import CrossFitted, Mask
 
 Floats = NDArray[np.floating]
-GAMMA = 0.01
 SHARES = (0.0, 0.5, 1.0)
 FEWEST = 40
 
 
-def kernel_features(logits: Floats, prior: Floats | None, seen: int) -> Floats:
-    """Return logits, first and second differences, and the prior at the last epoch seen and at the end.
-
-    Float [networks, 3 * epochs - 1]; what was not yet measured after `seen` epochs is 0.
-    """
-    epochs = logits.shape[1]
-    first, second = np.diff(logits, axis=1), np.diff(logits, n=2, axis=1)
-    parts = [
-        np.where(np.arange(part.shape[1]) + lag < seen, part, 0) for lag, part in enumerate((logits, first, second))
-    ]
-    known = np.zeros((len(logits), 2)) if prior is None else prior[:, [seen - 1, epochs - 1]]
-    return np.hstack([*parts, known])
+def _features(logits: Floats, prior: Floats | None, seen: int) -> Floats:
+    known = np.zeros_like(logits) if prior is None else prior
+    return kernel_features(logits, known, np.full(len(logits), seen))
 
 
 @dataclass(frozen=True)
@@ -52,8 +43,8 @@ class Kernels:
 
     def predict(self, logits: Floats, prior: Floats | None, seen: int) -> Floats:
         """Return final logits [networks]."""
-        query = kernel_features(logits, prior, seen) * self.scale[seen]
-        points = kernel_features(self.points, self.prior, seen) * self.scale[seen]
+        query = _features(logits, prior, seen) * self.scale[seen]
+        points = _features(self.points, self.prior, seen) * self.scale[seen]
         squared = (query**2).sum(1)[:, None] + (points**2).sum(1) - 2 * query @ points.T
         final: Floats = np.exp(-GAMMA * squared) @ self.coefficients[seen] + self.constant[seen] + logits[:, seen - 1]
         return final
@@ -76,7 +67,7 @@ def fit_kernels(logits: Floats, prior: Floats | None) -> Kernels:
         spread = float(change.std())
         if spread == 0:
             continue
-        features = kernel_features(points, prior, seen)[whole]
+        features = _features(points, prior, seen)[whole]
         pipeline = make_pipeline(StandardScaler(), NuSVR(nu=0.5, C=10.0, gamma=GAMMA, max_iter=200_000))
         scaler, machine = (step for _, step in pipeline.fit(features, change / spread).steps)
         scale[seen] = np.where(scaler.var_ > 0, 1 / scaler.scale_, 0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Card
-from model.predictors.predictor import CurvePredictor
+from model.runtime import CurvePredictor
 from training.fitting.calibrate import OutOfFold, cross_validate
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole

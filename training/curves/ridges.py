@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from model.predictors.predictor import LARGEST, SMALLEST
 from training.fitting.calibrate import LEVEL, conformal_margins
 from training.fitting.chance_level import cross_fit_chance_level, missed
 
@@ -20,22 +20,9 @@ NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals
 FEWEST = 8
 
 
-def logit(accuracy: Floats) -> Floats:
-    """Return log-odds, of accuracies clipped as the predictors clip them."""
-    clipped = np.clip(accuracy, SMALLEST, LARGEST)
-    logits: Floats = np.log(clipped) - np.log1p(-clipped)
-    return logits
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Return accuracies from log-odds."""
-    accuracy: Floats = 1 / (1 + np.exp(-logits))
-    return accuracy
-
-
 @dataclass(frozen=True)
 class Ridges:
-    """Weights for each number of epochs seen, float [epochs + 1, epochs, epochs + 3] (`CurveContinuation`)."""
+    """Weights for each number of epochs seen, float [epochs + 1, epochs, epochs + 3] (`model.curve_continuation`)."""
 
     weights: Floats
 
@@ -100,7 +87,7 @@ class CrossFitted:
     @property
     def unsnapped(self) -> Floats:
         """Predicted accuracies, same shape as `predicted`."""
-        return sigmoid(self.predicted)
+        return np.asarray(expit(self.predicted))
 
     @cached_property
     def snapped(self) -> Floats:
@@ -111,7 +98,7 @@ class CrossFitted:
     @property
     def measured(self) -> Floats:
         """Measured accuracies to come, same shape as `predicted`; NaN where not measured or already seen."""
-        return sigmoid(self.predicted + self.residuals)
+        return np.asarray(expit(self.predicted + self.residuals))
 
     @cached_property
     def missed(self) -> Floats:

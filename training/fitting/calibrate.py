@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from model.predictors.predictor import CurvePredictor, Raw
+from model.calibration import StandardisedPrediction
+from model.runtime import CurvePredictor
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.metrics import Floats, Metrics, score
 from training.observations.table import Table
@@ -52,13 +52,11 @@ class OutOfFold:
         return Metrics(*(float(np.nanmean(column)) for column in zip(*each, strict=True)))
 
 
-@torch.no_grad()
-def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, Raw]:
+def predict_table(predictor: CurvePredictor, table: Table) -> tuple[Floats, StandardisedPrediction]:
     """Return accuracies [networks, epochs] before they are snapped, and the prediction on the predictor's own scale."""
-    predictor.eval()
-    index = torch.arange(table.epochs)
-    raw = predictor.raw(torch.from_numpy(table.codes), torch.from_numpy(table.lengths), index)
-    return predictor.scale.accuracy(raw.curve).double().numpy(), raw
+    index = np.arange(table.epochs)
+    prediction = predictor.family.predict(predictor.run, table.codes, table.lengths, index)
+    return predictor.calibration.scale.to_accuracy(prediction.curve), prediction
 
 
 def cross_validate(
@@ -85,9 +83,9 @@ def cross_validate(
         held_out = np.flatnonzero(inside)
         predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
-        unsnapped[held_out], raw = predict_table(predictor, part)
-        curves[held_out], variance[held_out], distance[held_out] = (tensor.double().numpy() for tensor in raw)
-        residuals[held_out] = predictor.scale.standardise(part.curves) - curves[held_out]
+        unsnapped[held_out], prediction = predict_table(predictor, part)
+        curves[held_out], variance[held_out], distance[held_out] = prediction
+        residuals[held_out] = predictor.calibration.scale.standardise(part.curves) - curves[held_out]
         fold_of[held_out] = number
     predicted = cross_fit_chance_level(table.curves, unsnapped, fold_of)
     residuals = missed(residuals, table.curves, unsnapped, predicted)
@@ -120,13 +118,16 @@ def base_uncertainty(result: OutOfFold) -> float:
     return float(np.sqrt(np.nanmean(result.residuals**2)))
 
 
-def calibrate(predictor: CurvePredictor, result: OutOfFold) -> None:
-    """Set a predictor's chance level and its interval from out-of-fold predictions."""
-    chance_level = fit_chance_level(result.measured, result.unsnapped)
-    predictor.chance_level = chance_level if chance_level.thresholds.any() else None
-    predictor.base_uncertainty = base_uncertainty(result)
-    uncertainty = np.sqrt(result.variance + predictor.base_uncertainty**2)
-    predictor.margins = torch.from_numpy(conformal_margins(result.residuals, uncertainty).astype(np.float32))
+def calibrate(predictor: CurvePredictor, result: OutOfFold) -> CurvePredictor:
+    """Return a predictor with a chance level and intervals from out-of-fold predictions."""
+    base = base_uncertainty(result)
+    calibration = replace(
+        predictor.calibration,
+        margins=conformal_margins(result.residuals, np.sqrt(result.variance + base**2)),
+        base_uncertainty=base,
+        chance_level=fit_chance_level(result.measured, result.unsnapped),
+    )
+    return replace(predictor, calibration=calibration)
 
 
 def coverage(result: OutOfFold) -> float:
@@ -143,8 +144,6 @@ def coverage(result: OutOfFold) -> float:
 
 def mean_width(predictor: CurvePredictor, result: OutOfFold) -> float:
     """Mean width, in accuracy, of the calibrated predictor's intervals around the out-of-fold predictions."""
-    margin = np.sqrt(result.variance + predictor.base_uncertainty**2) * predictor.margins.numpy()
-    lower, upper = (
-        predictor.scale.accuracy(torch.from_numpy(result.curves + sign * margin)).numpy() for sign in (-1, 1)
-    )
-    return float((np.maximum(upper, result.predicted) - np.minimum(lower, result.predicted)).mean())
+    prediction = StandardisedPrediction(result.curves, result.variance, result.distance)
+    curves = predictor.calibration.curves(prediction, np.arange(result.curves.shape[1]))
+    return float((np.maximum(curves.upper, result.predicted) - np.minimum(curves.lower, result.predicted)).mean())

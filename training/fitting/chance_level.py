@@ -1,10 +1,9 @@
 """Find the accuracy of networks that learn nothing, and below which predictions a network is one of them."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from model.predictors.chance_level import ChanceLevel
+from model.calibration import ChanceLevel, snap
 
 Floats = NDArray[np.floating]
 SHARE = 0.05
@@ -27,8 +26,7 @@ def _threshold(measured: Floats, predicted: Floats, level: float) -> float | Non
     error = predicted - measured
     least, chosen = float(np.abs(error).mean()), None
     for step in STEPS:
-        chance_level = ChanceLevel(np.array([level]), np.array([level + step]))
-        moved = apply_chance_level(chance_level, predicted[:, None], np.zeros(1, dtype=np.intp))[:, 0] - measured
+        moved = snap(predicted, level, level + step) - measured
         absolute = float(np.abs(moved).mean())
         if absolute < least and (moved**2).mean() <= (error**2).mean():
             least, chosen = absolute, float(level + step)
@@ -55,18 +53,12 @@ def fit_chance_level(measured: Floats, predicted: Floats) -> ChanceLevel:
     return ChanceLevel(levels, thresholds)
 
 
-def apply_chance_level(chance_level: ChanceLevel, predicted: Floats, index: NDArray[np.intp] | None = None) -> Floats:
-    """Return predictions [networks, epochs] snapped to a chance level, of all epochs or of those at `index`."""
-    epochs = np.arange(predicted.shape[1]) if index is None else index
-    return np.asarray(chance_level(torch.from_numpy(predicted), torch.from_numpy(epochs)).numpy())
-
-
 def cross_fit_chance_level(measured: Floats, predicted: Floats, fold: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return out-of-fold predictions [networks, epochs], each snapped to the chance level of the other folds."""
     snapped = np.empty_like(predicted, dtype=np.float64)
     for number in np.unique(fold):
         out = fold == number
-        snapped[out] = apply_chance_level(fit_chance_level(measured[~out], predicted[~out]), predicted[out])
+        snapped[out] = snap(predicted[out], *fit_chance_level(measured[~out], predicted[~out]))
     return snapped
 
 

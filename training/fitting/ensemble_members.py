@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from model.calibration import CurveScale
+from model.encoding.features import attributes, layer_features, network_features
+from model.ensemble import FeatureScaler
 from model.network.shapes import Shape
-from model.predictors.ensemble import Inputs
-from model.predictors.layer_conv import LayerConv
-from model.predictors.network_features import NetworkFeatures
-from model.predictors.predictor import LogitScale
+from model.predictors.members import LayerConvNet
 from training.fitting.recipe import Recipe
 from training.metrics import tau
 from training.observations.table import Table, carry_forward
@@ -28,8 +28,8 @@ class MemberInputs:
     """Networks as members read them, and their standardised curves as targets."""
 
     codes: torch.Tensor
+    layers: torch.Tensor
     lengths: torch.Tensor
-    per_layer: torch.Tensor
     whole: torch.Tensor
     targets: torch.Tensor  # standardised logits, NaN where not measured
     final: torch.Tensor  # the last measured of them
@@ -39,8 +39,8 @@ class MemberInputs:
         longest = int(self.lengths[chosen].max())
         inputs = (
             self.codes[chosen, :longest],
+            self.layers[chosen, :longest],
             self.lengths[chosen],
-            self.per_layer[chosen, :, :longest],
             self.whole[chosen],
         )
         return inputs, self.targets[chosen]
@@ -53,17 +53,16 @@ class Data(NamedTuple):
     pretraining: list[MemberInputs]
 
 
-def member_inputs(table: Table, image: Shape, inputs: Inputs, epochs: int) -> MemberInputs:
+def member_inputs(table: Table, image: Shape, scaler: FeatureScaler, epochs: int) -> MemberInputs:
     """Return a table of a task with such images as members read it, its curves stretched to so many epochs."""
-    codes = torch.from_numpy(table.codes)
-    standardised = LogitScale(table.curves).standardise(table.curves)
+    standardised = CurveScale.of_logits(table.curves).standardise(table.curves)
     last = carry_forward(standardised)[:, -1]
     stretched = standardised[:, np.linspace(0, table.epochs - 1, epochs).round().astype(int)]
-    with torch.no_grad():
-        quantities, features = NetworkFeatures(image)(codes)
-        whole = inputs.scaled(features)
-    targets, final = (torch.from_numpy(values.astype(np.float32)) for values in (stretched, last))
-    return MemberInputs(codes, torch.from_numpy(table.lengths), quantities.features(), whole, targets, final)
+    layers = attributes(table.codes, table.lengths, image)
+    whole, _ = scaler(network_features(layers))
+    floats = (one.astype(np.float32) for one in (whole, stretched, last))
+    arrays = table.codes, layer_features(layers), table.lengths, *floats
+    return MemberInputs(*map(torch.from_numpy, arrays))
 
 
 def _loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -81,7 +80,7 @@ def _ranking_loss(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     return (F.softplus(-gaps) * differ).sum() / torch.clamp(differ.sum(), min=1) / RANKING_SHARPNESS
 
 
-def _train(member: LayerConv, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
+def _train(member: LayerConvNet, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
     optimizer = torch.optim.AdamW(member.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps = passes * -(-len(chosen) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
@@ -100,10 +99,10 @@ def _train(member: LayerConv, data: MemberInputs, chosen: torch.Tensor, recipe: 
             schedule.step()
 
 
-def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConv:
+def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConvNet:
     """Train a member on each pretraining table in turn, and then on the chosen networks of its own task."""
     torch.manual_seed(seed)
-    member = LayerConv(data.own.targets.shape[1], data.own.whole.shape[1])
+    member = LayerConvNet(data.own.targets.shape[1], data.own.whole.shape[1])
     for other in data.pretraining:
         _train(member, other, torch.arange(len(other.lengths)), recipe, recipe.pretraining_passes)
     _train(member, data.own, chosen, recipe, recipe.passes)
@@ -111,12 +110,12 @@ def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -
 
 
 @torch.no_grad()
-def _validation_tau(member: LayerConv, data: MemberInputs, chosen: torch.Tensor) -> float:
+def _validation_tau(member: LayerConvNet, data: MemberInputs, chosen: torch.Tensor) -> float:
     inputs, _ = data.batch(chosen)
     return tau(data.final[chosen].numpy(), member(*inputs)[:, -1].numpy())
 
 
-def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConv:
+def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConvNet:
     """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
 
     Fewer than `FEWEST_TO_RANK` networks rank by chance and show no collapse.
@@ -124,7 +123,7 @@ def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConv:
     count = len(data.own.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     cut = max(2, round(count * recipe.inner_validation))
-    best: tuple[float, LayerConv] | None = None
+    best: tuple[float, LayerConvNet] | None = None
     for attempt in range(recipe.attempts):
         member = _train_member(data, order[cut:], recipe, seed + 1000 * attempt)
         reached = _validation_tau(member, data.own, order[:cut])

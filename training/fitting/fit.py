@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from model.artifact import Card, digest, write_artifact
+from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pack_arrays, write_artifact
 from model.continuation import discard_continuation
+from model.encoding.features import FEATURES
 from model.encoding.layer_code import CODES
-from model.predictors.export import TOLERANCE, largest_difference, opset, to_onnx
-from model.predictors.predictor import CurvePredictor
+from model.ensemble import Ensemble
+from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
+from model.runtime import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe
 from training.fitting.fit_ensemble import fit_ensemble
@@ -107,33 +109,36 @@ def fit(
         return fit_ensemble(part, image, settings, seed=seed + 100 * fold, pretraining=first)
 
     validated = cross_validate(table, fit_once, seed=seed)
-    predictor = fit_once(table, FOLDS)
+    predictor = calibrate(fit_once(table, FOLDS), validated)
     pretrained = without_held_out(others, everything, table)
     canonical = {row.network_id: row.canonical for part in (used, *pretraining) for row in part}
     listed = {
         name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
     }
-    calibrate(predictor, validated)
     on_fit("exporting")
-    model = to_onnx(predictor, code, table.epochs)
+    assert isinstance(predictor.run, TorchNetwork)  # noqa: S101 - as it was fitted
+    model = to_onnx(predictor.run.module)
     encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
     difference = largest_difference(predictor, model, encodings, table.epochs)
     if difference > TOLERANCE:
         raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
     created = datetime.now(UTC)
-    sha256 = digest(model)
+    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(predictor.arrays())}
     noise = ceiling(rows)
+    is_ensemble = isinstance(predictor.family, Ensemble)
     card = Card(
+        files=digests(files),
         task=name,
-        version=f"{created:%Y.%m.%d}-{sha256[:8]}",
+        version=f"{created:%Y.%m.%d}-{combine(digests(files))[:8]}",
         description=description or f"Learning curves of {name}.",
+        family="ensemble" if is_ensemble else "lstm",
         code=code_name,
+        features=FEATURES if is_ensemble else (),
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
         | ({"duplicates_left_out": duplicates} if duplicates else {})
-        | ({"chance_level": predictor.chance_level.as_lists()} if predictor.chance_level else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
         | ({"networks_listed": len(listed)} if pretrained else {})
         | ({"data": data} if data else {}),
@@ -152,12 +157,11 @@ def fit(
         distance_threshold=float(np.quantile(validated.distance, FAMILIAR_SHARE)),
         layers=(int(table.lengths.min()), int(table.lengths.max())),
         opset=opset(model),
-        sha256=sha256,
         created_at=created.isoformat(timespec="seconds"),
         about=describe(used, image),
     )
     discard_continuation(out)  # an earlier fit's
-    write_artifact(out, card, model, listed)
+    write_artifact(out, card, files, listed)
     return Fitted(card, validated, table)
 
 

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
+from model.calibration import Calibration, CurveScale
 from model.encoding.layer_code import LayerCode
-from model.predictors.paper_predictor import PaperPredictor
-from model.predictors.peephole import Peephole
+from model.paper_lstm import PaperLSTM
+from model.predictors.export import TorchNetwork
+from model.predictors.peephole import Peephole, fold_batch_norm
+from model.runtime import CurvePredictor
 from training.observations.table import Table
 
 
@@ -21,7 +25,7 @@ class PeepholeRecipe:
     final_epoch_only: bool = False
 
 
-def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> PaperPredictor:
+def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> CurvePredictor:
     """Fit Peephole with the smooth L1 loss, on whole curves or, as in equation 2, on their last epoch alone."""
     torch.manual_seed(seed)
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
@@ -39,7 +43,7 @@ def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed:
             longest = int(lengths[chosen].max())
             targets = curves[chosen, first - 1 :]
             measured = ~torch.isnan(targets)
-            predicted = network(codes[chosen, :longest], lengths[chosen], epochs)
+            predicted, _ = network(codes[chosen, :longest], lengths[chosen], epochs)
             loss = F.smooth_l1_loss(predicted[measured], targets[measured])
             optimizer.zero_grad()
             loss.backward()
@@ -48,4 +52,6 @@ def fit_peephole(table: Table, code: LayerCode, recipe: PeepholeRecipe, *, seed:
     network.eval()
     with torch.no_grad():
         structures = network.structure(codes, lengths)
-    return PaperPredictor(network, table.epochs, structures)
+    family = PaperLSTM(structures.numpy().astype(np.float64))
+    calibration = Calibration.without(CurveScale.unchanged(table.epochs))
+    return CurvePredictor(family, calibration, TorchNetwork(fold_batch_norm(network)))

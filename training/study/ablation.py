@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.predictors.feature_list import SIGNAL
-from model.predictors.predictor import CurvePredictor
+from model.encoding.features import SIGNAL, select
+from model.runtime import CurvePredictor
 from training.fitting.calibrate import cross_validate
 from training.fitting.fit_ensemble import explained, fit_ensemble
 from training.fitting.recipe import Recipe
@@ -31,7 +31,7 @@ def _alike(features: Array, targets: Array) -> Array:
 def _without_signal(features: Array, targets: Array) -> Array:
     """No feature of signal propagation is kept."""
     shares = np.zeros(features.shape[1])
-    others = np.setdiff1d(np.arange(features.shape[1]), SIGNAL)
+    others = np.setdiff1d(np.arange(features.shape[1]), select(SIGNAL))
     shares[others] = explained(features[:, others], targets)
     return shares
 

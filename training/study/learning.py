@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from model.artifact import Card
-from model.predictors.chance_level import ChanceLevel
+from model.calibration import ChanceLevel, snap
 from training.fitting.calibrate import predict_table
-from training.fitting.chance_level import apply_chance_level
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.recipe import Recipe
 from training.metrics import tau
@@ -32,12 +31,6 @@ def recipe_of(card: Card | None) -> Recipe:
     return Recipe(**{name: value for name, value in recipe.items() if name in known})
 
 
-def chance_level_of(card: Card | None) -> ChanceLevel | None:
-    """Return the chance level that a card names."""
-    known = card.training.get("chance_level") if card else None
-    return ChanceLevel(np.array(known["levels"]), np.array(known["thresholds"])) if known else None
-
-
 @dataclass(frozen=True)
 class Shipped:
     """How the predictor that ships was fitted.
@@ -56,8 +49,7 @@ class Shipped:
         """Fit to some networks and return the final accuracies of others [networks]."""
         predictor = fit_ensemble(fitting.table, fitting.image, self.recipe, seed=seed, pretraining=self.pretraining)
         predicted, _ = predict_table(predictor, test.table)
-        snapped = predicted if self.chance_level is None else apply_chance_level(self.chance_level, predicted)
-        return np.asarray(snapped[:, -1], dtype=np.float64)
+        return (predicted if self.chance_level is None else snap(predicted, *self.chance_level))[:, -1]
 
 
 def _predict(method: str, fitting: Networks, test: Networks, shipped: Shipped, seed: int) -> Floats:

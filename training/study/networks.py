@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from model.encoding.features import attributes, network_features
 from model.encoding.layer_code import EXTENDED, PAPER, LayerCode
 from model.network.shapes import Shape
-from model.predictors.network_features import NetworkFeatures
 from training.fitting.calibrate import FOLDS
 from training.observations.observation import Observation, ObservationError
 from training.observations.read import read
@@ -70,8 +69,7 @@ def describe(rows: Sequence[Observation]) -> Networks:
         code, codes = PAPER, tabulate(rows, PAPER, image, clamp=True).codes
     except ObservationError:  # dropout, strides: not in Table 1
         code, codes = EXTENDED, table.codes
-    with torch.no_grad():
-        features = NetworkFeatures(image)(torch.from_numpy(table.codes))[1].double().numpy()
+    features = network_features(attributes(table.codes, table.lengths, image))
     return Networks(image, table, code, codes, features, carry_forward(table.curves))
 
 

@@ -14,7 +14,7 @@ from training.observations.pretraining import PretrainingTable, pretraining_tabl
 from training.study import structure
 from training.study.ablation import ablate
 from training.study.kept import Kept
-from training.study.learning import Shipped, chance_level_of, learning_sizes, recipe_of
+from training.study.learning import Shipped, learning_sizes, recipe_of
 from training.study.networks import Networks, Task, describe
 from training.study.rivals import LC_NET, LSTM, measure, rivals
 from training.study.shipped import foreign, load
@@ -73,7 +73,7 @@ def _look_into(
     if force or not kept.fresh("ablation", of):
         kept.put("ablation", of, ablate(networks.rows(fitting), networks.table, pretraining, step))
     if force or not kept.fresh("learning", of):
-        shipped = Shipped(recipe_of(card), pretraining, chance_level_of(card))
+        shipped = Shipped(recipe_of(card), pretraining, predictor.calibration.chance_level if predictor else None)
         steps = learning_sizes(networks.rows(fitting), networks.rows(test), shipped, step)
         kept.put("learning", of, steps)
 

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from model.predictors.paper_predictor import PaperPredictor
+from model.predictors.export import TorchNetwork
+from model.predictors.peephole import Peephole
+from model.runtime import CurvePredictor
 from training.observations.table import Floats
 from training.study.networks import Networks
 
@@ -15,23 +17,28 @@ SHOWN = 6
 PERPLEXITY = 30
 
 
+def _network(predictor: CurvePredictor) -> Peephole:
+    assert isinstance(predictor.run, TorchNetwork) and isinstance(predictor.run.module, Peephole)  # noqa: S101, PT018
+    return predictor.run.module
+
+
 @torch.no_grad()
-def cell_responses(predictor: PaperPredictor, codes: NDArray[np.int32]) -> Floats:
+def cell_responses(predictor: CurvePredictor, codes: NDArray[np.int32]) -> Floats:
     """Return the tanh of the LSTM's memory cells after each layer [networks, layers, cells]."""
-    embedded = predictor.peephole.layers(torch.from_numpy(codes))
-    lstm = predictor.peephole.lstm.lstm
+    network = _network(predictor)
+    embedded = network.layers(torch.from_numpy(codes))
     state, responses = None, []
     for layer in range(embedded.shape[1]):
-        _, state = lstm(embedded[:, layer : layer + 1], state)
+        _, state = network.lstm(embedded[:, layer : layer + 1], state)
         responses.append(torch.tanh(state[1][0]))
     return torch.stack(responses, dim=1).double().numpy()
 
 
 @torch.no_grad()
-def structural_features(predictor: PaperPredictor, codes: NDArray[np.int32]) -> Floats:
+def structural_features(predictor: CurvePredictor, codes: NDArray[np.int32]) -> Floats:
     """Return the structural features [networks, cells]."""
     lengths = torch.from_numpy((codes[:, :, 0] > 0).sum(axis=1))
-    return predictor.peephole.structure(torch.from_numpy(codes), lengths).double().numpy()
+    return _network(predictor).structure(torch.from_numpy(codes), lengths).double().numpy()
 
 
 def _changes(responses: Floats) -> Floats:
@@ -46,7 +53,7 @@ def convolution_cell(responses: Floats, is_conv: NDArray[np.bool_], present: NDA
     return int(effect.argmax())
 
 
-def cells(predictor: PaperPredictor, fitting: Networks, test: Networks) -> dict[str, Any]:
+def cells(predictor: CurvePredictor, fitting: Networks, test: Networks) -> dict[str, Any]:
     """Choose a cell on the networks it was fitted to, and describe how it responds along others.
 
     Returns:
@@ -77,7 +84,7 @@ def cells(predictor: PaperPredictor, fitting: Networks, test: Networks) -> dict[
     }
 
 
-def embedding(predictor: PaperPredictor, networks: Networks, test: NDArray[np.intp]) -> dict[str, Any]:
+def embedding(predictor: CurvePredictor, networks: Networks, test: NDArray[np.intp]) -> dict[str, Any]:
     """Lay the structural features out in the plane by t-SNE.
 
     Returns:

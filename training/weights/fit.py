@@ -12,22 +12,20 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from model.artifact import digest
-from model.predictors.export import OPSET, TOLERANCE, serialised
+from model.artifact import digests
+from model.calibration import logit, snap
+from model.predictors.export import TOLERANCE, to_onnx
 from model.predictors.weights_reader import WeightsReader
 from model.weight_features import FEATURES, LAYER_STATISTICS
 from model.weights import (
-    WEIGHTS_INPUTS,
-    WEIGHTS_OUTPUT,
+    WEIGHTS_FILE,
     WeightsCard,
     WeightsPredictor,
     pad_layers,
-    snap_to_chance_level,
     within_reach,
     write_weights_predictor,
 )
 from training.curves.figures import final_error, rounded
-from training.curves.ridges import logit
 from training.fitting.calibrate import FOLDS, LEVEL
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.observations.observation import Observation
@@ -56,12 +54,12 @@ class CrossValidated:
     Attributes:
         predicted: snapped to a chance level that the other folds gave.
         unsnapped: as they were read.
-        chance_level: level and threshold that all folds give; `None` where none helps.
+        chance_level: level and threshold that all folds give; 0 and 0 where none helps.
     """
 
     predicted: Floats
     unsnapped: Floats
-    chance_level: tuple[float, float] | None
+    chance_level: tuple[float, float]
 
 
 Fit = Callable[[WeightsTable, Sequence[WeightsTable]], Callable[[WeightsTable], Floats]]
@@ -75,9 +73,8 @@ def cross_validated(table: WeightsTable, fit: Fit, pretraining: Sequence[Weights
         read[rest] = fit(table.only(training), [other.without(test) for other in pretraining])(test)
         fold[rest] = number
     measured, each = table.final[:, None], read[:, None]
-    found = fit_chance_level(measured, each)
-    chance_level = (float(found.levels), float(found.thresholds)) if found.thresholds else None
-    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, chance_level)
+    level, threshold = (values.item() for values in fit_chance_level(measured, each))
+    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, (level, threshold))
 
 
 def by_reader(recipe: WeightsRecipe | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
@@ -95,29 +92,11 @@ def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
     return rounded(final_error(table.final, predicted))
 
 
-def to_onnx(reader: WeightsReader) -> bytes:
-    """Export a reader; batch and layers stay dynamic."""
-    example = (torch.zeros(2, 3, len(LAYER_STATISTICS)), torch.tensor([3, 2], dtype=torch.int32))
-    batch, layers = (torch.export.Dim(name, min=1) for name in ("batch", "layers"))
-    program = torch.onnx.export(
-        reader.eval(),
-        (*example, torch.zeros(2, len(FEATURES))),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=WEIGHTS_INPUTS,
-        output_names=[WEIGHTS_OUTPUT],
-        dynamic_shapes=({0: batch, 1: layers}, {0: batch}, {0: batch}),
-        optimize=True,
-        verbose=False,
-    )
-    return serialised(program)
-
-
 def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsTable) -> float:
     """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
     predictor = WeightsPredictor(card, graph)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
-    expected = snap_to_chance_level(read_table(reader, table), card.chance_level)
+    expected = snap(read_table(reader, table), *card.chance_level)
     return float(np.abs(np.concatenate(alone) - expected).max())
 
 
@@ -159,6 +138,7 @@ def fit_weights(
     reader = fit_reader(table, pretraining=others, recipe=recipe, on_member=on_member)
     graph = to_onnx(reader)
     card = WeightsCard(
+        files=digests({WEIGHTS_FILE: graph}),
         task=task,
         features=len(FEATURES),
         layer_statistics=len(LAYER_STATISTICS),
@@ -175,7 +155,6 @@ def fit_weights(
             ],
         },
         metrics=metrics,
-        sha256=digest(graph),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     difference = _difference(reader, card, graph, table)

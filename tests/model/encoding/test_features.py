@@ -10,6 +10,7 @@ from model.encoding.features import (
     FEATURES,
     GROUPS,
     LAYER_FEATURES,
+    SIGNAL,
     attributes,
     layer_features,
     network_features,
@@ -17,7 +18,9 @@ from model.encoding.features import (
 )
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.schema import LAYERS
-from model.network.shapes import Shape
+from model.network.shapes import Shape, cost
+from model.sampling.blocks import sample_blocks
+from model.sampling.skeleton import assemble
 
 IMAGE = Shape(3, 16, 16)
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 8}
@@ -62,7 +65,7 @@ def test_features_stay_what_predictors_were_fitted_to(name):
     for feature, found in zip(FEATURES, network_features(layers).T, strict=True):
         np.testing.assert_allclose(found, expected[feature], atol=1e-5, rtol=1e-5, err_msg=feature)
     present = np.arange(codes.shape[1]) < lengths[:, None]
-    found = layer_features(layers).transpose(0, 2, 1)[present]
+    found = layer_features(layers)[present]
     np.testing.assert_allclose(found, GOLDEN[f"{name}/layers"], atol=1e-5, rtol=1e-5)
 
 
@@ -125,7 +128,7 @@ def test_features_of_a_network_made_by_hand():
 
 
 def test_what_is_known_of_each_layer():
-    found = layer_features(attributes(*pad([codes_of(*MADE)]), IMAGE))[0].T
+    found = layer_features(attributes(*pad([codes_of(*MADE)]), IMAGE))[0]
     params = 3 * 8 * 21
     counts = {
         **{"channels_in": 3, "channels": 8, "area_in": 256, "window": 21, "area": 128, "volume": 1024},
@@ -139,6 +142,17 @@ def test_what_is_known_of_each_layer():
     assert found[10, -3:].tolist() == pytest.approx([0.3, 0.0, 0.02 * 11], abs=1e-6)
 
 
+def test_parameters_and_operations_come_first():
+    assert FEATURES[:2] == ("log params", "log flops")
+    networks = [assemble(block, IMAGE, 8) for block in sample_blocks(8, seed=5)]
+    found = features_of(*(encode(network, EXTENDED, IMAGE, clamp=True).codes for network in networks))
+    weights, flops = (np.expm1(found[name] / 0.1) for name in FEATURES[:2])
+    expected = np.array([cost(network, IMAGE) for network in networks]).T
+    assert (weights <= expected[0] * 1.001).all()
+    assert (weights > 0.8 * expected[0]).all(), "biases and batch normalisation are a small part"
+    np.testing.assert_allclose(2 * flops, expected[1], rtol=0.1)
+
+
 def test_features_do_not_depend_on_the_batch():
     encodings = [codes_of(RELU), codes_of(*MADE), codes_of(*[CONV, SIGMOID] * 25), codes_of(*MADE[:5])]
     together = features_of(*encodings)
@@ -150,7 +164,7 @@ def test_features_do_not_depend_on_the_batch():
 
 def test_layers_behind_the_end_have_no_features():
     found = layer_features(attributes(*pad([codes_of(RELU), codes_of(*MADE)]), IMAGE))
-    assert not found[0, :, 1:].any()
+    assert not found[0, 1:].any()
 
 
 def test_a_run_of_sigmoids_ends_at_a_normalisation():
@@ -172,7 +186,7 @@ def test_the_receptive_field_grows_with_kernels_and_strides():
 def test_each_group_names_its_columns():
     layers = attributes(*pad([codes_of(*MADE), codes_of(CONV)]), IMAGE)
     for names, group in GROUPS:
-        assert np.vstack(list(group(layers))).shape == (len(names), 2), group.__name__
+        assert sum(block.size for block in group(layers)) == 2 * len(names), group.__name__
     assert len(set(FEATURES)) == len(FEATURES)
 
 
@@ -180,3 +194,8 @@ def test_features_are_chosen_by_name():
     assert select(["log flops", "log params"]).tolist() == [1, 0]
     with pytest.raises(ValueError, match="there is no feature 'size'"):
         select(["size"])
+
+
+def test_some_features_tell_whether_a_signal_survives():
+    some = {"walk: last", "log run of conv: longest", "log count: batch_norm after tanh"}
+    assert some <= set(SIGNAL) <= set(FEATURES)

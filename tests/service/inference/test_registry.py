@@ -1,17 +1,29 @@
 """The registry: artifacts that cannot be trusted are rejected with one line; where artifacts are looked for."""
 
+import io
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from model.artifact import CARD_FILE, MODEL_FILE, ArtifactError
+from model.artifact import (
+    ARRAYS_FILE,
+    CARD_FILE,
+    MEMBERS_FILE,
+    ArtifactError,
+    digests,
+    pack_arrays,
+    read_artifact,
+    write_artifact,
+)
 from service.errors import Problem
 from service.inference.registry import CUDA, Registry, artifact_folders, check_sources, read_sources, runs_on_cpu
 from service.observability.metrics import Metrics
@@ -31,16 +43,46 @@ def load(*paths: Path, **fields: Any) -> Registry:
 
 
 def tampered(folder: Path) -> Path:
-    model = bytearray((graphs.artifact(folder) / MODEL_FILE).read_bytes())
+    model = bytearray((graphs.artifact(folder) / MEMBERS_FILE).read_bytes())
     model[len(model) // 2] ^= 1
-    (folder / MODEL_FILE).write_bytes(model)
+    (folder / MEMBERS_FILE).write_bytes(model)
     return folder
 
 
 def truncated(folder: Path) -> Path:
-    model = (graphs.artifact(folder) / MODEL_FILE).read_bytes()
-    (folder / MODEL_FILE).write_bytes(model[: len(model) // 2])
+    model = (graphs.artifact(folder) / MEMBERS_FILE).read_bytes()
+    (folder / MEMBERS_FILE).write_bytes(model[: len(model) // 2])
     return folder
+
+
+def other_arrays(folder: Path) -> Path:
+    """Not those that the card was written with."""
+    graphs.artifact(folder)
+    (folder / ARRAYS_FILE).write_bytes(pack_arrays(graphs.arrays(margins=np.zeros(graphs.EPOCHS))))
+    return folder
+
+
+def arrays_are_a_pickle(folder: Path) -> Path:
+    return with_files(folder, pickle.dumps({"structures": [0.0]}))
+
+
+def arrays_hold_an_object(folder: Path) -> Path:
+    packed = io.BytesIO()
+    np.savez(packed, structures=np.array([{}], dtype=object))
+    return with_files(folder, packed.getvalue())
+
+
+def with_files(folder: Path, numbers: bytes) -> Path:
+    """Write an artifact with other bytes in the place of its arrays, and their sha256 in its card."""
+    files = {MEMBERS_FILE: graphs.graph(), ARRAYS_FILE: numbers}
+    write_artifact(
+        folder, read_artifact(graphs.artifact(folder)).card.model_copy(update={"files": digests(files)}), files
+    )
+    return folder
+
+
+def an_array_is_missing(folder: Path) -> Path:
+    return graphs.artifact(folder, numbers={name: one for name, one in graphs.arrays().items() if name != "margins"})
 
 
 def wrong_opset(folder: Path) -> Path:
@@ -62,9 +104,8 @@ def external_data(folder: Path) -> Path:
 def other_outputs(folder: Path) -> Path:
     model = onnx.load_from_string(graphs.graph())
     model.graph.output[0].name = "loss"
-    model.graph.node[13].output[0] = "loss"
     for node in model.graph.node:
-        node.input[:] = ["loss" if name == "accuracy" else name for name in node.input]
+        node.output[:] = ["loss" if name == "curves" else name for name in node.output]
     return graphs.artifact(folder, model=model.SerializeToString())
 
 
@@ -90,21 +131,25 @@ def card_is_another_files(folder: Path) -> Path:
 
 def card_of_another_format(folder: Path) -> Path:
     text = (graphs.artifact(folder) / CARD_FILE).read_text()
-    (folder / CARD_FILE).write_text(text.replace('"format": 1', '"format": 99'))
+    (folder / CARD_FILE).write_text(text.replace('"format": 2', '"format": 1'))
     return folder
 
 
 def model_is_a_pipe(folder: Path) -> Path:
     """Reading it would never end."""
     graphs.artifact(folder)
-    (folder / MODEL_FILE).unlink()
-    os.mkfifo(folder / MODEL_FILE)
+    (folder / MEMBERS_FILE).unlink()
+    os.mkfifo(folder / MEMBERS_FILE)
     return folder
 
 
 SPOILT = (
     tampered,
     truncated,
+    other_arrays,
+    arrays_are_a_pickle,
+    arrays_hold_an_object,
+    an_array_is_missing,
     wrong_opset,
     external_data,
     other_outputs,
@@ -242,11 +287,11 @@ def test_a_failed_load_keeps_what_was_loaded(tmp_path: Path) -> None:
     registry = load(zoo)
     before = dict(registry.models)
     shutil.copy(graphs.artifact(tmp_path / "new", "task-a", version="2") / CARD_FILE, zoo / "a" / CARD_FILE)
-    (zoo / "b" / MODEL_FILE).write_bytes(b"not a model")
+    (zoo / "b" / MEMBERS_FILE).write_bytes(b"not a model")
     with pytest.raises(ArtifactError):
         registry.load()
     assert registry.models == before
-    (zoo / "b" / MODEL_FILE).write_bytes((zoo / "a" / MODEL_FILE).read_bytes())
+    (zoo / "b" / MEMBERS_FILE).write_bytes((zoo / "a" / MEMBERS_FILE).read_bytes())
     registry.load()
     assert registry.models["task-a"].card.version == "2"
     assert registry.models["task-a"] is not before["task-a"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from model.artifact import CARD_FILE, MODEL_FILE
+from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE
 from service.inference.registry import Registry
 from service.inference.reload import FILES, Reloader, _signature
 from service.observability.metrics import Metrics
@@ -29,9 +29,9 @@ BODY = {"architectures": [{"layers": [{"type": "relu"}]}]}
 
 
 def replace(folder: Path, **fields: Any) -> None:
-    """Put another version into an artifact folder, as `cp` would: the model, then the card."""
+    """Put another version into an artifact folder, as `cp` would: the card last."""
     new = graphs.artifact(folder.parent / ".new", **fields)
-    for name in (MODEL_FILE, CARD_FILE):
+    for name in (MEMBERS_FILE, ARRAYS_FILE, CARD_FILE):
         shutil.copy(new / name, folder / name)
 
 
@@ -65,7 +65,7 @@ def test_a_changed_folder_is_taken_over_and_a_bad_one_is_not(watching: TestClien
     replace(folder, version="2", model=graphs.graph(bias=0.5))
     until(lambda: version(watching) == "2")
     until(lambda: state(watching) == "ok")
-    (folder / MODEL_FILE).write_bytes(b"not a model")
+    (folder / MEMBERS_FILE).write_bytes(b"not a model")
     until(lambda: state(watching) == "failed")
     assert version(watching) == "2"
     reload = watching.get("/info").json()["reload"]
@@ -81,7 +81,7 @@ def test_a_changed_folder_is_taken_over_and_a_bad_one_is_not(watching: TestClien
 
 def test_a_predictor_that_gives_no_curve_does_not_replace_one_that_does(watching: TestClient, folder: Path) -> None:
     """Its file is all right, its curves are not: the reload fails and says why."""
-    replace(folder, version="2", model=changed("accuracy", "Add", np.nan))
+    replace(folder, version="2", model=changed("curves", "Add", np.nan))
     until(lambda: state(watching) == "failed")
     assert "not a finite number" in watching.get("/info").json()["reload"]["error"]
     assert version(watching) == "1"
@@ -96,12 +96,12 @@ def test_all_or_none(serve: Serve, tmp_path: Path) -> None:
     def versions() -> list[str]:
         return [task["version"] for task in client.get("/tasks").json()]
 
-    model = (second / MODEL_FILE).read_bytes()
-    (second / MODEL_FILE).write_bytes(b"not a model")
+    model = (second / MEMBERS_FILE).read_bytes()
+    (second / MEMBERS_FILE).write_bytes(b"not a model")
     shutil.copy(graphs.artifact(tmp_path / "new", "task-a", version="2") / CARD_FILE, first / CARD_FILE)
     until(lambda: state(client) == "failed")
     assert versions() == ["1", "1"]
-    (second / MODEL_FILE).write_bytes(model)
+    (second / MEMBERS_FILE).write_bytes(model)
     until(lambda: versions() == ["2", "1"])
 
 
@@ -190,7 +190,7 @@ def test_other_permissions_are_a_change(folder: Path) -> None:
     """A reload that failed for want of them is tried again."""
     settings = Settings(models=(folder,), shipped=False)
     before = _signature(settings)
-    (folder / MODEL_FILE).chmod(0o640)
+    (folder / MEMBERS_FILE).chmod(0o640)
     assert _signature(settings) != before
 
 

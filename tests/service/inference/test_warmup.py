@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,21 +31,33 @@ def changed(output: str, operation: str, constant: float | list[int]) -> bytes:
 @pytest.mark.parametrize(
     ("output", "operation", "constant", "complaint"),
     [
-        ("accuracy", "Add", np.nan, "accuracy is not a finite number"),
-        ("upper", "Add", np.inf, "upper is not a finite number"),
-        ("distance", "Mul", np.nan, "distance is not a finite number"),
-        ("lower", "Reshape", [-1], "lower has shape [5], not [1, 5]"),
-        ("distance", "Reshape", [1, 1], "distance has shape [1, 1], not [1]"),
-        ("accuracy", "Add", 7.0, "not 0 <= lower <= accuracy <= upper <= 1"),
-        ("lower", "Add", 0.5, "not 0 <= lower <= accuracy <= upper <= 1"),
-        ("accuracy", "Reshape", [7, 7], "the model fails: "),
+        ("curves", "Add", np.nan, "accuracy is not a finite number"),
+        ("structures", "Mul", np.nan, "distance is not a finite number"),
+        ("curves", "Reshape", [-1], "accuracy has shape [5], not [1, 5]"),
+        ("structures", "Reshape", [-1], "the model fails: "),
+        ("curves", "Reshape", [7, 7], "the model fails: "),
     ],
 )
 def test_a_predictor_without_a_curve_in_it_is_rejected(
     tmp_path: Path, output: str, operation: str, constant: float | list[int], complaint: str
 ) -> None:
     """The line says what is wrong, and in which folder."""
-    folder = graphs.artifact(tmp_path / "bad", model=changed(output, operation, constant))
+    check_rejected(graphs.artifact(tmp_path / "bad", model=changed(output, operation, constant)), complaint)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ({"margins": np.full(graphs.EPOCHS, np.nan)}, "lower is not a finite number"),
+        ({"margins": np.zeros(3)}, "the model fails: "),
+        ({"structures": np.zeros((1, 2))}, "the model fails: "),
+    ],
+)
+def test_arrays_without_a_curve_in_them_are_rejected(tmp_path: Path, numbers: dict[str, Any], complaint: str) -> None:
+    check_rejected(graphs.artifact(tmp_path / "bad", numbers=graphs.arrays(**numbers)), complaint)
+
+
+def check_rejected(folder: Path, complaint: str) -> None:
     with pytest.raises(ArtifactError) as rejected:
         load(folder)
     assert complaint in str(rejected.value)

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from model.artifact import ArtifactError
+from model.calibration import logit, snap
 from model.continuation import CONTINUATION_FILE, Continuation, read_continuation
 from tests.slices import Curves
 from training.curves.figures import figures
-from training.curves.fit import fit_module, largest_difference
-from training.curves.kernels import add_kernels
-from training.curves.ridges import cross_fit, fit_ridges, gate, logit, margins
+from training.curves.fit import fit_curve_continuation
+from training.curves.kernels import add_kernels, fit_kernels
+from training.curves.ridges import cross_fit, fit_ridges, gate, margins
 from training.metrics import tau
 
 
@@ -36,11 +38,11 @@ def test_intervals_narrow_as_epochs_arrive(continuation: Continuation, curves: C
 def test_it_beats_the_last_value_and_the_prior_on_networks_it_was_not_fitted_to(curves: Curves) -> None:
     """Fitted to 80 networks, tested on 40 others, at every share of the curve."""
     rest, out = slice(0, 80), slice(80, None)
-    module, _ = fit_module(curves.measured[rest], curves.prior[rest], curves.fold[rest])
+    fitted, _ = fit_curve_continuation(curves.measured[rest], curves.prior[rest], curves.fold[rest])
     final = curves.measured[out, -1]
     for seen in (2, 5, 10, 15):
         cut = np.where(np.arange(20) < seen, curves.measured[out], 0)
-        got = module.run(cut, np.full(len(final), seen, dtype=np.int32), curves.prior[out], np.zeros(len(final)))
+        got = fitted.run(cut, np.full(len(final), seen, dtype=np.int32), curves.prior[out], np.zeros(len(final)))
         error = np.abs(got.accuracy[:, -1] - final).mean()
         assert error < np.abs(cut[:, seen - 1] - final).mean()
         assert error < np.abs(curves.prior[out, -1] - final).mean()
@@ -100,13 +102,13 @@ def test_margins_cover_what_they_promise(curves: Curves) -> None:
 def test_the_probability_of_ending_below_is_calibrated(curves: Curves) -> None:
     """Of the runs that probably (80 to 95 %) end below the best so far, about that share does."""
     rest, out = np.arange(120) % 2 == 0, np.arange(120) % 2 == 1
-    module, _ = fit_module(curves.measured[rest], curves.prior[rest], curves.fold[rest])
+    fitted, _ = fit_curve_continuation(curves.measured[rest], curves.prior[rest], curves.fold[rest])
     ended, said = [], []
     for best in np.quantile(curves.measured[:, -1], (0.3, 0.5, 0.7, 0.9)):
         for seen in (2, 5):
             cut = np.where(np.arange(20) < seen, curves.measured[out], 0)
             count = int(out.sum())
-            got = module.run(cut, np.full(count, seen, dtype=np.int32), curves.prior[out], np.full(count, best))
+            got = fitted.run(cut, np.full(count, seen, dtype=np.int32), curves.prior[out], np.full(count, best))
             said.append(got.below)
             ended.append(curves.measured[out, -1] <= best)
     probability, below = np.concatenate(said), np.concatenate(ended)
@@ -115,10 +117,29 @@ def test_the_probability_of_ending_below_is_calibrated(curves: Curves) -> None:
     assert abs(below[likely].mean() - probability[likely].mean()) < 0.06
 
 
-def test_onnx_says_what_pytorch_says(continuation: Continuation, curves: Curves) -> None:
+def test_what_is_written_continues_as_what_was_fitted(continuation: Continuation, curves: Curves) -> None:
+    """Written in single precision."""
     some = curves.first(5)
-    module, _ = fit_module(some.measured, some.prior, some.fold)
-    assert largest_difference(module, continuation, some.measured, some.prior) <= 1e-5
+    fitted, _ = fit_curve_continuation(some.measured, some.prior, some.fold)
+    seen = np.full(len(some.measured), 3)
+    expected = fitted.run(some.measured, seen, some.prior, some.measured[:, -1])
+    got = continuation.run(some.measured[:, :3].tolist(), prior=some.prior, best=some.measured[:, -1].tolist())
+    for name in ("accuracy", "lower", "upper"):
+        np.testing.assert_allclose(getattr(got, name), getattr(expected, name), atol=1e-5)
+
+
+def test_support_vectors_and_ridges_are_continued_as_they_were_validated(curves: Curves) -> None:
+    """The function that serves gives what the parts give that cross-validation runs one number of epochs at a time."""
+    logits, prior = logit(curves.measured), logit(curves.prior)
+    fitted, _ = fit_curve_continuation(curves.measured, curves.prior, curves.fold)
+    ridges, kernels = fit_ridges(logits, prior), fit_kernels(logits, prior)
+    gate(ridges, cross_fit(logits, prior, curves.fold), logits, prior)
+    for seen in (2, 7, 15):
+        got = fitted.run(curves.measured, np.full(len(logits), seen), curves.prior, np.zeros(len(logits)))
+        ridge, share = ridges.predict(logits, prior, seen)[:, -1], fitted.share[1, seen]
+        final = ridge + share * (kernels.predict(logits, prior, seen) - ridge)
+        moved = snap(expit(final), fitted.levels[1, seen, -1], fitted.thresholds[1, seen, -1])
+        np.testing.assert_allclose(got.accuracy[:, -1], moved, atol=1e-5)
 
 
 def test_a_finished_run_is_below_or_not(continuation: Continuation) -> None:
@@ -158,9 +179,9 @@ def test_curves_of_different_lengths_are_learnt_from(curves: Curves) -> None:
     """Half of the networks were stopped at epoch 4 of 8; what was not measured is not missed."""
     measured = curves.measured[:60, :8].copy()
     measured[::2, 4:] = np.nan
-    module, _ = fit_module(measured, curves.prior[:60, :8], curves.fold[:60])
+    fitted, _ = fit_curve_continuation(measured, curves.prior[:60, :8], curves.fold[:60])
     cut = np.where(np.arange(8) < 3, curves.measured[60:, :8], 0)
-    got = module.run(cut, np.full(60, 3, dtype=np.int32), curves.prior[60:, :8], np.zeros(60))
+    got = fitted.run(cut, np.full(60, 3, dtype=np.int32), curves.prior[60:, :8], np.zeros(60))
     assert np.isfinite(got.accuracy).all()
     assert np.abs(got.accuracy[:, -1] - curves.measured[60:, 7]).mean() < 0.05
 
@@ -169,10 +190,10 @@ def test_curves_of_different_lengths_are_learnt_from(curves: Curves) -> None:
 def test_small_tables_are_enough(curves: Curves, networks: int, epochs: int) -> None:
     """Few networks give wide intervals and no certainty, not an error."""
     measured, prior = curves.measured[:networks, :epochs], curves.prior[:networks, :epochs]
-    module, crossings = fit_module(measured, prior, np.arange(networks) % 5)
+    fitted, crossings = fit_curve_continuation(measured, prior, np.arange(networks) % 5)
     figures(measured, prior, crossings)
     cut = np.where(np.arange(epochs) < 1, measured, 0)
-    got = module.run(cut, np.ones(networks, dtype=np.int32), prior, np.ones(networks))
+    got = fitted.run(cut, np.ones(networks, dtype=np.int32), prior, np.ones(networks))
     assert np.isfinite(got.accuracy).all()
     assert got.below.max() <= networks / (networks + 1)
 
@@ -184,8 +205,8 @@ def test_a_network_that_learnt_nothing_is_continued_at_the_accuracy_of_all_that_
     rng = np.random.default_rng(0)
     measured[hopeless] = 0.1 + rng.uniform(0, 0.005, (hopeless.sum(), 8)) * (np.arange(8) < 4)
     prior[hopeless] = rng.uniform(0.08, 0.3, (hopeless.sum(), 8))
-    module, crossings = fit_module(measured, prior, curves.fold)
-    got = module.run(
+    fitted, crossings = fit_curve_continuation(measured, prior, curves.fold)
+    got = fitted.run(
         np.where(np.arange(8) < 4, measured, 0), np.full(len(measured), 4, np.int32), prior, measured[:, -1]
     )
     np.testing.assert_allclose(got.accuracy[hopeless, -1], 0.1, atol=1e-6)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from model.continuation import CONTINUATION_CARD_FILE, Continuation, ContinuationCard
-from model.predictors.milestones import MOST, Milestones, milestones
+from model.curve_continuation import MOST_MILESTONES, milestones
 from tests.slices import Curves
 from training.curves.figures import figures
-from training.curves.fit import fit_module, largest_difference, to_onnx
+from training.curves.fit import fit_curve_continuation
 
 STRETCH = 3
 
@@ -21,20 +21,20 @@ def stretched(curves: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(fine, np.arange(1, epochs + 1), curve) for curve in curves])
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 20, MOST, MOST + 1, 100, 200, 600, 3000])
+@pytest.mark.parametrize("epochs", [1, 2, 20, MOST_MILESTONES, MOST_MILESTONES + 1, 100, 200, 600, 3000])
 def test_milestones_are_few_and_end_with_the_last_epoch(epochs: int) -> None:
     at = milestones(epochs)
     assert at[0] == 1
     assert at[-1] == epochs
-    assert len(at) == epochs if epochs <= MOST else MOST / 2 < len(at) <= MOST
+    assert len(at) == epochs if epochs <= MOST_MILESTONES else MOST_MILESTONES / 2 < len(at) <= MOST_MILESTONES
     gaps = np.diff(at)
     assert (gaps > 0).all()
     assert (np.diff(gaps) >= -1).all()  # rounding apart, they only grow
 
 
 def test_short_curves_are_fitted_as_they_are(curves: Curves) -> None:
-    module, _ = fit_module(curves.measured[:, :6], curves.prior[:, :6], curves.fold)
-    assert not isinstance(module, Milestones)
+    fitted, _ = fit_curve_continuation(curves.measured[:, :6], curves.prior[:, :6], curves.fold)
+    assert fitted.milestones.tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_long_curves_are_continued_as_well_as_the_short_ones_that_they_repeat(curves: Curves) -> None:
@@ -47,10 +47,10 @@ def test_long_curves_are_continued_as_well_as_the_short_ones_that_they_repeat(cu
         (stretched(curves.measured), stretched(curves.prior)),
     ):
         epochs = measured.shape[1]
-        module, _ = fit_module(measured[rest], prior[rest], curves.fold[rest])
+        fitted, _ = fit_curve_continuation(measured[rest], prior[rest], curves.fold[rest])
         seen = epochs // 2
         cut = np.where(np.arange(epochs) < seen, measured[out], 0)
-        got = module.run(cut, np.full(len(final), seen, dtype=np.int32), prior[out], np.zeros(len(final)))
+        got = fitted.run(cut, np.full(len(final), seen, dtype=np.int32), prior[out], np.zeros(len(final)))
         np.testing.assert_allclose(got.accuracy[:, :seen], cut[:, :seen], atol=1e-6)
         assert (got.lower <= got.accuracy).all()
         assert (got.accuracy <= got.upper).all()
@@ -63,12 +63,12 @@ def test_intervals_hold_between_milestones_as_they_do_at_them(curves: Curves) ->
     noisy = np.clip(stretched(curves.measured) + np.random.default_rng(0).normal(0, 0.01, (120, 60)), 0, 1)
     rest, out = slice(0, 80), slice(80, None)
     prior = stretched(curves.prior)
-    module, _ = fit_module(noisy[rest], prior[rest], curves.fold[rest])
+    fitted, _ = fit_curve_continuation(noisy[rest], prior[rest], curves.fold[rest])
     at = milestones(60)
     inside, steps = [], []
     for seen in at[at > 20][:-1]:
         cut = np.where(np.arange(60) < seen, noisy[out], 0)
-        got = module.run(cut, np.full(40, seen, dtype=np.int32), prior[out], np.zeros(40))
+        got = fitted.run(cut, np.full(40, seen, dtype=np.int32), prior[out], np.zeros(40))
         within = (got.lower <= noisy[out]) & (noisy[out] <= got.upper)
         inside.append(within[:, seen:].mean())
         steps.append(within[:, seen].mean())
@@ -78,15 +78,15 @@ def test_intervals_hold_between_milestones_as_they_do_at_them(curves: Curves) ->
 
 def test_between_two_milestones_the_one_that_was_passed_decides(curves: Curves) -> None:
     """What the learning rate did since then is not mistaken for what it had done by then."""
-    module, _ = fit_module(stretched(curves.measured), stretched(curves.prior), curves.fold)
-    at = milestones(module.epochs)
+    fitted, _ = fit_curve_continuation(stretched(curves.measured), stretched(curves.prior), curves.fold)
+    at = milestones(fitted.epochs)
     passed = int(at[np.flatnonzero(np.diff(at) > 1)[0]])
     first = [0.2] * passed
     got = [
-        module.run(
-            np.array([[*curve, *[0.0] * (module.epochs - len(curve))]]),
+        fitted.run(
+            np.array([[*curve, *[0.0] * (fitted.epochs - len(curve))]]),
             np.array([len(curve)], dtype=np.int32),
-            np.full((1, module.epochs), -1.0),
+            np.full((1, fitted.epochs), -1.0),
             np.array([0.5]),
         )
         for curve in (first, [*first, 0.9])
@@ -97,13 +97,16 @@ def test_between_two_milestones_the_one_that_was_passed_decides(curves: Curves) 
 
 
 def test_every_epoch_may_be_the_newest(curves: Curves, continued: Path) -> None:
-    """ONNX says what PyTorch says at each prefix, milestone or not, and a finished run is below or it is not."""
+    """Each prefix is continued, milestone or not, and a finished run is below or it is not."""
     measured, prior = stretched(curves.measured[:60]), stretched(curves.prior[:60])
-    module, crossings = fit_module(measured, prior, curves.fold[:60])
-    assert isinstance(module, Milestones)
+    fitted, crossings = fit_curve_continuation(measured, prior, curves.fold[:60])
     card = ContinuationCard.model_validate_json((continued / CONTINUATION_CARD_FILE).read_text())
-    continuation = Continuation(card.model_copy(update={"epochs": measured.shape[1]}), to_onnx(module))
-    assert largest_difference(module, continuation, measured, prior) <= 1e-5
+    continuation = Continuation(card.model_copy(update={"epochs": measured.shape[1]}), fitted)
+    for seen in range(1, measured.shape[1] + 1):
+        got = continuation.run(measured[:3, :seen].tolist(), prior=prior[:3], best=0.5)
+        np.testing.assert_allclose(got.accuracy[:, :seen], measured[:3, :seen], atol=1e-6)
+        assert (got.lower <= got.accuracy).all()
+        assert (got.accuracy <= got.upper).all()
     whole = continuation.run(measured[:2].tolist(), best=[0.0, 1.0])
     assert whole.below.tolist() == [0.0, 1.0]
     shares = figures(measured, prior, crossings)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
-from model.predictors.chance_level import ChanceLevel
-from training.fitting.chance_level import apply_chance_level, cross_fit_chance_level, fit_chance_level, missed
+from model.calibration import snap
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.metrics import tau
 
 LEVEL, EPOCHS = 0.1128, 3
@@ -22,7 +21,7 @@ def accuracies() -> tuple[np.ndarray, np.ndarray]:
 
 def test_what_is_as_good_as_hopeless_is_met_exactly(accuracies: tuple[np.ndarray, np.ndarray]) -> None:
     measured, predicted = accuracies
-    snapped = apply_chance_level(fit_chance_level(measured, predicted), predicted)
+    snapped = snap(predicted, *fit_chance_level(measured, predicted))
     assert np.ptp(snapped[:60]) == 0
     np.testing.assert_allclose(snapped[:60], LEVEL, atol=1e-6)
     np.testing.assert_array_equal(snapped[60:], predicted[60:])
@@ -30,9 +29,7 @@ def test_what_is_as_good_as_hopeless_is_met_exactly(accuracies: tuple[np.ndarray
 
 
 def test_the_map_is_increasing_and_at_most_twice_as_steep() -> None:
-    chance_level = ChanceLevel(np.array([LEVEL]), np.array([0.25]))
-    given = torch.linspace(0, 1, 10_001, dtype=torch.float64).unsqueeze(1)
-    slope = torch.diff(chance_level(given, torch.tensor([0])).squeeze(1)) / 1e-4
+    slope = np.diff(snap(np.linspace(0, 1, 10_001), LEVEL, 0.25)) / 1e-4
     assert slope.min() >= 0
     assert slope.max() <= 2 + 1e-6
 
@@ -41,7 +38,7 @@ def test_where_accuracies_do_not_tie_there_is_no_floor(accuracies: tuple[np.ndar
     measured, predicted = (part[60:] for part in accuracies)
     chance_level = fit_chance_level(measured, predicted)
     assert not chance_level.thresholds.any()
-    np.testing.assert_array_equal(apply_chance_level(chance_level, predicted), predicted)
+    np.testing.assert_array_equal(snap(predicted, *chance_level), predicted)
 
 
 def test_a_shared_best_accuracy_is_no_floor(accuracies: tuple[np.ndarray, np.ndarray]) -> None:
@@ -60,7 +57,7 @@ def test_each_fold_has_the_floor_of_the_others(accuracies: tuple[np.ndarray, np.
 def test_epochs_not_measured_do_not_count(accuracies: tuple[np.ndarray, np.ndarray]) -> None:
     measured, predicted = accuracies
     measured[:, -1] = np.nan
-    assert fit_chance_level(measured, predicted).thresholds.bool().tolist() == [True, True, False]
+    assert fit_chance_level(measured, predicted).thresholds.astype(bool).tolist() == [True, True, False]
 
 
 def test_an_interval_around_both_predictions_misses_nothing_between_them() -> None:

@@ -93,7 +93,12 @@ def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
         warnings.simplefilter("ignore")
         fit([Observation.model_validate(one) for one in networks([1] * 24)], tmp_path, recipe=TINY)
     assert read_continuation(tmp_path) is None
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["card.json", "networks.txt", "predictor.onnx"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "arrays.npz",
+        "card.json",
+        "members.onnx",
+        "networks.txt",
+    ]
 
 
 def test_predictions_kept_for_one_predictor_are_not_taken_for_another(tmp_path, monkeypatch):
@@ -106,7 +111,7 @@ def test_predictions_kept_for_one_predictor_are_not_taken_for_another(tmp_path, 
         monkeypatch.setattr("training.curves.prior.fit_ensemble", lambda *_, **__: pytest.fail("it was fitted again"))
         assert np.array_equal(out_of_fold(rows, card, cache=tmp_path).predicted, first.predicted)
         with pytest.raises(pytest.fail.Exception, match="fitted again"):
-            out_of_fold(rows, card.model_copy(update={"sha256": "0" * 64}), cache=tmp_path)
+            out_of_fold(rows, card.model_copy(update={"files": {"members.onnx": "0" * 64}}), cache=tmp_path)
 
 
 def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
+from model.calibration import Calibration, CurveScale, StandardisedPrediction
 from model.encoding.layer_code import EXTENDED, pad
 from model.network.shapes import Shape
-from model.predictors.predictor import LogitScale
 from training.fitting.calibrate import cross_validate
 from training.fitting.fit import fit
 from training.fitting.fit_ensemble import fit_ensemble
@@ -43,7 +43,7 @@ class Stub:
     """A predictor of the mean."""
 
     def __init__(self, part):
-        self.scale = LogitScale(part.curves)
+        self.calibration = Calibration.without(CurveScale.of_logits(part.curves))
 
 
 def test_tables_without_duplicates_are_folded_as_scikit_learn_does(monkeypatch):
@@ -52,9 +52,7 @@ def test_tables_without_duplicates_are_folded_as_scikit_learn_does(monkeypatch):
 
     def mean(predictor, part):
         zeros = np.zeros_like(part.curves)
-        import torch
-
-        return zeros, (torch.zeros(zeros.shape), torch.zeros(zeros.shape), torch.zeros(len(part)))
+        return zeros, StandardisedPrediction(zeros, zeros, np.zeros(len(part)))
 
     monkeypatch.setattr("training.fitting.calibrate.predict_table", mean)
     found = cross_validate(table, lambda part, fold: Stub(part), seed=3)

@@ -1,0 +1,169 @@
+"""From standardised predictions to accuracies: the scale of curves, the chance level and the intervals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
+ENOUGH_NETWORKS = 5  # that reached an epoch, to give it a mean and a spread
+SMALLEST_SPREAD = 1e-3
+
+
+class StandardisedPrediction(NamedTuple):
+    """A prediction on the scale that curves are standardised to.
+
+    Attributes:
+        curve: [batch, epochs].
+        variance: of the ensemble members around it [batch, epochs].
+        distance: from what the predictor was fitted to [batch].
+    """
+
+    curve: Floats
+    variance: Floats
+    distance: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Predictions for a batch: accuracy and its interval [batch, epochs], out-of-distribution score [batch]."""
+
+    accuracy: NDArray[np.float32]
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    distance: NDArray[np.float32]
+
+
+def logit(accuracy: Floats) -> Floats:
+    """Return log-odds of accuracies clipped to `SMALLEST` and `LARGEST`."""
+    clipped = np.clip(accuracy, SMALLEST, LARGEST)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+class ChanceLevel(NamedTuple):
+    """The accuracy of networks that learn nothing, and the threshold below which it is predicted.
+
+    Many networks end at exactly this accuracy, as those do that name one class for every image; a prediction of such a
+    network can meet it exactly. Both are 0 where there is no such accuracy.
+    """
+
+    levels: Floats
+    thresholds: Floats
+
+
+def snap(accuracy: Floats, level: Floats | float, threshold: Floats | float) -> Floats:
+    """Move accuracies below a threshold to the chance level.
+
+    Above the threshold they rise twice as fast until they are as they were. The map is continuous and increasing.
+    """
+    return np.asarray(np.maximum(np.minimum(accuracy, 2 * (accuracy - threshold) + level), level))
+
+
+@dataclass(frozen=True)
+class CurveScale:
+    """How curves are standardised: by epoch, as they are or as log-odds.
+
+    Attributes:
+        mean: [epochs].
+        std: [epochs].
+        is_logit: whether log-odds are standardised.
+    """
+
+    mean: Floats
+    std: Floats
+    is_logit: bool
+
+    @classmethod
+    def unchanged(cls, epochs: int) -> "CurveScale":
+        """Return the scale of accuracies as they are."""
+        return cls(np.zeros(epochs), np.ones(epochs), is_logit=False)
+
+    @classmethod
+    def of_logits(cls, curves: Floats) -> "CurveScale":
+        """Return the scale of log-odds with the mean and spread of curves [networks, epochs], NaN where not measured.
+
+        Epochs that fewer than `ENOUGH_NETWORKS` reached are standardised as the last one before that enough reached,
+        or else as the first such one.
+        """
+        values = logit(curves)
+        enough = (~np.isnan(values)).sum(axis=0) >= ENOUGH_NETWORKS
+        values = values[:, np.maximum.accumulate(np.where(enough, np.arange(len(enough)), enough.argmax()))]
+        return cls(np.nanmean(values, axis=0), np.maximum(np.nanstd(values, axis=0), SMALLEST_SPREAD), is_logit=True)
+
+    def standardise(self, curves: Floats) -> Floats:
+        """Standardise measured accuracies [networks, epochs]; NaN stays NaN."""
+        return np.asarray(((logit(curves) if self.is_logit else curves) - self.mean) / self.std)
+
+    def to_accuracy(self, values: Floats, index: Ints | slice = slice(None)) -> Floats:
+        """Return the accuracies of standardised values [..., epochs], of all epochs or those at the 0-based index."""
+        values = values * self.std[index] + self.mean[index]
+        return np.asarray(expit(values) if self.is_logit else np.clip(values, 0, 1))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A scale, and what cross-validation says of predictions on it.
+
+    The interval is split conformal: a factor for each epoch, `margins`, times a network's uncertainty, which grows with
+    the disagreement of the members; where the chance level moves a prediction, the interval reaches there too.
+
+    Attributes:
+        scale: of the curves.
+        margins: [epochs].
+        base_uncertainty: a network's uncertainty where the members agree.
+        chance_level: [epochs] each.
+    """
+
+    scale: CurveScale
+    margins: Floats
+    base_uncertainty: float
+    chance_level: ChanceLevel
+
+    @classmethod
+    def without(cls, scale: CurveScale) -> "Calibration":
+        """Return a scale without intervals and chance level."""
+        nothing = np.zeros(len(scale.mean))
+        return cls(scale, nothing, 1.0, ChanceLevel(nothing, nothing))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats]) -> "Calibration":
+        """Undo `arrays`.
+
+        Raises:
+            KeyError: when one is missing.
+        """
+        scale = CurveScale(arrays["curve_mean"], arrays["curve_std"], is_logit=bool(arrays["curve_is_logit"]))
+        chance_level = ChanceLevel(arrays["chance_level"], arrays["chance_threshold"])
+        return cls(scale, arrays["margins"], float(arrays["base_uncertainty"]), chance_level)
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return everything as named arrays."""
+        return {
+            "curve_mean": self.scale.mean,
+            "curve_std": self.scale.std,
+            "curve_is_logit": np.array(float(self.scale.is_logit)),
+            "margins": self.margins,
+            "base_uncertainty": np.array(self.base_uncertainty),
+            "chance_level": self.chance_level.levels,
+            "chance_threshold": self.chance_level.thresholds,
+        }
+
+    def curves(self, prediction: StandardisedPrediction, index: Ints) -> Curves:
+        """Return accuracies and intervals; lower <= accuracy <= upper.
+
+        Args:
+            prediction: of the epochs at `index`.
+            index: 0-based.
+        """
+        margin = np.sqrt(prediction.variance + self.base_uncertainty**2) * self.margins[index]
+        values = np.stack([prediction.curve, prediction.curve - margin, prediction.curve + margin])
+        raw, lower, upper = self.scale.to_accuracy(values, index)
+        accuracy = snap(raw, *(values[index] for values in self.chance_level))
+        found = accuracy, np.minimum(lower, accuracy), np.maximum(upper, accuracy), prediction.distance
+        return Curves(*(values.astype(np.float32) for values in found))

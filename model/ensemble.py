@@ -1,0 +1,152 @@
+"""The predictor that ships: neural members blended with a Gaussian process on hand features of the whole network."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .calibration import StandardisedPrediction
+from .encoding.features import FEATURES, attributes, layer_features, network_features, select
+from .encoding.layer_code import TABLE_1_COLUMNS
+from .gaussian_process import GaussianProcess
+from .network.shapes import Shape
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+RunNetwork = Callable[[Mapping[str, NDArray[Any]]], Sequence[NDArray[Any]]]  # from named inputs to outputs in order
+
+LARGEST_FEATURE = 8.0  # standard deviations
+SMALLEST_SPREAD = 0.01  # a feature that hardly varies is not blown up to unit variance
+RANGE_TOLERANCE = 1e-3  # standard deviations; rounding is not a distance
+
+
+@dataclass(frozen=True)
+class FeatureScaler:
+    """Scales hand features by the networks that a predictor is fitted to, and keeps those that tell most.
+
+    Attributes:
+        names: of the features of these networks; a later version may know more.
+        spread: standard deviation of each feature [features].
+        low: smallest value of each [features].
+        high: largest value of each [features].
+        kept: places of those that are read [kept].
+        mean: of each of these [kept].
+        stretch: factor that makes relevant features count more in distances [kept].
+    """
+
+    names: tuple[str, ...]
+    spread: Floats
+    low: Floats
+    high: Floats
+    kept: Ints
+    mean: Floats
+    stretch: Floats
+
+    @classmethod
+    def fit(cls, features: Floats, relevance: Floats, keep: int) -> "FeatureScaler":
+        """Fit to the features of networks.
+
+        Args:
+            features: `FEATURES` [networks, features].
+            relevance: share of what is to be predicted that each feature tells [features].
+            keep: how many to keep, the most relevant ones.
+        """
+        kept = np.sort(np.argsort(-relevance, kind="stable")[:keep])
+        spread = np.maximum(features.std(axis=0), SMALLEST_SPREAD)
+        low, high, mean = features.min(axis=0), features.max(axis=0), features.mean(axis=0)[kept]
+        return cls(FEATURES, spread, low, high, kept, mean, np.sqrt(relevance[kept] * len(kept)))
+
+    def __call__(self, features: Floats) -> tuple[Floats, Floats]:
+        """Scale `FEATURES` [batch, features].
+
+        Returns:
+            The kept ones in standard deviations from the mean, stretched [batch, kept]; and the mean square, over all
+            features in standard deviations, of what lies beyond the range of the fit [batch].
+        """
+        known = features if self.names == FEATURES else features[:, select(self.names)]
+        beyond = np.maximum(self.low - known, known - self.high) / self.spread - RANGE_TOLERANCE
+        outside = (np.clip(beyond, 0, LARGEST_FEATURE) ** 2).mean(axis=1)
+        values = (known[:, self.kept] - self.mean) / self.spread[self.kept]
+        return np.clip(values, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch, outside
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The mean of neural members, blended with a Gaussian process.
+
+    Attributes:
+        image: shape of the task's images.
+        scaler: of the hand features.
+        process: predicts standardised curves from scaled features.
+        process_share: of the blend.
+    """
+
+    image: Shape
+    scaler: FeatureScaler
+    process: GaussianProcess
+    process_share: float
+
+    # The network's inputs: Table 1's columns of the codes, the features of the layers, the layers of each network, and
+    # the scaled features of the network. Its output: standardised curves [members, batch, all epochs].
+    INPUTS: ClassVar = ("codes", "layers", "lengths", "whole")
+    OUTPUTS: ClassVar = ("members",)
+
+    def predict(
+        self, run: RunNetwork, codes: NDArray[np.int32], lengths: NDArray[np.int32], index: Ints
+    ) -> StandardisedPrediction:
+        """Predict the epochs at the 0-based index; codes and lengths are those of `model.runtime`."""
+        layers = attributes(codes, lengths, self.image)
+        whole, outside = self.scaler(network_features(layers))
+        table_1 = np.ascontiguousarray(codes[:, :, : len(TABLE_1_COLUMNS)])
+        inputs = table_1, layer_features(layers), lengths, whole.astype(np.float32)
+        (members,) = run(dict(zip(self.INPUTS, inputs, strict=True)))
+        process, nearest = self.process.predict(whole)
+        curves = np.concatenate([members, process[None]])[:, :, index]
+        shares = np.full((len(curves), 1, 1), (1 - self.process_share) / len(members))
+        shares[-1] = self.process_share
+        blended = (shares * curves).sum(0)
+        return StandardisedPrediction(blended, ((curves - blended) ** 2).mean(0), np.sqrt(nearest + outside))
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return the fitted numbers as named arrays."""
+        return {
+            "feature_spread": self.scaler.spread,
+            "feature_low": self.scaler.low,
+            "feature_high": self.scaler.high,
+            "kept": self.scaler.kept,
+            "kept_mean": self.scaler.mean,
+            "kept_stretch": self.scaler.stretch,
+            "process_points": self.process.points,
+            "process_weights": self.process.weights,
+            "process_kernel": np.array([self.process.amplitude, self.process.length_scale]),
+            "process_share": np.array(self.process_share),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: tuple[str, ...], image: Shape) -> "Ensemble":
+        """Undo `arrays`.
+
+        Args:
+            arrays: as `arrays` returns them.
+            names: of the hand features.
+            image: shape of the task's images.
+
+        Raises:
+            KeyError: when an array is missing.
+            ValueError: when there is no hand feature of a name.
+        """
+        select(names)
+        scaler = FeatureScaler(
+            names=names,
+            spread=arrays["feature_spread"],
+            low=arrays["feature_low"],
+            high=arrays["feature_high"],
+            kept=arrays["kept"],
+            mean=arrays["kept_mean"],
+            stretch=arrays["kept_stretch"],
+        )
+        amplitude, length_scale = arrays["process_kernel"].tolist()
+        process = GaussianProcess(arrays["process_points"], arrays["process_weights"], amplitude, length_scale)
+        return cls(image, scaler, process, float(arrays["process_share"]))
