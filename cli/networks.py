@@ -16,9 +16,6 @@ from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRe
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        exists=True,
-        dir_okay=False,
-        allow_dash=True,
         help="JSON: a request body, a network, a list of networks or a list of layers; or JSON Lines, a network a "
         "line. `-` reads standard input.",
     ),

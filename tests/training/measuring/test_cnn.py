@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from model.network.schema import AvgPool, MaxPool
 from model.network.shapes import Shape, cost, trace
 from tests.strategies import extended_layers
 from training.measuring.cnn import build
@@ -18,7 +17,7 @@ def test_odd_even_and_rectangular_kernels_keep_the_resolution(kind, kernel):
     if kind == "conv":
         layer = {"type": "conv", "kernel_size": kernel, "out_channels": 4}
     else:
-        layer = (MaxPool if kind == "max_pool" else AvgPool)(kernel_size=kernel, stride=(1, 1))
+        layer = {"type": kind, "kernel_size": kernel, "stride": (1, 1)}
     body = build([layer], IMAGE, 10)[:-3]
     assert body(torch.randn(3, 2, 9, 9)).shape[2:] == (9, 9)
 

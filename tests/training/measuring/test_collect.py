@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -15,11 +16,12 @@ import torch
 from typer.testing import CliRunner
 
 from cli.main import app
+from model.weight_features import QUANTILES
 from training.measuring import datasets
 from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal
+from training.measuring.processes import processes
 from training.measuring.train import train_network
-from training.measuring.weight_stats import NAMES
 from training.observations.observation import ObservationError, split_of
 from training.observations.read import read
 from training.protocols import PROTOCOLS
@@ -76,12 +78,12 @@ def test_kill_in_the_middle_then_resume(tmp_path):
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     out = tmp_path_factory.mktemp("collect") / "digits.parquet"
-    collect(PROTOCOL, out, plan(PROTOCOL, 3, 2), workers=2)
+    collect(PROTOCOL, out, plan(PROTOCOL, 3, 2), partial(processes, workers=2))
     return out
 
 
 def test_a_second_run_adds_nothing(table):
-    assert collect(PROTOCOL, table, plan(PROTOCOL, 3, 2), workers=1) == 0
+    assert collect(PROTOCOL, table, plan(PROTOCOL, 3, 2), partial(processes, workers=1)) == 0
     assert len(read(table)) == 6
 
 
@@ -105,7 +107,7 @@ def test_a_table_of_another_kind_is_refused_and_left_as_it_is(tmp_path, name):
     out = tmp_path / name
     out.write_text("measured elsewhere")
     with pytest.raises(ObservationError, match=r"must end in \.parquet"):
-        collect(PROTOCOL, out, plan(PROTOCOL, 1, 1), workers=1)
+        collect(PROTOCOL, out, plan(PROTOCOL, 1, 1), partial(processes, workers=1))
     assert out.read_text() == "measured elsewhere"
     assert list(tmp_path.iterdir()) == [out]
 
@@ -122,7 +124,7 @@ def test_a_row_says_all_that_later_work_needs(table):
         assert row.started_at
         assert set(row.weight_stats) == {"quarter", "final"}
         assert row.weight_stats["quarter"] != row.weight_stats["final"]
-        assert len(row.weight_stats["final"]["layer0.weight"]) == len(NAMES)
+        assert len(row.weight_stats["final"]["layer0.weight"]) == 2 + len(QUANTILES)
         assert "head.weight" in row.weight_stats["final"]
 
 
@@ -143,7 +145,7 @@ def test_a_row_can_be_measured_again(table):
 
 def test_the_time_limit_stops_the_run(tmp_path):
     out = tmp_path / "digits.parquet"
-    assert collect(PROTOCOL, out, plan(PROTOCOL, 1000), workers=1, time_limit=0.0) == 0
+    assert collect(PROTOCOL, out, plan(PROTOCOL, 1000), partial(processes, workers=1), time_limit=0.0) == 0
     assert not out.exists()
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training.baselines.features import FLOPS, PARAMETERS
 
 from model.artifact import ZOO
 from model.network.shapes import cost
 from tests.slices import metaqnn_curves, trained_rows
 from training.baselines import peephole_lstm
+from training.baselines.features import FLOPS, PARAMETERS
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling, tau
 from training.observations.observation import Observation
