@@ -155,9 +155,14 @@ def test_rejections_are_counted_by_reason(serve: Serve, monkeypatch: pytest.Monk
     assert post({}) == 422
     assert post(too_much) == 413
     assert post(body(network(1, kernel_size=graphs.POISON_KERNEL))) == 500
-    monkeypatch.setattr(service.engine, "check_load", lambda _: (_ for _ in ()).throw(service.engine._full()))
-    assert post(pair()) == 429
-    monkeypatch.setattr(service.engine, "check_load", lambda _: (_ for _ in ()).throw(TimeoutError))
+    with monkeypatch.context() as patched:
+        patched.setattr(service.inflight, "wait", lambda _: 3600.0)
+        assert post(pair()) == 429
+
+    async def predict_late(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(service.engine, "predict", predict_late)
     assert post(pair()) == 504
     service.draining = True
     assert post(pair()) == 503
