@@ -111,11 +111,11 @@ def inline():
 
 
 def test_each_missing_run_is_started_once_while_there_is_room(tmp_path, inline):
-    out, measured, begun = tmp_path / "t.parquet", [], []
+    out, measured, counted = tmp_path / "t.parquet", [], []
     assert collect(QUICK, out, plan(QUICK, 1, 2), inline) == 2
-    options = {"on_start": lambda *counts: begun.append(counts), "on_row": measured.append}
+    options = {"on_start": lambda *counts: counted.append(counts), "on_row": measured.append}
     assert collect(QUICK, out, plan(QUICK, 3, 2), inline, **options) == 4
-    assert begun == [(2, 6)]
+    assert counted == [(2, 6)]
     assert sorted(row.seed for row in measured) == [0, 0, 1, 1]
     assert {row.canonical for row in measured} == {job.network_id for job in plan(QUICK, 3)[1:]}
     assert max(inline.running) == 1

@@ -95,11 +95,11 @@ def test_an_answer_does_not_depend_on_those_beside_it(predictor: WeightsPredicto
 
 def test_networks_that_learnt_nothing_are_met_exactly(predictor: WeightsPredictor) -> None:
     """What is read below the card's threshold becomes its level, inside the interval."""
-    weights, asked = read_weights(save(network())), copy(predictor)
-    asked.card = predictor.card.model_copy(update={"chance_level": (0.0, 0.0)})
-    read = asked.predict(weights).accuracy
-    asked.card = predictor.card.model_copy(update={"chance_level": (0.8 * read, read + 0.01)})
-    found = asked.predict(weights)
+    weights, changed = read_weights(save(network())), copy(predictor)
+    changed.card = predictor.card.model_copy(update={"chance_level": (0.0, 0.0)})
+    read = changed.predict(weights).accuracy
+    changed.card = predictor.card.model_copy(update={"chance_level": (0.8 * read, read + 0.01)})
+    found = changed.predict(weights)
     assert found.accuracy == pytest.approx(0.8 * read)
     assert found.lower <= found.accuracy < read <= found.upper
 
