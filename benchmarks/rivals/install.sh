@@ -2,7 +2,7 @@
 # Install each server into its own virtual environment under $PEEPHOLE_BENCH_VENVS; done ones are left alone.
 set -eu
 venvs=${PEEPHOLE_BENCH_VENVS:-$HOME/.cache/peephole/bench}
-common="onnxruntime==1.32.0 numpy==2.4.6 pydantic==2.14.4"
+common="onnxruntime==1.32.0 numpy==2.4.6 scipy==1.17.1 pydantic==2.14.4"
 
 install() {
     name=$1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,10 +26,12 @@ class ExportedModule(nn.Module):
     Attributes:
         INPUTS: names of the inputs, in order, and of the leading dimensions of each that stay dynamic.
         OUTPUTS: names of the outputs, in order.
+        HAS_LSTM: whether an LSTM is in it: `torch.export` unrolls one to the number of steps of its example.
     """
 
     INPUTS: ClassVar[dict[str, tuple[str, ...]]]
     OUTPUTS: ClassVar[tuple[str, ...]]
+    HAS_LSTM: ClassVar[bool] = False
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Return inputs of the right shapes and types, in order."""
@@ -50,6 +53,8 @@ class TorchNetwork:
 
 def to_onnx(module: ExportedModule) -> bytes:
     """Export a module; weights are inside the file."""
+    if module.HAS_LSTM:
+        return _to_onnx_by_tracing(module)
     dims = {name: torch.export.Dim(name, min=1) for names in module.INPUTS.values() for name in names}
     shapes = ({axis: dims[name] for axis, name in enumerate(names)} for names in module.INPUTS.values())
     program = torch.onnx.export(
@@ -66,6 +71,21 @@ def to_onnx(module: ExportedModule) -> bytes:
     assert program is not None  # noqa: S101 - it is None only for the legacy exporter
     ClearMetadataAndDocStringPass()(program.model)  # the exporter notes which files the code is in
     return bytes(program.model_proto.SerializeToString())
+
+
+def _to_onnx_by_tracing(module: ExportedModule) -> bytes:
+    file = BytesIO()
+    torch.onnx.export(
+        module.eval(),
+        module.example(),
+        file,  # type: ignore[arg-type]  # the annotation leaves out file objects
+        dynamo=False,
+        opset_version=OPSET,
+        input_names=list(module.INPUTS),
+        output_names=list(module.OUTPUTS),
+        dynamic_axes={name: dict(enumerate(dims)) for name, dims in module.INPUTS.items()},
+    )
+    return file.getvalue()
 
 
 def opset(model: bytes) -> int:

@@ -47,6 +47,7 @@ class Peephole(ExportedModule):
     """
 
     INPUTS: ClassVar = {"codes": ("batch", "layers"), "lengths": ("batch",), "epochs": ("epochs",)}
+    HAS_LSTM: ClassVar = True
     OUTPUTS: ClassVar = PaperLSTM.OUTPUTS
 
     def __init__(self, code: LayerCode, epochs: int) -> None:
@@ -93,7 +94,7 @@ class Peephole(ExportedModule):
 
     def example(self) -> tuple[torch.Tensor, ...]:
         codes = torch.ones(2, 3, self.columns, dtype=torch.int32)
-        return codes, torch.tensor([3, 2], dtype=torch.int32), torch.arange(1, min(3, self.epochs.num_embeddings))
+        return codes, torch.tensor([3, 2], dtype=torch.int32), torch.ones(4, dtype=torch.int64)
 
 
 @torch.no_grad()

@@ -118,7 +118,7 @@ def test_how_many_were_fitted_to_is_said(tmp_path, folders, split):
 def test_without_a_list_the_split_decides_and_a_note_says_so(tmp_path, folders):
     for split, networks_measured in (("train", sum(split_of(name) == "test" for name in names(OWN))), ("all", 40)):
         loaded = read_artifact(folders[split])
-        write_artifact(tmp_path / split, loaded.card, loaded.model)
+        write_artifact(tmp_path / split, loaded.card, loaded.files)
         assert read_networks(read_artifact(tmp_path / split)) is None
         found = run(tmp_path, tmp_path / split, OWN)
         assert counts(found) == (networks_measured, None, None)
@@ -140,6 +140,6 @@ def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
 
 def test_the_list_of_another_fit_is_refused(tmp_path, folders):
     loaded = read_artifact(folders["all"])
-    write_artifact(tmp_path, loaded.card, loaded.model, {name: name for name in names(OTHER)})
+    write_artifact(tmp_path, loaded.card, loaded.files, {name: name for name in names(OTHER)})
     with pytest.raises(ArtifactError, match="another fit"):
         read_networks(read_artifact(tmp_path))

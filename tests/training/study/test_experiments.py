@@ -137,9 +137,9 @@ def test_cell_responses_are_those_of_the_lstm(plain):
     networks, predictor = plain
     responses = structure.cell_responses(predictor, networks.codes[:1])
     length = int(networks.table.lengths[0])
-    embedded = predictor.peephole.layers(torch.from_numpy(networks.codes[:1, :length]))
+    embedded = predictor.run.module.layers(torch.from_numpy(networks.codes[:1, :length]))
     with torch.no_grad():
-        _, (_, memory) = predictor.peephole.lstm.lstm(embedded)
+        _, (_, memory) = predictor.run.module.lstm(embedded)
     np.testing.assert_allclose(responses[0, length - 1], np.tanh(memory[0, 0].numpy()), atol=1e-6)
 
 
