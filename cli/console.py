@@ -1,9 +1,8 @@
-"""What commands print: tables, progress and one-line errors; and the files that they read."""
+"""What commands print: tables, progress and one-line errors."""
 
 import logging
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
@@ -52,19 +51,6 @@ def progress_bar(*, stderr: bool = True, speed_seconds: float = 30) -> Progress:
     shown = console(stderr=stderr)
     left = TimeRemainingColumn(elapsed_when_finished=True)
     return Progress(*columns, left, console=shown, speed_estimate_period=speed_seconds, disable=not shown.is_terminal)
-
-
-def existing(file: Path) -> Path:
-    """Return the path of a file that is to be read.
-
-    Raises:
-        ValueError: when there is none, or a folder in its place.
-    """
-    if file.is_dir():
-        raise ValueError(f"{file} is a folder; a file is needed")
-    if not file.exists():
-        raise ValueError(f"{file} does not exist")
-    return file
 
 
 def describe(error: OSError) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.console import existing, print_figures
+from cli.console import print_figures
 from cli.fit import load_table
 from cli.options import JsonOption, OwnArtifactOption, SkipBadRowsOption, TableOption
 from model.artifact import read_artifact, read_networks
@@ -32,7 +32,6 @@ def evaluate(
     """
     artifact_read = read_artifact(artifact)
     card, fitted_to = artifact_read.card, read_networks(artifact_read)
-    existing(table)
     from model.runtime import Predictor
     from training.fitting import evaluate as evaluation
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.console import existing, print_figures, print_table, progress_bar, silence_libraries
+from cli.console import print_figures, print_table, progress_bar, silence_libraries
 from cli.options import OwnArtifactOption, PretrainOption, SeedOption, SkipBadRowsOption, TableOption
 from model.artifact import CARD_FILE, ArtifactError, read_artifact
 
@@ -127,7 +127,6 @@ def fit_continuation(
     card = read_artifact(artifact).card
     if card.epochs < 2:
         raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
-    existing(table)
     from training.curves.fit import fit_continuation as write_continuation
     from training.curves.prior import out_of_fold
     from training.observations.read import read
@@ -136,7 +135,7 @@ def fit_continuation(
     prior = out_of_fold(
         read(table),
         card,
-        pretraining=[read(existing(one)) for one in pretrain or ()],
+        pretraining=[read(one) for one in pretrain or ()],
         seed=seed,
         cache=cache,
         on_fit=partial(typer.echo, err=True),
@@ -152,7 +151,6 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
     Example: `peephole fit-weights --table data/mnist-mini.parquet --artifact my-models/mnist-mini`
     """
     task = read_artifact(artifact).card.task
-    existing(table)
     from training.observations.pretraining import other_tasks
     from training.observations.read import read
     from training.weights.fit import fit_weights as write_weights
@@ -160,7 +158,7 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
 
     silence_libraries()
     rows = [row for row in read(table) if row.task == task]
-    others = other_tasks([read(existing(one)) for one in pretrain or ()], task)
+    others = other_tasks([read(one) for one in pretrain or ()], task)
     with progress_bar() as progress:
         bar = progress.add_task("cross-validating and fitting", total=members_to_fit())
         card = write_weights(artifact, task, rows, pretraining=others, on_member=lambda: progress.advance(bar))
@@ -175,7 +173,6 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
 
 def load_table(path: Path, code: "LayerCode", **options: Any) -> "UserTable":
     """Read a table, and say what of it does not matter; for the options see `training.observations.user_table`."""
-    existing(path)
     from training.observations.user_table import load
 
     table = load(path, code, **options)

@@ -1,8 +1,7 @@
 """`peephole collect` and `peephole train`: train networks and record their learning curves."""
 
-import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,27 @@ from model.encoding.layer_code import EXTENDED, CodeError, encode
 from model.network.faults import Fault, pointer
 from model.network.hashing import canonical_hash
 from service.api.schemas import Candidate
-from training.measuring.durations import parse_duration
 from training.protocols import TrainingProtocol
 
 if TYPE_CHECKING:
-    from training.measuring.collect import Job
+    from training.measuring.collect import Backend, Job
     from training.observations.observation import Observation
+
+
+def parse_duration(text: str | float) -> float:
+    """Return the seconds of `45s`, `90m`, `1.5h` or a plain number of seconds; the parser of `--time-limit`."""
+    if isinstance(text, float):  # the default
+        return text
+    import pandas as pd
+
+    try:
+        seconds = pd.Timedelta(text if text[-1:].isalpha() else f"{text}s").total_seconds()
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 45s, 90m or 2h")
+    return seconds
+
 
 OutOption = Annotated[
     Path, typer.Option("--out", help="Table, NAME.parquet; rows it already has are kept and not measured again.")
@@ -65,10 +79,10 @@ def collect(
     from training.measuring.collect import plan
     from training.observations.read import read
 
-    collector = _on_this_machine(workers, device) if ray is None else _on_cluster(ray)
+    backend = _this_machine(workers, device) if ray is None else _cluster(ray)
     measured = read(out) if only_held_out and out.is_file() else ()
     jobs = plan(protocol, networks, seeds, only_held_out=only_held_out, measured=measured)
-    _measure(partial(collector, time_limit=time_limit), protocol, out, jobs)
+    _measure(protocol, out, jobs, backend, time_limit)
 
 
 def train(
@@ -96,7 +110,7 @@ def train(
         for one in networks.architectures
         for seed in range(seeds)
     ]
-    _measure(partial(_on_this_machine(workers, device), time_limit=time_limit), protocol, out, jobs)
+    _measure(protocol, out, jobs, _this_machine(workers, device), time_limit)
 
 
 def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks: Networks) -> None:
@@ -112,26 +126,30 @@ def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks:
         raise networks.error(*(Fault(where, "not-in-code", message) for where, message in places)) from None
 
 
-def _on_this_machine(workers: int | None, device: str) -> Callable[..., int]:
+def _this_machine(workers: int | None, device: str) -> "Backend":
     import torch
 
-    from training.measuring.collect import collect as collect_networks
+    from training.measuring.processes import processes
 
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch was built without CUDA
         message = f"{device!r}: {str(error).splitlines()[0]}"
         raise typer.BadParameter(message, param_hint="--device") from None
-    return partial(collect_networks, workers=workers, device=device)
+    return partial(processes, workers=workers, device=device)
 
 
-def _on_cluster(address: str) -> Callable[..., int]:
-    module = importlib.import_module("training.measuring.ray_collect")
-    return partial(module.collect, address=address)
+def _cluster(address: str) -> "Backend":
+    from training.measuring.ray_cluster import ray_cluster
+
+    return partial(ray_cluster, address=address)
 
 
-def _measure(collector: Callable[..., int], protocol: TrainingProtocol, out: Path, jobs: "Sequence[Job]") -> None:
+def _measure(
+    protocol: TrainingProtocol, out: Path, jobs: "Sequence[Job]", backend: "Backend", time_limit: float
+) -> None:
     """Run jobs; print a line for each, and a bar on a terminal."""
+    from training.measuring.collect import collect as collect_rows
     from training.measuring.journal import Journal
 
     progress = progress_bar(stderr=False, speed_seconds=600)
@@ -158,7 +176,7 @@ def _measure(collector: Callable[..., int], protocol: TrainingProtocol, out: Pat
 
     try:
         with Journal(out).alone():
-            added = collector(protocol, out, jobs, on_start=on_start, on_row=on_row)
+            added = collect_rows(protocol, out, jobs, backend, time_limit=time_limit, on_start=on_start, on_row=on_row)
     finally:
         progress.stop()
     typer.echo(f"{added} rows added to {out}")

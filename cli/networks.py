@@ -10,7 +10,6 @@ import typer
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from cli.console import existing
 from model.network.faults import Fault, faults_of, not_json
 from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
@@ -18,7 +17,7 @@ FileArgument = Annotated[
     Path,
     typer.Argument(
         help="JSON: a request body, a network, a list of networks or a list of layers; or JSON Lines, a network a "
-        "line. `-` reads standard input."
+        "line. `-` reads standard input.",
     ),
 ]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -61,7 +60,7 @@ def read_networks(file: Path) -> Networks:
     """
     if file.suffix.lower() in _OTHER_FILES:
         raise ValueError(f"{file} {_OTHER_FILES[file.suffix.lower()]}")
-    content = sys.stdin.buffer.read() if str(file) == "-" else existing(file).read_bytes()
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     try:
         document, places = _as_body(content.removeprefix(BYTE_ORDER_MARK))
     except ValueError as error:

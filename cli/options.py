@@ -31,11 +31,24 @@ ArtifactOption = Annotated[
 ]
 OwnArtifactOption = Annotated[Path, typer.Option("--artifact", metavar="FOLDER", help="Folder of the artifact.")]
 TableOption = Annotated[
-    Path, typer.Option("--table", metavar="FILE", help="Measured networks: Parquet or JSON Lines, a network a row.")
+    Path,
+    typer.Option(
+        "--table",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Measured networks: Parquet or JSON Lines, a network a row.",
+    ),
 ]
 PretrainOption = Annotated[
     list[Path] | None,
-    typer.Option("--pretrain", metavar="FILE", help="Table of another task to learn from first (repeatable)."),
+    typer.Option(
+        "--pretrain",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Table of another task to learn from first (repeatable).",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Fixes folds and initial weights.")]
 SkipBadRowsOption = Annotated[

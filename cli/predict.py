@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from cli.console import existing, print_table
+from cli.console import print_table
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
 from model.accuracies import DECIMALS
@@ -82,7 +82,9 @@ def encode(
 
 
 def predict_weights(
-    file: Annotated[Path, typer.Argument(help="A safetensors file of a trained network's weights.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A safetensors file of a trained network's weights.")
+    ],
     task: TaskOption = None,
     artifact: ArtifactOption = None,
     as_json: JsonOption = False,
@@ -102,7 +104,7 @@ def predict_weights(
         able = ", ".join(name for name, one in TASKS.items() if (one / WEIGHTS_CARD_FILE).exists())
         raise ValueError(f"{folder} reads no weights (those of {able} do); fit that with `peephole fit-weights`")
     try:
-        found = predictor.predict(read_weights(existing(file).read_bytes()))
+        found = predictor.predict(read_weights(file.read_bytes()))
     except (WeightsError, FeaturesError) as error:
         hint = "" if file.suffix == ".safetensors" else _SAVE
         raise ValueError(f"{file}: {error}{hint}") from error

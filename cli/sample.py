@@ -108,7 +108,7 @@ def _show(found: "list[Selected]", card: Card, sampled: int) -> None:
             f"{one.accuracy:.4f}",
             f"{one.lower:.3f} to {one.upper:.3f}",
             f"{one.params:,}",
-            "yes" if one.familiar else "no",
+            "yes" if one.in_distribution else "no",
             ", ".join(map(_brief, one.network.block)),
         )
         for rank, one in enumerate(found, start=1)

@@ -176,6 +176,18 @@ def test_usage_errors_end_with_status_2(arguments, message, peephole, monkeypatc
         ("predict", "--task", "mnist-mini"),
         ("encode", "--task", "mnist-mini"),
         ("train", "--protocol", "mnist-mini", "--out", "unused.parquet"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_files_of_networks_that_cannot_be_read_are_named(command, rejected, tmp_path):
+    missing = tmp_path / "missing"
+    assert rejected(*command, missing) == f"{missing}: no such file or directory"
+    assert rejected(*command, tmp_path) == f"{tmp_path}: is a directory"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         ("predict-weights", "--task", "mnist-mini"),
         ("fit", "--out", "unused", "--table"),
         ("evaluate", "--artifact", TASKS["mnist-mini"], "--table"),
@@ -184,10 +196,12 @@ def test_usage_errors_end_with_status_2(arguments, message, peephole, monkeypatc
     ],
     ids=lambda command: command[0],
 )
-def test_files_that_cannot_be_read_are_named(command, rejected, tmp_path):
-    missing = tmp_path / "missing"
-    assert rejected(*command, missing) == f"{missing} does not exist"
-    assert rejected(*command, tmp_path) == f"{tmp_path} is a folder; a file is needed"
+def test_tables_and_weights_that_cannot_be_read_are_named(command, peephole, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    for path, said in ((tmp_path / "missing", "does not exist"), (tmp_path, "is a directory")):
+        found = peephole(*command, path)
+        assert found.status == 2
+        assert f"ile '{path}' {said}" in found.err
 
 
 def test_an_artifact_that_cannot_be_read_is_named(rejected, tmp_path):

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+import typer
 
+from cli.measure import parse_duration
 from training.observations.observation import Observation
 
 LINE = re.compile(r"(\d)/4  ([0-9a-f]{16})  (0\.\d{3}) after 2 epochs, 7 s \(ok\), (\d:\d\d:\d\d) left")
@@ -20,7 +22,7 @@ def collector(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
 
-    def collect(protocol, out, jobs, *, on_start, on_row, **_):
+    def collect(protocol, out, jobs, backend, *, on_start, on_row, **_):
         on_start(1, len(jobs))
         for channels in (1, 2, 3):
             now[0] += 60
@@ -49,3 +51,14 @@ def test_images_that_are_missing_are_said_before_anything_else(rejected, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     arguments = ("collect", "--protocol", "mnist-mini", "--networks", "1", "--out", tmp_path / "m.parquet")
     assert rejected(*arguments).startswith(f"no train images of mnist in {tmp_path / 'nowhere'} (PEEPHOLE_DATA).")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("2h", 7200), ("45s", 45), ("1.5h", 5400), ("30", 30)])
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "", "nan", "-5m", "NaT", "5 apples"])
+def test_a_bad_duration_says_how_to_write_one(text):
+    with pytest.raises(typer.BadParameter, match="write 45s, 90m or 2h"):
+        parse_duration(text)

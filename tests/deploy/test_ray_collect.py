@@ -1,5 +1,7 @@
 """Collecting on a local cluster of two raylets, one of which is killed in the middle."""
 
+from functools import partial
+
 import pytest
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]'")
@@ -7,8 +9,8 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]
 import ray
 from ray.cluster_utils import Cluster
 
-from training.measuring.collect import plan
-from training.measuring.ray_collect import collect
+from training.measuring.collect import collect, plan
+from training.measuring.ray_cluster import ray_cluster
 from training.observations.read import read
 from training.protocols import PROTOCOLS
 
@@ -31,9 +33,10 @@ def test_a_machine_that_dies_in_the_middle_costs_no_network_and_repeats_none(tmp
         ray.init(address=cluster.address, log_to_driver=False)
         cluster.wait_for_nodes()
         assert ray.cluster_resources()["CPU"] == 2
-        added = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), address=cluster.address, on_row=on_row)
+        backend = partial(ray_cluster, address=cluster.address)
+        added = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), backend, on_row=on_row)
         assert ray.cluster_resources()["CPU"] == 1, "the machine is gone"
-        again = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), address=cluster.address)
+        again = collect(PROTOCOL, out, plan(PROTOCOL, NETWORKS), backend)
     finally:
         ray.shutdown()
         cluster.shutdown()

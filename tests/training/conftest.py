@@ -9,10 +9,10 @@ from model.weights import WeightsPredictor, read_weights_predictor
 from tests.service import graphs
 from tests.slices import Curves, continued_artifact, metaqnn_curves, trained_rows
 from training.observations.observation import Observation
-from training.weights.fit import fit_weights
+from training.weights.fit import fit_weights, members_to_fit
 from training.weights.members import WeightsRecipe
 
-QUICK = WeightsRecipe(members=2, passes=30, pretraining_passes=10)
+QUICK = WeightsRecipe(members=2, passes=15, pretraining_passes=8)
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +39,11 @@ def rows() -> list[Observation]:
 
 @pytest.fixture(scope="session")
 def able(tmp_path_factory: pytest.TempPathFactory, rows: list[Observation]) -> Path:
-    """An artifact of task `tiny` with a predictor that reads weights."""
+    """An artifact of task `tiny` that reads weights; it learnt its own table first, as another task's."""
     folder = graphs.artifact(tmp_path_factory.mktemp("able"))
-    fit_weights(folder, "tiny", rows, recipe=QUICK)
+    steps: list[None] = []
+    fit_weights(folder, "tiny", rows, pretraining=[rows], recipe=QUICK, on_member=lambda: steps.append(None))
+    assert len(steps) == members_to_fit(QUICK)
     return folder
 
 

@@ -1,6 +1,6 @@
 """LC-Net: a Bayesian neural network with a layer of learning-curve basis functions (Klein et al., ICLR 2017).
 
-Its inputs are a configuration and an epoch; the first epochs of the networks in question are further training data, as
+Its inputs are a configuration and an epoch; the first epochs of the networks to predict are further training data, as
 in the paper. The posterior is approximated by variational inference (Pyro) where the paper samples it by SGHMC.
 """
 
@@ -70,7 +70,7 @@ class _Bayesian(PyroModule):  # type: ignore[misc]
 
 
 class LCNet:
-    """Fit to all curves known and the beginnings of those in question, then predict these.
+    """Fit to all curves known and the first epochs of those to predict.
 
     Args:
         seed: of the initial weights and of the draws.
@@ -81,7 +81,7 @@ class LCNet:
         self.seed, self.steps = seed, steps
 
     def fit(self, curves: Floats, features: Floats) -> None:
-        """Keep the curves; the network is fitted when the beginnings in question are known."""
+        """Keep the curves; the network is fitted when the first epochs of those to predict are known."""
         self.curves, self.features = curves, features
 
     def predict(self, seen: Floats, features: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,64 +11,27 @@ from torch.nn import functional as F
 from model.network.schema import AvgPool, Conv, Layer, MaxPool, dropout_of, pair, stride_of
 from model.network.shapes import Shape, trace
 
+Call = tuple[type[nn.Module], tuple[Any, ...]]
+"""A class of modules and the arguments that one is made with."""
 _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
-def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Padding before and after, so that ceil(size / stride) positions come out; the odd one goes after."""
-    total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-    return total // 2, total - total // 2
-
-
-def _pads(shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom padding, in the order of `torch.nn.functional.pad`."""
-    return (*_same(shape.width, kernel[1], stride[1]), *_same(shape.height, kernel[0], stride[0]))
-
-
 class AvgPoolSame(nn.Module):
-    """Average pooling with "same" padding that does not count the padding."""
+    """Average pooling of maps of one size, padded (left, right, top, bottom); the padding is not averaged in."""
 
     divisor: torch.Tensor
 
-    def __init__(self, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+    def __init__(
+        self, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], pads: tuple[int, int, int, int]
+    ) -> None:
         super().__init__()
-        self.height, self.width = shape.height, shape.width
-        self.kernel, self.stride, self.pads = kernel, stride, _pads(shape, kernel, stride)
-        inside = F.pad(torch.ones(1, 1, shape.height, shape.width), self.pads)
+        self.kernel, self.stride, self.pads = kernel, stride, pads
+        inside = F.pad(torch.ones(1, 1, *size), pads)
         self.register_buffer("divisor", F.avg_pool2d(inside, kernel, stride), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Pool maps [batch, channels, height, width]."""
         return F.avg_pool2d(F.pad(maps, self.pads), self.kernel, self.stride) / self.divisor
-
-
-def _spatial(layer: Conv | MaxPool | AvgPool, before: Shape, shape: Shape) -> tuple[nn.Module | None, nn.Module]:
-    """Return the padding, where the module cannot do it itself, and the module."""
-    kernel, stride = pair(layer["kernel_size"]), stride_of(layer)
-    if layer["type"] == "avg_pool":
-        return None, AvgPoolSame(before, kernel, stride)
-    left, right, top, bottom = pads = _pads(before, kernel, stride)
-    if layer["type"] == "max_pool":
-        return nn.ConstantPad2d(pads, -torch.inf), nn.MaxPool2d(kernel, stride)
-    if left == right and top == bottom:
-        return None, nn.Conv2d(before.channels, shape.channels, kernel, stride, (top, left))
-    return nn.ZeroPad2d(pads), nn.Conv2d(before.channels, shape.channels, kernel, stride)
-
-
-def _modules(layer: Layer, before: Shape, shape: Shape) -> tuple[nn.Module | None, nn.Module]:
-    """Return what must come before the layer, if anything, and the layer."""
-    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
-        return _spatial(layer, before, shape)
-    if layer["type"] == "batch_norm":
-        return None, nn.BatchNorm2d(shape.channels)
-    if layer["type"] == "dropout":
-        return None, nn.Dropout(dropout_of(layer))
-    if layer["type"] == "global_avg_pool":
-        return None, nn.AdaptiveAvgPool2d(1)
-    if layer["type"] == "linear":
-        features = before.channels * before.height * before.width
-        return nn.Flatten(), nn.Linear(features, shape.channels)
-    return None, _ACTIVATIONS[layer["type"]]()
 
 
 def initialise(network: nn.Module) -> None:
@@ -79,24 +43,70 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def build(layers: Sequence[Layer], image: Shape, classes: int) -> nn.Sequential:
-    """Return the network with its head: average over all positions, then a linear classifier.
+def calls(layers: Sequence[Layer], image: Shape, classes: int) -> dict[str, Call]:
+    """Return how each module of a network is made, by name.
 
-    Every spatial layer has "same" padding, so that odd, even and rectangular kernels of stride 1 keep the resolution.
-    Parameters are named after the layer's index (`layer3.weight`). The module maps images [batch, channels, height,
-    width] to logits [batch, classes].
+    The head is an average over all positions and a linear classifier. Every spatial layer has "same" padding, so that
+    odd, even and rectangular kernels of stride 1 keep the resolution. Parameters are named after the layer's index
+    (`layer3.weight`).
     """
-    modules: dict[str, nn.Module] = {}
+    found: dict[str, Call] = {}
     last = image
-    for index, (layer, before, shape) in enumerate(trace(layers, image)):
-        before_layer, module = _modules(layer, before, shape)
-        if before_layer is not None:
-            modules[f"before{index}"] = before_layer
-        modules[f"layer{index}"] = module
-        if layer["type"] == "linear":
-            modules[f"after{index}"] = nn.Unflatten(1, (shape.channels, 1, 1))
-        last = shape
-    modules |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "head": nn.Linear(last.channels, classes)}
-    network = nn.Sequential(OrderedDict(modules))
+    for index, (layer, before, last) in enumerate(trace(layers, image)):
+        for place, call in _calls(layer, before, last).items():
+            found[f"{place}{index}"] = call
+    return found | {
+        "pool": (nn.AdaptiveAvgPool2d, (1,)),
+        "flatten": (nn.Flatten, ()),
+        "head": (nn.Linear, (last.channels, classes)),
+    }
+
+
+def build(layers: Sequence[Layer], image: Shape, classes: int) -> nn.Sequential:
+    """Return the network with its head; it maps images [batch, channels, height, width] to logits [batch, classes]."""
+    made = ((name, module(*arguments)) for name, (module, arguments) in calls(layers, image, classes).items())
+    network = nn.Sequential(OrderedDict(made))
     initialise(network)
     return network
+
+
+def _calls(layer: Layer, before: Shape, after: Shape) -> dict[str, Call]:
+    """Return a layer as a module, with what must come before and after it."""
+    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+        return _spatial(layer, before, after)
+    if layer["type"] == "batch_norm":
+        return {"layer": (nn.BatchNorm2d, (after.channels,))}
+    if layer["type"] == "dropout":
+        return {"layer": (nn.Dropout, (dropout_of(layer),))}
+    if layer["type"] == "global_avg_pool":
+        return {"layer": (nn.AdaptiveAvgPool2d, (1,))}
+    if layer["type"] == "linear":
+        features = before.channels * before.height * before.width
+        return {
+            "before": (nn.Flatten, ()),
+            "layer": (nn.Linear, (features, after.channels)),
+            "after": (nn.Unflatten, (1, (after.channels, 1, 1))),
+        }
+    return {"layer": (_ACTIVATIONS[layer["type"]], ())}
+
+
+def _spatial(layer: Conv | MaxPool | AvgPool, before: Shape, after: Shape) -> dict[str, Call]:
+    """Return a convolution or a pool; padding is a module of its own where the layer's cannot do it."""
+    kernel, stride = pair(layer["kernel_size"]), stride_of(layer)
+    top, bottom = _same(before.height, kernel[0], stride[0])
+    left, right = _same(before.width, kernel[1], stride[1])
+    pads = (left, right, top, bottom)  # in the order of `torch.nn.functional.pad`
+    if layer["type"] == "avg_pool":
+        return {"layer": (AvgPoolSame, ((before.height, before.width), kernel, stride, pads))}
+    if layer["type"] == "max_pool":
+        return {"before": (nn.ConstantPad2d, (pads, -torch.inf)), "layer": (nn.MaxPool2d, (kernel, stride))}
+    channels = before.channels, after.channels
+    if left == right and top == bottom:
+        return {"layer": (nn.Conv2d, (*channels, kernel, stride, (top, left)))}
+    return {"before": (nn.ZeroPad2d, (pads,)), "layer": (nn.Conv2d, (*channels, kernel, stride))}
+
+
+def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Padding before and after, so that ceil(size / stride) positions come out; the odd one goes after."""
+    total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+    return total // 2, total - total // 2

@@ -1,26 +1,21 @@
 """Train many sampled networks and record their learning curves."""
 
-import multiprocessing
-import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Thread
-
-import torch
 
 from model.network.schema import Layer
-from training.measuring import datasets
 from training.measuring.journal import Journal
-from training.measuring.train import OutOfTimeError, train_network
 from training.observations.observation import Observation, split_of
 from training.protocols import TrainingProtocol
 
 SECONDS_BETWEEN_FOLDS = 300.0
+PATIENCE = 5.0  # seconds after which a backend without room is tried again
 
 
 @dataclass(frozen=True)
@@ -64,43 +59,19 @@ def left_to_do(journal: Journal, protocol: TrainingProtocol, jobs: Sequence[Job]
     return [job for key, job in {(job.network_id, job.seed): job for job in jobs}.items() if key not in done]
 
 
-_images: tuple[datasets.Images, datasets.Images]
-
-
-def _end_with_parent() -> None:
-    """End this worker when the collecting process has died; else it would go on and hold much memory."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 - a worker has one
-    parent.join()
-    os._exit(1)
-
-
-def _start_worker(protocol: TrainingProtocol, device: str) -> None:
-    global _images  # noqa: PLW0603 - each worker process loads the images once
-    Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # sigmoid stacks are several times slower on denormals
-    train, validation = datasets.load(protocol)
-    _images = tuple(  # type: ignore[assignment]
-        datasets.Images(part.images.to(device, memory_format=torch.channels_last), part.labels.to(device))
-        for part in (train, validation)
-    )
-
-
-def _work(job: Job, protocol: TrainingProtocol, deadline: float) -> Observation | None:
-    try:
-        return train_network(job.layers, protocol, _images, seed=job.seed, deadline=deadline)
-    except OutOfTimeError:
-        return None
+Row = Observation | None
+Submit = Callable[[Job, int], "Future[Row] | None"]
+"""Starts a job, given how many are running: its row to come (`None` past the deadline), or `None` without room."""
+Backend = Callable[[TrainingProtocol, float], AbstractContextManager[Submit]]
+"""Starts what trains networks until a deadline in `time.time()` seconds, and stops it at the end."""
 
 
 def collect(
     protocol: TrainingProtocol,
     out: Path,
     jobs: Sequence[Job],
+    backend: Backend,
     *,
-    workers: int | None = None,
-    device: str = "cpu",
     time_limit: float = float("inf"),
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_row: Callable[[Observation], None] = lambda row: None,
@@ -111,8 +82,7 @@ def collect(
         protocol: the training recipe.
         out: the Parquet table; rows it already has are not measured again.
         jobs: which networks, under which seeds.
-        workers: processes, one thread each; all cores by default. They share a GPU: one small network leaves it idle.
-        device: where they train: `cpu`, `cuda`, `cuda:1`.
+        backend: what trains them: `training.measuring.processes` or `training.measuring.ray_cluster`.
         time_limit: seconds after which networks in flight are given up.
         on_start: called with the number of runs already measured and the total.
         on_row: called with each new row, after it is on disk.
@@ -121,37 +91,28 @@ def collect(
         RuntimeError: when a worker process dies; what was measured is kept.
     """
     deadline = time.time() + time_limit
-    datasets.load(protocol)  # fail here, in one line, and not in every worker; decoded images are cached
     journal = Journal(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    missing = left_to_do(journal, protocol, jobs)
-    on_start(len(jobs) - len(missing), len(jobs))
-    added = 0
-    count = workers or os.cpu_count() or 1
-    queue = iter(missing)
-    last_fold = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(protocol, device)) as pool:
-        pending: set[Future[Observation | None]] = set()
+    missing = deque(left_to_do(journal, protocol, jobs))
+    pending: set[Future[Row]] = set()
+    added, last_fold = 0, time.monotonic()
+    with backend(protocol, deadline) as submit:
+        on_start(len(jobs) - len(missing), len(jobs))
         try:
-            while True:
-                while len(pending) < count and time.time() < deadline and (job := next(queue, None)):
-                    pending.add(pool.submit(_work, job, protocol, deadline))
-                if not pending:
-                    break
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    if (row := future.result()) is not None:
+            while pending or (missing and time.time() < deadline):
+                while missing and time.time() < deadline and (future := submit(missing[0], len(pending))):
+                    pending.add(future)
+                    missing.popleft()
+                if not pending:  # a cluster without machines; some may join
+                    time.sleep(PATIENCE)
+                finished, pending = wait(pending, PATIENCE, FIRST_COMPLETED)
+                for row in (future.result() for future in finished):
+                    if row is not None:
                         journal.append(row)
                         on_row(row)
                         added += 1
                 if time.monotonic() - last_fold > SECONDS_BETWEEN_FOLDS:
                     journal.fold()
                     last_fold = time.monotonic()
-        except BrokenProcessPool as error:
-            raise RuntimeError("a worker process died; run the same command again to go on where it stopped") from error
         finally:
-            for future in pending:
-                future.cancel()
             journal.fold()
     return added

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -73,7 +74,10 @@ def read_parquet(paths: Sequence[Path]) -> Raw:
     """Read Parquet files with a `label` and an encoded `image` (or `img`; bytes, or a struct with `bytes`)."""
     images, labels = [], []
     for path in paths:
-        table = pq.read_table(path)
+        try:
+            table = pq.read_table(path)
+        except pa.ArrowException as error:
+            raise ValueError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
         column = "image" if "image" in table.column_names else "img"
         cells = table[column].to_pylist()
         images += [_decode(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells]

@@ -50,6 +50,7 @@ class Journal:
 
     def append(self, observation: Observation) -> None:
         """Append a row and make it durable."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(to_record(observation), separators=(",", ":")) + "\n")
             file.flush()

@@ -13,14 +13,15 @@ from torch import nn
 
 from model.network.schema import Layer
 from model.network.shapes import cost
+from model.weight_features import LARGEST, tensor_statistics
 from training.measuring.cnn import build
 from training.measuring.datasets import Images
 from training.measuring.steps import EagerStep, Step, fastest
-from training.measuring.weight_stats import weight_statistics
 from training.observations.observation import Observation
 from training.protocols import TrainingProtocol
 
 CHANCE_SIGMAS = 5.0
+SIGNIFICANT_DIGITS = 6  # of the statistics of weights
 
 
 class OutOfTimeError(Exception):
@@ -72,6 +73,18 @@ def is_chance(accuracy: float, labels: torch.Tensor) -> bool:
     """Whether an accuracy is no better than always answering one class, within sampling error."""
     share = float(torch.bincount(labels).max()) / len(labels)
     return bool(accuracy <= share + CHANCE_SIGMAS * (share * (1 - share) / len(labels)) ** 0.5)
+
+
+@torch.no_grad()
+def weight_statistics(network: nn.Module) -> dict[str, list[float]]:
+    """Return `model.weight_features.tensor_statistics` of each parameter tensor, rounded.
+
+    Tensors are named as in the module: `layer3.weight` belongs to the layer at index 3 of the layer list,
+    `head.bias` to the classifier. A tensor with a value that is not finite has no entry.
+    """
+    tensors = {name: tensor.float() for name, tensor in network.named_parameters() if tensor.abs().max() <= LARGEST}
+    statistics = tensor_statistics({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+    return {name: [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in values] for name, values in statistics.items()}
 
 
 def train_network(

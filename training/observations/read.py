@@ -82,7 +82,7 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
 
     Args:
         path: the table.
-        task: mistakes in rows of other tasks are ignored.
+        task: errors in rows of other tasks are ignored.
         in_channels: of the images, where the rows do not give it.
 
     Raises:

@@ -51,7 +51,7 @@ def load(
     Args:
         path: Parquet or JSON Lines with `task`, `layers` and `accuracy` in each row.
         code: that all layers must be expressible in.
-        task: which rows, when the table holds several tasks; mistakes in the others are ignored.
+        task: which rows, when the table holds several tasks; errors in the others are ignored.
         resolution: of the task's images, where the rows do not give it.
         in_channels: of the task's images, where the rows do not give it.
         epochs: of the longest curve that can be compared with a predictor's.

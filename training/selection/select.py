@@ -25,7 +25,7 @@ class Selected:
         accuracy: predicted after the last epoch.
         lower: end of the prediction's interval.
         upper: its other end.
-        familiar: whether the predictor learned from networks like it.
+        in_distribution: whether the predictor learned from networks like it.
         params: parameters without the classifier's.
     """
 
@@ -33,7 +33,7 @@ class Selected:
     accuracy: float
     lower: float
     upper: float
-    familiar: bool
+    in_distribution: bool
     params: int
 
 

@@ -1,20 +1,20 @@
 """A selected network at another width and resolution, as a layer list and as a PyTorch module of its own."""
 
+import inspect
 import json
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from torch import nn
+from typing import Any
 
 from model.network.hashing import canonical_hash
 from model.network.schema import Architecture, Layer
 from model.network.shapes import Shape
 from model.sampling.skeleton import assemble
-from training.measuring.cnn import AvgPoolSame, build
+from training.measuring.cnn import AvgPoolSame, Call, calls, initialise
 from training.protocols import PROTOCOLS, TrainingProtocol
 
-_HEAD = '''"""{title}
+_SOURCE = '''"""{title}
 
 Maps images [batch, {channels}, {height}, {width}] to logits [batch, {classes}]. Needs nothing but torch.
 """
@@ -23,28 +23,15 @@ from collections import OrderedDict
 
 import torch
 from torch import nn
-'''
-_AVERAGE = '''from torch.nn import functional as F
+from torch.nn import functional as F
 
 
-class AvgPoolSame(nn.Module):
-    """Average pooling over maps of one size, padded (left, right, top, bottom); the padding is not averaged in."""
-
-    def __init__(self, height, width, kernel, stride, pads):
-        super().__init__()
-        self.kernel, self.stride, self.pads = kernel, stride, pads
-        inside = F.pad(torch.ones(1, 1, height, width), pads)
-        self.register_buffer("divisor", F.avg_pool2d(inside, kernel, stride), persistent=False)
-
-    def forward(self, maps):
-        return F.avg_pool2d(F.pad(maps, self.pads), self.kernel, self.stride) / self.divisor
-'''
-_BODY = '''
+{functions}
 
 class Network(nn.Sequential):
-    """The network with its head; weights are initialised after He et al., biases with zeros."""
+    """The network with its head."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             OrderedDict(
                 [
@@ -52,10 +39,7 @@ class Network(nn.Sequential):
                 ]
             )
         )
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        initialise(self)
 
 
 if __name__ == "__main__":
@@ -98,16 +82,6 @@ def widen(block: Sequence[Layer], protocol: TrainingProtocol, *, width: int, ful
     return Widened(assemble(block, image, width), image, protocol.classes)
 
 
-def _call(module: nn.Module) -> str:
-    """Return the constructor call that makes a module again; that is what torch prints of its own layers."""
-    if isinstance(module, AvgPoolSame):
-        size = f"{module.height}, {module.width}"
-        return f"AvgPoolSame({size}, {module.kernel}, {module.stride}, {module.pads})"
-    if isinstance(module, nn.BatchNorm2d):  # torch prints arguments here that its older releases do not know
-        return f"nn.BatchNorm2d({module.num_features})"
-    return "nn." + re.sub(r"-inf\b", 'float("-inf")', repr(module))
-
-
 def to_source(network: Widened, title: str) -> str:
     """Return a Python file whose `Network` has the parameters and the output of `training.measuring.cnn.build`'s.
 
@@ -115,14 +89,24 @@ def to_source(network: Widened, title: str) -> str:
         network: layers and image.
         title: the first line of the file's docstring.
     """
-    module = build(network.layers, network.image, network.classes)
-    calls = {name: _call(part) for name, part in module.named_children()}
-    head = _HEAD + (_AVERAGE if any("AvgPoolSame" in call for call in calls.values()) else "") + _BODY
-    return head.format(
+    made = calls(network.layers, network.image, network.classes)
+    return _SOURCE.format(
         title=title,
         channels=network.image.channels,
         height=network.image.height,
         width=network.image.width,
         classes=network.classes,
-        modules="\n".join(f"{' ' * 20}({json.dumps(name)}, {call})," for name, call in calls.items()),
+        functions="\n\n".join([inspect.getsource(AvgPoolSame), inspect.getsource(initialise)]),
+        modules="\n".join(f"{' ' * 20}({json.dumps(name)}, {_written(call)})," for name, call in made.items()),
     )
+
+
+def _written(call: Call) -> str:
+    """Return a constructor call as Python."""
+    module, arguments = call
+    name = module.__name__ if module is AvgPoolSame else f"nn.{module.__name__}"
+    return f"{name}({', '.join(map(_argument, arguments))})"
+
+
+def _argument(value: Any) -> str:
+    return "-torch.inf" if value == -math.inf else repr(value)

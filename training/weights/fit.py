@@ -1,6 +1,5 @@
 """Measured networks to `weights.onnx`: accuracy from statistics of the weights (Unterthiner et al., 2002.11448)."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from model.weights import (
     write_weights_predictor,
 )
 from training.curves.figures import final_error, rounded
-from training.fitting.calibrate import FOLDS, LEVEL
+from training.fitting.calibrate import FOLDS, LEVEL, conformal_margins
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
 from training.observations.observation import Observation
 from training.weights.members import WeightsRecipe, fit_reader
@@ -129,8 +128,8 @@ def fit_weights(
     others, early_others = ([tabulate_weights(rows, moment) for rows in pretraining] for moment in ("final", "quarter"))
     validated = cross_validated(table, fit, others)
     errors = logit(validated.unsnapped) - logit(table.final)
-    ratios = np.sort(np.abs(missed(errors, table.final, validated.unsnapped, validated.predicted)))
-    margin = float(ratios[min(math.ceil((len(ratios) + 1) * LEVEL), len(ratios)) - 1])
+    residuals = missed(errors, table.final, validated.unsnapped, validated.predicted)[:, None]
+    margin = float(conformal_margins(residuals, np.ones_like(residuals))[0])
     metrics: dict[str, Any] = {
         "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
         "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),

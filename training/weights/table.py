@@ -14,7 +14,7 @@ from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS
 
 Floats = NDArray[np.floating]
-FEWEST = 30
+MIN_ROWS = 30
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
         and row.status != "diverged"
         and any(n.endswith("weight") for n in row.weight_stats.get(moment, {}))
     ]
-    if len(used) < FEWEST:
+    if len(used) < MIN_ROWS:
         task = observations[0].task if observations else "the task"
         raise ObservationError(
-            f"{len(used)} rows of {task} with weight_stats of the {moment} weights; {FEWEST} is the least to learn from"
+            f"{len(used)} rows of {task} have weight_stats of the {moment} weights; at least {MIN_ROWS} are needed"
         )
     read = [Weights(row.weight_stats[moment], _fan_in(row)) for row in used if row.weight_stats]
     final, groups = np.array([row.accuracy[-1] for row in used]), np.array([row.network_id for row in used])

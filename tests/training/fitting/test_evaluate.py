@@ -133,7 +133,9 @@ def test_what_one_network_cannot_say_is_null(tmp_path, folders):
 
 
 def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
-    arguments = ["fit-continuation", "--table", str(tmp_path / "t.jsonl"), "--artifact", str(folders["all"])]
+    table = tmp_path / "t.jsonl"
+    table.touch()
+    arguments = ["fit-continuation", "--table", str(table), "--artifact", str(folders["all"])]
     found = CliRunner().invoke(app, arguments)
     assert "nothing to continue" in str(found.exception)
 

@@ -19,7 +19,7 @@ from model.weight_features import (
 )
 from model.weights import read_weights
 from training.measuring.cnn import build
-from training.measuring.weight_stats import weight_statistics
+from training.measuring.train import weight_statistics
 from training.protocols import PROTOCOLS
 
 
