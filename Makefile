@@ -34,7 +34,7 @@ install: $(VENV)/.dev ## Install everything for development into .venv: service,
 	@echo "Installed; $(BIN)/peephole --help lists the commands"
 
 test: $(VENV)/.dev ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=
 	@$(BIN)/coverage report --format=total | sed 's/^/coverage (%): /'
 
 check: $(VENV)/.dev ## Lint, type-check and check the direction of imports

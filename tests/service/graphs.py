@@ -108,10 +108,10 @@ def graph(code: str = "extended", *, loops: int = 0, bias: float = -1.0, opset: 
     return model.SerializeToString()
 
 
-def arrays(**changed: Any) -> dict[str, Any]:
+def arrays(epochs: int = EPOCHS, **changed: Any) -> dict[str, Any]:
     """The other half: the interval is the accuracy plus and minus 0.1."""
-    scale = Calibration.without(CurveScale.unchanged(EPOCHS)).arrays()
-    return scale | {"margins": np.full(EPOCHS, 0.1), "structures": np.zeros((1, 1))} | changed
+    scale = Calibration.without(CurveScale.unchanged(epochs)).arrays()
+    return scale | {"margins": np.full(epochs, 0.1), "structures": np.zeros((1, 1))} | changed
 
 
 def artifact(
@@ -126,7 +126,7 @@ def artifact(
     if model is None:
         model = graph(code)
         onnx.checker.check_model(onnx.load_from_string(model))
-    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(arrays() if numbers is None else numbers)}
+    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(numbers or arrays(fields.get("epochs", EPOCHS)))}
     values: dict[str, Any] = {
         "files": digests(files),
         "task": task,
