@@ -36,12 +36,12 @@ def test_a_rejection_of_the_service_is_raised(client: TestClient) -> None:
         Service("", "tiny", client=client).below([0.1] * 9, 0.5)
 
 
-def test_a_folder_that_cannot_continue_is_refused(tiny_paper_folder: Path) -> None:
+def test_a_folder_that_cannot_continue_is_rejected(tiny_paper_folder: Path) -> None:
     with pytest.raises(ArtifactError, match="fit-continuation"):
         InProcess(tiny_paper_folder)
 
 
-def test_a_continuation_of_another_predictor_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_continuation_of_another_predictor_is_rejected(folder: Path, tmp_path: Path) -> None:
     stale = shutil.copytree(folder, tmp_path / "stale")
     card = json.loads((stale / CONTINUATION_CARD_FILE).read_text())
     (stale / CONTINUATION_CARD_FILE).write_text(json.dumps(card | {"predictor_sha256": "0" * 64}))
@@ -72,7 +72,7 @@ def test_the_callback_saves_epochs_and_keeps_the_best(early_stopping: EarlyStopp
 
 
 @pytest.mark.parametrize("settings", [{"confidence": 0.4}, {"confidence": 1.0}, {"min_epochs": 0}])
-def test_settings_out_of_bounds_are_refused(early_stopping: EarlyStoppingClient, settings: dict[str, Any]) -> None:
+def test_settings_out_of_bounds_are_rejected(early_stopping: EarlyStoppingClient, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="but is"):
         StopHopeless(early_stopping, **settings)
 

@@ -42,7 +42,7 @@ def test_a_missing_file_is_named(copy, name):
         read_artifact(copy)
 
 
-def test_a_malformed_card_is_refused_by_field(copy):
+def test_a_malformed_card_is_rejected_by_field(copy):
     card = json.loads((copy / CARD_FILE).read_text())
     (copy / CARD_FILE).write_text(json.dumps(card | {"epochs": 0}))
     with pytest.raises(ArtifactError, match="epochs"):

@@ -132,7 +132,7 @@ def test_the_limit_on_the_body_holds(serve: Serve) -> None:
 
 
 def test_the_task_is_chosen_among_those_that_read_weights(serve: Serve, tiny: Path) -> None:
-    """The only one by default; another task is told which can."""
+    """The only one by default; for another task the message lists those that can."""
     content = save(network())
     client = serve(models=(ZOO / TASK, tiny))
     assert post(client, content).json()["task"] == TASK

@@ -158,12 +158,12 @@ def test_every_run_ends_at_or_below_an_accuracy_of_1(continuation: Continuation)
 
 
 @pytest.mark.parametrize("curve", [[], [0.1] * 6, [1.1], [-0.1], [float("nan")]])
-def test_impossible_curves_are_refused(continuation: Continuation, curve: list[float]) -> None:
+def test_impossible_curves_are_rejected(continuation: Continuation, curve: list[float]) -> None:
     with pytest.raises(ValueError, match=r"epochs|from 0 to 1"):
         continuation.run([curve])
 
 
-def test_a_changed_graph_is_refused(continued: Path, tmp_path: Path) -> None:
+def test_a_changed_graph_is_rejected(continued: Path, tmp_path: Path) -> None:
     for file in continued.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / CONTINUATION_FILE).write_bytes(b"not this")

@@ -92,13 +92,13 @@ def test_a_single_accuracy_is_compared_with_the_last_epoch():
     assert mixed.metrics.mse == pytest.approx(0, abs=1e-12)
 
 
-def test_a_table_without_new_networks_is_refused_in_one_line(tmp_path, folders):
+def test_a_table_without_new_networks_is_rejected_in_one_line(tmp_path, folders):
     error = str(run(tmp_path, folders["all"], OWN).exception)
     assert "--split all" in error
     assert "\n" not in error
 
 
-def test_a_test_split_that_was_fitted_to_is_refused_in_one_line(tmp_path, folders):
+def test_a_test_split_that_was_fitted_to_is_rejected_in_one_line(tmp_path, folders):
     error = str(run(tmp_path, folders["all"], OWN, "--split", "test").exception)
     assert "the artifact was fitted to" in error
     assert "\n" not in error
@@ -140,7 +140,7 @@ def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
     assert "nothing to continue" in str(found.exception)
 
 
-def test_the_list_of_another_fit_is_refused(tmp_path, folders):
+def test_the_list_of_another_fit_is_rejected(tmp_path, folders):
     loaded = read_artifact(folders["all"])
     write_artifact(tmp_path, loaded.card, loaded.files, {name: name for name in names(OTHER)})
     with pytest.raises(ArtifactError, match="another fit"):

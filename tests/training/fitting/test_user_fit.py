@@ -76,7 +76,7 @@ def test_single_accuracies_are_fitted_as_the_last_epoch(tmp_path, monkeypatch, c
     json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_fitted(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_rejected_before_anything_is_fitted(tmp_path, monkeypatch):
     monkeypatch.setattr("training.fitting.fit.fit_ensemble", lambda *_, **__: pytest.fail("it was fitted"))
     out = tmp_path / "mine"
     out.write_text("a file")

@@ -135,7 +135,7 @@ def test_a_second_run_adds_nothing(table):
 
 
 def test_two_collections_do_not_share_a_table(table):
-    """Folding would lose the rows of one of them; the second is told, and measures nothing."""
+    """Folding would lose the rows of one of them; the second gets an error, and measures nothing."""
     with Journal(table).alone():
         done = subprocess.run(
             [*COMMAND, "--networks", "4", "--out", str(table)], capture_output=True, text=True, check=False, timeout=300

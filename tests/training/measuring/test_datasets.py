@@ -54,7 +54,7 @@ def test_mnist_as_npz(folder):
     np.testing.assert_array_equal(labels, LABELS[:2])
 
 
-def test_a_pickled_npz_is_refused(folder):
+def test_a_pickled_npz_is_rejected(folder):
     np.savez(folder / "mnist.npz", x_train=np.array([{}], dtype=object), y_train=LABELS)
     with pytest.raises(ValueError, match="allow_pickle"):
         datasets.read("mnist", "train")

@@ -131,7 +131,7 @@ def test_a_written_module_imports_only_torch_and_starts_as_training_does():
     assert not module.layer0.bias.any()
 
 
-def test_a_task_without_a_protocol_is_refused(predictor):
+def test_a_task_without_a_protocol_is_rejected(predictor):
     elsewhere = SimpleNamespace(card=predictor.card.model_copy(update={"task": "metaqnn-cifar10"}))
     with pytest.raises(ValueError, match=r"no protocol is named metaqnn-cifar10.*cifar10-mini"):
         select(elsewhere, candidates=1, top=1)

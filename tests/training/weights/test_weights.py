@@ -115,7 +115,7 @@ def test_what_ships_reads_a_file() -> None:
             assert reader.predict(read_weights(torch_save(dict(module.named_parameters())))).accuracy < 0.2
 
 
-def test_too_few_rows_are_refused(rows: list[Observation]) -> None:
+def test_too_few_rows_are_rejected(rows: list[Observation]) -> None:
     with pytest.raises(ObservationError, match="least"):
         tabulate_weights(rows[:5], "final")
 
@@ -135,7 +135,7 @@ def test_a_file_written_by_torch_is_read(tmp_path: Path, predictor: WeightsPredi
     assert 0 <= got.lower <= got.accuracy <= got.upper <= 1
 
 
-def test_a_changed_graph_is_refused(able: Path, tmp_path: Path) -> None:
+def test_a_changed_graph_is_rejected(able: Path, tmp_path: Path) -> None:
     shutil.copytree(able, tmp_path / "copy")
     (tmp_path / "copy" / WEIGHTS_FILE).write_bytes(b"not this")
     with pytest.raises(ValueError, match="sha256"):
