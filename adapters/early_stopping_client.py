@@ -73,9 +73,7 @@ class InProcess:
     def _prior(self, layers: Layers) -> "np.ndarray[Any, np.dtype[np.float32]]":
         key = repr(layers)
         if key not in self._priors:
-            codes = encode(
-                _LAYERS.validate_python(list(layers)), self._card.layer_code, self._card.image, clamp=True
-            ).codes
+            codes = encode(_LAYERS.validate_python(list(layers)), self._card.layer_code, self._card.image).codes
             lengths = np.array([len(codes)], dtype=np.int32)
             self._priors[key] = self._predictor.run(codes[None], lengths, range(1, self.epochs + 1)).accuracy
         return self._priors[key]

@@ -46,7 +46,7 @@ class NoGpuError(RuntimeError):
 def networks(code: LayerCode, image: Shape, count: int) -> list[Ints]:
     """Return the codes of networks that the block generator draws."""
     generator = (assemble(sample_block(np.random.default_rng([7, i])), image, WIDTH) for i in range(count))
-    return [encode(layers, code, image, clamp=True).codes for layers in generator]
+    return [encode(layers, code, image).codes for layers in generator]
 
 
 def session(model: bytes, *, cuda: bool, strict: bool = False) -> ort.InferenceSession:

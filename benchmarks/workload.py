@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import Card
-from model.encoding.layer_code import CodeError, encode, pad
+from model.encoding.layer_code import encode, pad
 from model.sampling.blocks import sample_block
 from model.sampling.skeleton import assemble
 
@@ -33,10 +33,7 @@ def sample(card: Card, count: int) -> list[Network]:
         index += 1
         if len(layers) not in LAYERS:
             continue
-        try:
-            codes = encode(layers, card.layer_code, card.image).codes
-        except CodeError:
-            continue
+        codes = encode(layers, card.layer_code, card.image).codes
         text = json.dumps({"layers": layers}, separators=(",", ":"))
         found.setdefault(codes.tobytes(), Network(codes, text))
     return list(found.values())

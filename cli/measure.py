@@ -12,8 +12,9 @@ import typer
 from cli.console import progress_bar
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import ProtocolOption
-from model.encoding.layer_code import EXTENDED, CodeError, encode
+from model.encoding.layer_code import EXTENDED, encode
 from model.network.faults import Fault, pointer
+from model.network.graph import NetworkError
 from model.network.hashing import canonical_hash
 from service.api.schemas import Candidate
 from training.protocols import TrainingProtocol
@@ -106,7 +107,7 @@ def train(
     from training.measuring.collect import Job
 
     jobs = [
-        Job(canonical_hash(one["layers"], protocol.in_channels), one["layers"], seed)
+        Job(canonical_hash(one["layers"], protocol.image), one["layers"], seed)
         for one in networks.architectures
         for seed in range(seeds)
     ]
@@ -120,10 +121,10 @@ def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks:
         detail = f"the images of {protocol.name} have {protocol.in_channels} channels"
         raise networks.error(Fault(pointer(*path, "in_channels"), "not-in-code", detail))
     try:
-        encode(network["layers"], EXTENDED, protocol.image, clamp=True)
-    except CodeError as error:
+        encode(network["layers"], EXTENDED, protocol.image)
+    except NetworkError as error:
         places = [(pointer(*path, "layers", one.layer, one.field), one.message) for one in error.faults]
-        raise networks.error(*(Fault(where, "not-in-code", message) for where, message in places)) from None
+        raise networks.error(*(Fault(where, "impossible", message) for where, message in places)) from None
 
 
 def _this_machine(workers: int | None, device: str) -> "Backend":

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from model.runtime import Curves
     from service.api.predict import Call
 
-ClampOption = Annotated[bool, typer.Option("--clamp", help="Take the nearest channel ratio of the layer code's table.")]
 BATCH = 256
 FORMATS = ("json", "jsonl", "csv")
 _SAVE = "; a PyTorch model's: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
@@ -31,7 +30,6 @@ def predict(
     file: FileArgument,
     task: TaskOption = None,
     artifact: ArtifactOption = None,
-    clamp: ClampOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response that POST /predict gives.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, a network a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets, a network a row.")] = False,
@@ -39,14 +37,14 @@ def predict(
 ) -> None:
     """Predict the learning curves of networks before they are trained.
 
-    Of a request body, `task`, `epochs` and `out_of_range` count as they do in POST /predict, and `observed` continues a
+    Of a request body, `task` and `epochs` count as they do in POST /predict, and `observed` continues a
     curve. Without an output option, a table of the last predicted epoch is printed, the best network first.
 
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --csv`
     """
     form = _output_form({"json": as_json, "jsonl": as_lines, "csv": as_csv}, out)
     networks = read_networks(file)
-    call = _read_call(networks, _artifact_for(networks, task, artifact), clamp=clamp)
+    call = _read_call(networks, _artifact_for(networks, task, artifact))
     from service.api.predict import document
 
     response = document(call, _run(call))
@@ -65,15 +63,13 @@ def predict(
         out.write_text(text)
 
 
-def encode(
-    file: FileArgument, task: TaskOption = None, artifact: ArtifactOption = None, clamp: ClampOption = False
-) -> None:
+def encode(file: FileArgument, task: TaskOption = None, artifact: ArtifactOption = None) -> None:
     """Print the integer codes that a predictor reads, a row a layer.
 
     Example: `peephole sample --protocol mnist-mini -n 1 | peephole encode -`
     """
     networks = read_networks(file)
-    call = _read_call(networks, _artifact_for(networks, task, artifact), clamp=clamp)
+    call = _read_call(networks, _artifact_for(networks, task, artifact))
     code = call.model.card.layer_code
     architectures = [
         {"id": name, "codes": rows.tolist()} for name, rows in zip(call.networks.ids, call.networks.codes, strict=True)
@@ -143,7 +139,7 @@ def _artifact_for(networks: Networks, task: str | None, folder: Path | None) -> 
     return artifact
 
 
-def _read_call(networks: Networks, artifact: Artifact, *, clamp: bool) -> "Call":
+def _read_call(networks: Networks, artifact: Artifact) -> "Call":
     """Encode networks for a predictor, with the checks of POST /predict but for its limits."""
     from service.api.networks import choose_epochs, encode_networks
     from service.api.predict import Call
@@ -156,7 +152,6 @@ def _read_call(networks: Networks, artifact: Artifact, *, clamp: bool) -> "Call"
         encoded = encode_networks(
             networks.architectures,
             model,
-            clamp=clamp or networks.body.get("out_of_range") == "clamp",
             max_architectures=sys.maxsize,
             max_layers=sys.maxsize,
         )

@@ -59,7 +59,7 @@ def select(
     seed: Annotated[int, typer.Option(min=0, help="Fixes which networks are sampled, and their order.")] = 0,
     width: Annotated[
         int | None,
-        typer.Option("--widen", min=1, metavar="W", help="Also write them W, 2 W and 4 W channels wide, with PyTorch."),
+        typer.Option("--widen", min=1, metavar="W", help="Also write them W, 2 W and 4 W channels wide."),
     ] = None,
     full: Annotated[bool, typer.Option("--full-resolution", help="With --widen: for images of full size.")] = False,
     out: Annotated[Path | None, typer.Option(help="With --widen: where to write.", show_default="selected")] = None,
@@ -67,8 +67,8 @@ def select(
 ) -> None:
     """Find good networks: sample many, predict them all, show the best. Nothing is trained.
 
-    Networks are sampled by the protocol that is named like the task. `--widen` writes each as a layer list and as a
-    PyTorch module.
+    Networks are sampled by the protocol that is named like the task. `--widen` writes each as JSON;
+    `model.torch_modules.build` makes a PyTorch module of its layers.
 
     Example: `peephole select --task mnist-mini --candidates 10000 --top 5`
     """
@@ -131,17 +131,12 @@ def _brief(layer: Layer) -> str:
 def _write(
     found: "list[Selected]", card: Card, protocol: TrainingProtocol, out: Path, width: int, *, full: bool
 ) -> None:
-    """Write each network as a layer list (`.json`) and as a PyTorch module (`.py`)."""
-    from training.selection.widen import to_source, widen
+    """Write each network as JSON."""
+    from training.selection.widen import widen
 
     out.mkdir(parents=True, exist_ok=True)
     for rank, one in enumerate(found, start=1):
         widened = widen(one.network.block, protocol, width=width, full_resolution=full)
         name = f"{card.task}-{rank}-width{width}".replace("-", "_").replace(".", "_")
-        title = (
-            f"Block {one.network.network_id} of {card.task} at width {width}: rank {rank}; predicted at width "
-            f"{protocol.width}: {one.accuracy:.3f} ({one.lower:.3f} to {one.upper:.3f})."
-        )
         (out / f"{name}.json").write_text(json.dumps(widened.architecture) + "\n")
-        (out / f"{name}.py").write_text(to_source(widened, title))
-        typer.echo(f"written to {out / name}.json and .py", err=True)
+        typer.echo(f"written to {out / name}.json", err=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .calibration import StandardisedPrediction
 from .encoding.features import FEATURES, attributes, layer_features, network_features, select
-from .encoding.layer_code import TABLE_1_COLUMNS
+from .encoding.layer_code import table_1
 from .gaussian_process import GaussianProcess
 from .network.shapes import Shape
 
@@ -99,8 +99,7 @@ class Ensemble:
         """Predict the epochs at the 0-based index; codes and lengths are those of `model.runtime`."""
         layers = attributes(codes, lengths, self.image)
         whole, outside = self.scaler(network_features(layers))
-        table_1 = np.ascontiguousarray(codes[:, :, : len(TABLE_1_COLUMNS)])
-        inputs = table_1, layer_features(layers), lengths, whole.astype(np.float32)
+        inputs = table_1(codes), layer_features(layers), lengths, whole.astype(np.float32)
         (members,) = run(dict(zip(self.INPUTS, inputs, strict=True)))
         process, nearest = self.process.predict(whole)
         curves = np.concatenate([members, process[None]])[:, :, index]

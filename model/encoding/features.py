@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.shapes import Shape
-from .layer_code import DROPOUT_UNITS, EXTENDED
+from .layer_code import DROPOUT_UNITS, EXTENDED, STAND_INS
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
 LOG_SCALE = 0.1
-TYPES = tuple(EXTENDED.rows)  # the id of a layer type is 1 + its place
+TYPES = tuple(EXTENDED.kernels)
 KINDS = (*TYPES, "pool")
 # The window is a kernel's positions, the volume channels times area; the reach is what the receptive field behind a
 # layer exceeds 1 by, in pixels of the image.
@@ -102,11 +102,9 @@ class Attributes:
 def attributes(codes: NDArray[np.int32], lengths: NDArray[np.int32], image: Shape) -> Attributes:
     """Return the attributes of layers in the extended code, int32 [batch, layers, columns], on images of one shape."""
     columns = codes.transpose(2, 1, 0).astype(np.float32, order="C")
-    code, kernel_width, kernel_height, _, stride, dropout, channels, height, width = columns
-    before = np.empty_like(columns[-3:])
-    before[:, 0] = [[image.channels], [image.height], [image.width]]
-    before[:, 1:] = columns[-3:, :-1]
-    channels_in, height_in, width_in = before
+    _, kernel_width, kernel_height, _, stride, dropout, channels, height, width, groups, dilation = columns[:11]
+    channels_in, height_in, width_in = columns[11:14]
+    code = STAND_INS[codes[:, :, 0].T]
     present = np.minimum(code, 1)
     kinds = np.empty((len(KINDS), *code.shape), dtype=np.float32)
     kinds[: len(TYPES)] = code == np.arange(1, 1 + len(TYPES))[:, None, None]
@@ -114,9 +112,9 @@ def attributes(codes: NDArray[np.int32], lengths: NDArray[np.int32], image: Shap
 
     area_in, area = height_in * width_in, height * width
     window, kernel = kernel_width * kernel_height, (kernel_width + kernel_height) / 2
-    params = channels_in * channels * (window * kinds[_CONV] + area_in * kinds[_LINEAR])
+    params = channels_in / np.maximum(groups, 1) * channels * (window * kinds[_CONV] + area_in * kinds[_LINEAR])
     flops = params * area
-    growth = (kernel - present) * image.width / np.maximum(width_in, 1)
+    growth = (kernel - present) * dilation * image.width / np.maximum(width_in, 1)
     totals = np.cumsum(np.array([growth, params, flops, present]), axis=1)
     counts = [channels_in, channels, area_in, window, area, channels * area, params, flops, *totals]
     logs = LOG_SCALE * np.log(1 + np.array(counts) * present)

@@ -1,85 +1,136 @@
-"""Encode layer lists by look-up: the networks of a search are made of few distinct layers.
+"""Encode networks by look-up: the networks of a search are made of few distinct layers.
 
-The code row of a layer depends on the layer and on its place: the shape of its input, whether a convolution came
-before, whether a linear layer did. Each is encoded once; then a network costs one look-up a layer.
+What a layer's extended code is depends on the layer and on the shapes that it reads. Each is encoded once; then a chain
+costs one look-up a layer.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..network.schema import Layer
-from ..network.shapes import Shape, after
-from .layer_code import CodeError, Encoding, LayerCode, LayerFault, encode
+from ..network.graph import Costs, Node, normalised_convs, resolve, sources_of
+from ..network.layer_types import LAYER_TYPES, shape_of
+from ..network.schema import COMMON, Layer
+from ..network.shapes import Shape, ShapeError
+from .layer_code import EXTENDED, Encoding, LayerCode, encode, link, rows_of
 
 MAX_ENTRIES = 50_000  # 50 MB: a client that sends ever new layers cannot fill the memory
 
 LayerKey = tuple[tuple[str, object], ...]
 
 
-class _Place(dict[LayerKey, "tuple[bytes, _Place, LayerFault | None]"]):
-    """A place in a network: from the next layer to its code row, the place behind it, and what had to be clamped."""
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A layer that reads certain shapes: its rows, its output's shape, parameters, FLOPs, values in memory."""
 
-    def __init__(self, shape: Shape, *, is_stem: bool, is_flat: bool) -> None:
+    rows: bytes
+    after: Shape
+    params: int
+    flops: int
+    values: int
+
+
+class _Place(dict[LayerKey, "tuple[bytes, _Place, int, int, int]"]):
+    """A place in a chain: from the next layer to its code, the place behind it and its costs."""
+
+    def __init__(self, shape: Shape, *, saves_bias: int) -> None:
         super().__init__()
         self.shape = shape
-        self.is_stem = is_stem
-        self.is_flat = is_flat
+        self.saves_bias = saves_bias  # parameters less when the next layer is batch_norm
 
 
 class LayerCache:
-    """The code rows of one layer code for images of one shape. Safe to use from several threads."""
+    """Encodes in one layer code; the paper's is not worth remembering. Safe to use from several threads."""
 
-    def __init__(self, code: LayerCode, image: Shape) -> None:
+    def __init__(self, code: LayerCode) -> None:
         self.code = code
-        self.image = image
         self._clear()
 
     def _clear(self) -> None:
-        self._entries = 0
-        self._places: dict[tuple[Shape, bool, bool], _Place] = {}
+        self._count = 0
+        self._places: dict[tuple[Shape, int], _Place] = {}
+        self._entries: dict[tuple[LayerKey, tuple[Shape, ...]], _Entry] = {}
 
-    def encode(self, layers: Sequence[Layer]) -> Encoding:
-        """Encode a network; channel ratios outside the code's table are clamped and reported.
+    def encode(self, layers: Sequence[Layer], image: Shape) -> Encoding:
+        """Encode a network on images of a shape.
 
         Raises:
-            CodeError: as `layer_code.encode`, with every fault of the network.
+            NetworkError: as `layer_code.encode`.
         """
+        if self.code.is_paper:
+            return encode(layers, self.code, image)
         rows: list[bytes] = []
-        clamped: list[LayerFault] = []
-        place = self._place(self.image, is_stem=True, is_flat=False)
-        for index, layer in enumerate(layers):
-            key = tuple(layer.items())
-            entry = place.get(key)
-            if entry is None:
-                entry = self._encode(layer, place, layers)
-                place[key] = entry
-            row, place, fault = entry
+        params = flops = most = 0
+        place = self._place(image, saves_bias=0)
+        for layer in layers:
+            found = place.get(tuple(layer.items()))
+            if found is None:
+                if "inputs" in layer or "name" in layer or LAYER_TYPES[layer["type"]].is_merge:
+                    return self._encode_graph(layers, image)
+                found = self._add(layer, place, layers, image)
+            row, place, more_params, more_flops, values = found
             rows.append(row)
-            if fault is not None:
-                clamped.append(replace(fault, layer=index))
-        codes = np.frombuffer(b"".join(rows), dtype=np.int32).reshape(len(rows), len(self.code.columns))
-        return Encoding(codes, clamped)
+            params += more_params
+            flops += more_flops
+            most = max(most, values)
+        codes = np.frombuffer(b"".join(rows), dtype=np.int32).reshape(len(rows), len(EXTENDED.columns))
+        return Encoding(codes, Costs(params, flops, 4 * most))
 
-    def _place(self, shape: Shape, *, is_stem: bool, is_flat: bool) -> _Place:
-        place = self._places.get((shape, is_stem, is_flat))
+    def _encode_graph(self, layers: Sequence[Layer], image: Shape) -> Encoding:
+        nodes: list[Node] = []
+        entries: list[_Entry] = []
+        sources = sources_of(layers)
+        for layer, read in zip(layers, sources, strict=True):
+            before = tuple([image if source < 0 else nodes[source].after for source in read])
+            entry = self._entry(layer, before, layers, image)
+            entries.append(entry)
+            nodes.append(Node(layer, read, before, entry.after))
+        codes = np.frombuffer(b"".join([entry.rows for entry in entries]), dtype=np.int32).copy()
+        codes = codes.reshape(-1, len(EXTENDED.columns))
+        link(codes, [max(1, len(read) - 1) for read in sources], sources)
+        unused = sum(nodes[index].after.channels for index in normalised_convs(nodes) if "bias" not in layers[index])
+        params = sum([entry.params for entry in entries]) - unused
+        flops = sum([entry.flops for entry in entries])
+        return Encoding(codes, Costs(params, flops, 4 * max(entry.values for entry in entries)))
+
+    def _place(self, shape: Shape, *, saves_bias: int) -> _Place:
+        place = self._places.get((shape, saves_bias))
         if place is None:
-            place = self._places[shape, is_stem, is_flat] = _Place(shape, is_stem=is_stem, is_flat=is_flat)
+            place = self._places[shape, saves_bias] = _Place(shape, saves_bias=saves_bias)
         return place
 
-    def _encode(self, layer: Layer, place: _Place, layers: Sequence[Layer]) -> tuple[bytes, _Place, LayerFault | None]:
+    def _add(
+        self, layer: Layer, place: _Place, layers: Sequence[Layer], image: Shape
+    ) -> tuple[bytes, _Place, int, int, int]:
+        """Encode the next layer of a chain."""
+        entry = self._entry(layer, (place.shape,), layers, image)
+        saved = place.saves_bias if layer["type"] == "batch_norm" else 0
+        may_save = entry.after.channels if layer["type"] == "conv" and "bias" not in layer else 0
+        behind = self._place(entry.after, saves_bias=may_save)
+        found = entry.rows, behind, entry.params - saved, entry.flops, entry.values
+        place[tuple(layer.items())] = found
+        return found
+
+    def _entry(self, layer: Layer, before: tuple[Shape, ...], layers: Sequence[Layer], image: Shape) -> _Entry:
+        key = tuple([item for item in layer.items() if item[0] not in COMMON]), before
+        entry = self._entries.get(key)
+        if entry is not None:
+            return entry
         try:
-            encoded = encode([layer], self.code, place.shape, clamp=True, is_stem=place.is_stem, is_flat=place.is_flat)
-        except CodeError:
-            encode(layers, self.code, self.image, clamp=True)  # raises with the faults of all layers
+            after = shape_of(layer, before)
+        except ShapeError:
+            resolve(layers, image)  # raises with the layer's place
             raise
-        if self._entries >= MAX_ENTRIES:
+        if self._count >= MAX_ENTRIES:
             self._clear()
-        self._entries += 1
-        behind = self._place(
-            after(layer, place.shape),
-            is_stem=place.is_stem and layer["type"] != "conv",
-            is_flat=place.is_flat or layer["type"] == "linear",
+        self._count += 1
+        row = LAYER_TYPES[layer["type"]]
+        self._entries[key] = entry = _Entry(
+            np.array(list(rows_of(layer, before)), dtype=np.int32).tobytes(),
+            after,
+            row.params(layer, before, after),
+            row.flops(layer, before, after),
+            sum(shape.size for shape in before) + after.size,
         )
-        return encoded.codes.tobytes(), behind, encoded.clamped[0] if encoded.clamped else None
+        return entry

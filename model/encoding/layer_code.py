@@ -1,36 +1,31 @@
-"""The Unified Layer Code (Peephole, section 3.1): a layer as a tuple of integers.
+"""The Unified Layer Code (Peephole, section 3.1): a layer as a row of integers.
 
-`PAPER` is Table 1 of the paper. `EXTENDED` is the same table with more rows (dropout, linear, global average pool),
-wider kernel and ratio ranges, and more columns: stride, dropout, and what a ratio throws away, the absolute width and
-resolution behind each layer (from which parameters and FLOPs follow). Code 0 is padding in every column.
+`PAPER` is Table 1 of the paper, for chains. `EXTENDED` goes on from there, for graphs: a layer's attributes (stride,
+groups, dilation, the sizes of the maps that it reads and makes) and which rows it reads. Code 0 is padding in every
+column.
 """
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.schema import MAX_STRIDE, Architecture, Layer, dropout_of, pair, stride_of
-from ..network.shapes import Shape, trace
+from ..network.graph import Costs, LayerFault, NetworkError, Node, costs, resolve
+from ..network.layer_types import TYPE_IDS, groups_of, shape_of
+from ..network.schema import Layer, dropout_of, pair, stride_of
+from ..network.shapes import Shape
 
 Number = TypeVar("Number", bound=np.generic)
 PAPER_BINS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 WIDE_BINS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, *PAPER_BINS, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
 DROPOUT_UNITS = 10_000
-SPATIAL = frozenset({"conv", "max_pool", "avg_pool", "global_avg_pool"})
-MAX_WIDTH = 1_000_000
 TABLE_1_COLUMNS = ("type", "kernel_width", "kernel_height", "channel_ratio")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the code table: a layer type's id and the kernel sizes it may have (`None`: always 1)."""
-
-    id: int
-    kernels: range | None = None
+ATTRIBUTES = ("stride", "dropout", "width", "map_height", "map_width", "groups", "dilation")
+READS = ("channels_in", "height_in", "width_in")
+EDGES = ("back_1", "back_2")  # how many rows before a row the two are that it reads; 0 is none
 
 
 @dataclass(frozen=True)
@@ -39,13 +34,13 @@ class LayerCode:
 
     Attributes:
         name: what an artifact calls it.
-        rows: per layer type, its row.
+        kernels: per layer type, the kernel sizes that the table holds (`None`: always 1).
         bins: centres of the channel-ratio bins; a convolution's last column of Table 1 is 1 + the index of its bin.
-        columns: what the integers of one layer stand for, in order.
+        columns: what the integers of one row stand for, in order.
     """
 
     name: str
-    rows: dict[str, Row]
+    kernels: dict[str, range | None]
     bins: tuple[float, ...]
     columns: tuple[str, ...] = TABLE_1_COLUMNS
     edges: tuple[float, ...] = field(init=False)
@@ -55,153 +50,180 @@ class LayerCode:
         object.__setattr__(self, "edges", middles)
 
     @property
-    def unit_bin(self) -> int:
-        """The code of ratio 1, which every layer but a convolution or linear layer has."""
-        return 1 + self.bins.index(1.0)
-
-    @property
     def largest_kernel(self) -> int:
-        """The largest kernel size of any row."""
-        return max(row.kernels[-1] for row in self.rows.values() if row.kernels)
+        """The largest kernel size of any type."""
+        return max(sizes[-1] for sizes in self.kernels.values() if sizes)
 
     @property
-    def is_absolute(self) -> bool:
-        """Whether the code carries absolute widths and resolutions."""
-        return len(self.columns) > len(TABLE_1_COLUMNS)
+    def is_paper(self) -> bool:
+        """Whether the code knows no more than Table 1 of the paper."""
+        return self.columns == TABLE_1_COLUMNS
+
+    def ratio_bin(self, before: Shape, after: Shape) -> int:
+        """Return the code of the bin that a change of channels is nearest to."""
+        return 1 + bisect(self.edges, after.channels / before.channels)
 
 
-_TABLE_1 = {
-    "conv": Row(1, range(1, 6)),
-    "max_pool": Row(2, range(2, 6)),
-    "avg_pool": Row(3, range(2, 6)),
-    "relu": Row(4),
-    "sigmoid": Row(5),
-    "tanh": Row(6),
-    "batch_norm": Row(7),
-}
-PAPER = LayerCode("paper", _TABLE_1, PAPER_BINS)
+_ACTIVATIONS_AND_NORM = dict.fromkeys(("relu", "sigmoid", "tanh", "batch_norm"))
+PAPER = LayerCode(
+    "paper",
+    {"conv": range(1, 6), "max_pool": range(2, 6), "avg_pool": range(2, 6), **_ACTIVATIONS_AND_NORM},
+    PAPER_BINS,
+)
 EXTENDED = LayerCode(
     "extended",
-    _TABLE_1
-    | {
-        "conv": Row(1, range(1, 12)),
-        "max_pool": Row(2, range(1, 12)),
-        "avg_pool": Row(3, range(1, 12)),
-        "dropout": Row(8),
-        "linear": Row(9),
-        "global_avg_pool": Row(10),
-    },
+    dict.fromkeys(("conv", "max_pool", "avg_pool"), range(1, 12))
+    | _ACTIVATIONS_AND_NORM
+    | dict.fromkeys(("dropout", "linear", "global_avg_pool")),
     WIDE_BINS,
-    (*TABLE_1_COLUMNS, "stride", "dropout", "width", "map_height", "map_width"),
+    (*TABLE_1_COLUMNS, *ATTRIBUTES, *READS, *EDGES),
 )
 CODES = {code.name: code for code in (PAPER, EXTENDED)}
 
+_LIKE = {
+    "relu": ("relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "hard_swish"),
+    "sigmoid": ("hard_sigmoid", "softmax"),
+    "batch_norm": ("layer_norm", "group_norm", "scale"),
+    "avg_pool": ("adaptive_avg_pool",),
+    "dropout": ("flatten", "add", "mul", "concat", "identity", "channel_shuffle", "slice", "pad", "upsample"),
+}
+STAND_INS = np.arange(1 + len(TYPE_IDS))  # from a type's id to that of the type of `EXTENDED.kernels` most like it
+for _type, _others in _LIKE.items():
+    STAND_INS[[TYPE_IDS[other] for other in _others]] = TYPE_IDS[_type]
 
-@dataclass(frozen=True, slots=True)
-class LayerFault:
-    """What is wrong with one field of one layer."""
 
-    layer: int
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"/layers/{self.layer}/{self.field}: {self.message}"
-
-
-class CodeError(ValueError):
-    """A layer list that the code cannot express; `clamped` holds what could be clamped beside the faults."""
-
-    def __init__(self, faults: Sequence[LayerFault], clamped: Sequence[LayerFault] = ()) -> None:
-        super().__init__("; ".join(map(str, faults)))
-        self.faults = list(faults)
-        self.clamped = list(clamped)
+def table_1(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what members read of extended codes [..., columns]: the columns of Table 1, each within its table."""
+    found = np.ascontiguousarray(codes[..., : len(TABLE_1_COLUMNS)])
+    found[..., 0] = STAND_INS[found[..., 0]]
+    np.minimum(found[..., 1:3], EXTENDED.largest_kernel, out=found[..., 1:3])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The codes of a network, int32 [layers, columns], and what had to be clamped to get there."""
+    """What a predictor reads of a network.
+
+    Attributes:
+        codes: int32 [rows, columns].
+        costs: of the network.
+        notes: what the code could not say exactly.
+    """
 
     codes: NDArray[np.int32]
-    clamped: list[LayerFault]
+    costs: Costs
+    notes: list[str] = field(default_factory=list)
 
 
-def encode(
-    layers: Sequence[Layer],
-    code: LayerCode,
-    image: Shape,
-    *,
-    clamp: bool = False,
-    is_stem: bool = True,
-    is_flat: bool = False,
-) -> Encoding:
-    """Encode a layer list.
+def encode(layers: Sequence[Layer], code: LayerCode, image: Shape) -> Encoding:
+    """Encode a network.
 
     Args:
-        layers: the network, from the image up to its classifier.
+        layers: from the image up to, but not including, the classifier.
         code: the code table.
         image: channels, height and width of the input.
-        clamp: take the outermost bin for a channel ratio outside the table instead of rejecting it.
-        is_stem: whether the first convolution is the network's; false to encode the rest of a network.
-        is_flat: whether a linear layer comes before; true to encode the rest of a network.
 
     Raises:
-        CodeError: with every fault, when a layer is outside the table or a spatial layer follows a linear one. The
-            stem is exempt from the ratio's range.
+        NetworkError: as `resolve`; and from the paper's code for what Table 1 does not hold.
+    """
+    nodes = resolve(layers, image)
+    if code.is_paper:
+        return _encode_as_the_paper(nodes, code)
+    rows = [list(rows_of(node.layer, node.before)) for node in nodes]
+    codes = np.array([row for group in rows for row in group], dtype=np.int32)
+    link(codes, [len(group) for group in rows], [node.sources for node in nodes])
+    return Encoding(codes, costs(nodes))
+
+
+def rows_of(layer: Layer, before: Sequence[Shape]) -> Iterator[tuple[int, ...]]:
+    """Yield the extended code of a layer: one row, or for a merge one row for each input but the first.
+
+    What the row reads is filled in by `link`; as yielded, it reads the row before.
+
+    Args:
+        layer: of any type.
+        before: shapes of what it reads.
+    """
+    kernel, stride, groups, dilation, dropout = (1, 1), 1, 1, 1, 0
+    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
+        kernel, stride = pair(layer["kernel_size"]), max(stride_of(layer))
+    if layer["type"] == "conv":
+        groups, dilation = groups_of(layer, before[0].channels), max(pair(layer.get("dilation", 1)))
+    elif layer["type"] == "dropout":
+        dropout = round(dropout_of(layer) * DROPOUT_UNITS)
+    first = before[0]
+    for second in range(1, max(2, len(before))):
+        read = [first, before[second]] if len(before) > 1 else [first]
+        made = shape_of(layer, read)
+        table_1 = (TYPE_IDS[layer["type"]], kernel[1], kernel[0], EXTENDED.ratio_bin(first, made))
+        attributes = (stride, dropout, made.channels, made.height, made.width, groups, dilation)
+        yield (*table_1, *attributes, first.channels, first.height, first.width, 1, 0)
+        first = made
+
+
+def link(codes: NDArray[np.int32], counts: Sequence[int], sources: Sequence[tuple[int, ...]]) -> None:
+    """Fill in the columns `EDGES` of extended codes.
+
+    Args:
+        codes: [rows, columns], changed in place.
+        counts: number of rows of each layer.
+        sources: indices of the layers that each layer reads; -1 is the image.
+    """
+    last_row = {-1: -1}  # of each layer; the image comes before the first
+    row = 0
+    for index, (count, read) in enumerate(zip(counts, sources, strict=True)):
+        for place in range(count):
+            first = last_row[read[0]] if place == 0 else row - 1
+            codes[row, -2] = row - first
+            codes[row, -1] = row - last_row[read[place + 1]] if len(read) > 1 else 0
+            row += 1
+        last_row[index] = row - 1
+
+
+def _encode_as_the_paper(nodes: Sequence[Node], code: LayerCode) -> Encoding:
+    """Encode a chain by Table 1; a channel ratio outside the table takes the nearest bin, with a note.
+
+    The first convolution is exempt from the range of ratios.
+
+    Raises:
+        NetworkError: with all that the table does not hold.
     """
     rows: list[tuple[int, ...]] = []
     faults: list[LayerFault] = []
-    clamped: list[LayerFault] = []
-    for index, (layer, before, shape) in enumerate(trace(layers, image)):
+    notes: list[str] = []
+    is_stem = True
+    for index, node in enumerate(nodes):
+        layer, (before, after) = node.layer, (node.before[0], node.after)
         kind = layer["type"]
-        if is_flat and kind in SPATIAL:
-            faults.append(LayerFault(index, "type", f"{kind} cannot follow linear, whose output is flat"))
-        is_flat = is_flat or kind == "linear"
-        width_field = "channel_ratio" if layer.get("channel_ratio") is not None else "out_channels"
-        if shape.channels > MAX_WIDTH:
-            field = width_field if kind == "conv" else "type"
-            faults.append(LayerFault(index, field, f"makes the network wider than {MAX_WIDTH} channels"))
-            break
-        row = code.rows.get(kind)
-        if row is None:
-            known = ", ".join(code.rows)
-            faults.append(LayerFault(index, "type", f"the {code.name} code does not know {kind}; it knows {known}"))
+        if node.sources != (index - 1,):
+            faults.append(LayerFault(index, "inputs", "the paper's code knows chains only"))
+        if kind not in code.kernels:
+            known = ", ".join(code.kernels)
+            faults.append(LayerFault(index, "type", f"the paper's code does not know {kind}; it knows {known}"))
             continue
-        kernel_height, kernel_width = 1, 1
-        stride, dropout, ratio = 1, 0, code.unit_bin
+        kernel = (1, 1)
         if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
-            kernel_height, kernel_width = pair(layer["kernel_size"])
-            stride = max(stride_of(layer))
-            assert row.kernels is not None  # noqa: S101 - convolutions and pools have a range in every table
-            if kernel_height not in row.kernels or kernel_width not in row.kernels:
-                allowed = f"{row.kernels[0]} to {row.kernels[-1]}"
-                faults.append(LayerFault(index, "kernel_size", f"must be {allowed} in the {code.name} code"))
-            if stride > MAX_STRIDE:
-                where = "kernel_size" if layer.get("stride") is None else "stride"
-                message = f"the stride must be at most {MAX_STRIDE}; a pool without one strides by its kernel"
-                faults.append(LayerFault(index, where, message))
-        elif layer["type"] == "dropout":
-            dropout = round(dropout_of(layer) * DROPOUT_UNITS)
-        if shape.channels != before.channels:
-            exact = shape.channels / before.channels
-            ratio = 1 + bisect(code.edges, exact)
-            if kind == "conv" and not is_stem and not code.bins[0] <= exact <= code.bins[-1]:
-                message = f"channel ratio {exact:.4g} is outside {code.bins[0]:.4g} to {code.bins[-1]:.4g}"
-                (clamped if clamp else faults).append(LayerFault(index, width_field, message))
+            kernel, sizes = pair(layer["kernel_size"]), code.kernels[kind]
+            assert sizes is not None  # noqa: S101 - convolutions and pools have a range in every table
+            if not set(kernel) <= set(sizes):
+                faults.append(
+                    LayerFault(index, "kernel_size", f"must be {sizes[0]} to {sizes[-1]} in the paper's code")
+                )
+        faults += [
+            LayerFault(index, name, "the paper's code knows nothing of it")
+            for name in ("groups", "dilation", "padding")
+            if name in layer
+        ]
+        exact = after.channels / before.channels
+        low, high = code.bins[0], code.bins[-1]
+        if kind == "conv" and not is_stem and not low <= exact <= high:
+            what = f"channel ratio {exact:.4g} is outside {low:.4g} to {high:.4g}; took the nearest of the paper's code"
+            notes.append(f"/layers/{index}: {what}")
         is_stem = is_stem and kind != "conv"
-        table_1 = (row.id, kernel_width, kernel_height, ratio)
-        absolute = (stride, dropout, shape.channels, shape.height, shape.width)
-        rows.append(table_1 + absolute if code.is_absolute else table_1)
+        rows.append((TYPE_IDS[kind], kernel[1], kernel[0], code.ratio_bin(before, after)))
     if faults:
-        raise CodeError(faults, clamped)
-    return Encoding(np.array(rows, dtype=np.int32).reshape(len(rows), len(code.columns)), clamped)
-
-
-def encode_architecture(architecture: Architecture, code: LayerCode, image: Shape, *, clamp: bool = False) -> Encoding:
-    """Encode an architecture after checking that it starts from the task's image; see `encode`."""
-    if architecture.get("in_channels") not in (None, image.channels):
-        raise CodeError([LayerFault(0, "in_channels", f"the task's images have {image.channels} channels")])
-    return encode(architecture["layers"], code, image, clamp=clamp)
+        raise NetworkError(faults)
+    return Encoding(np.array(rows, dtype=np.int32), costs(nodes), notes)
 
 
 def pad(encodings: Sequence[NDArray[Number]]) -> tuple[NDArray[Number], NDArray[np.int32]]:

@@ -9,48 +9,63 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .schema import FIELDS, MAX_SIZE, MAX_STRIDE
+from .schema import COMMON, FIELDS, MAX_SIZE
 
 MAX_NAME = 64  # characters of a field's name that a message repeats
 MAX_ERRORS = 1000  # beyond it pydantic's errors are not read: a body of 8 MiB can hold 700,000
 ALIKE = 0.75  # similarity of a misspelt type to the one that is meant, by difflib
 
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
-_PAIRS = {"kernel_size": MAX_SIZE, "stride": MAX_STRIDE}
+_SIZES = ("kernel_size", "stride", "dilation", "output_size")
+_PADDING = f'must be "same", an integer from 0 to {MAX_SIZE}, or a list of two of them: [vertical, horizontal]'
+_FORMS = dict.fromkeys(_SIZES, f"must be an integer from 1 to {MAX_SIZE}, or a list of two of them: [height, width]")
+_FORMS |= {"padding": _PADDING, "groups": 'must be "depthwise" or an integer from 1 to 1000000'}
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
 _SPELLINGS = {
-    "conv": ("convolution",),
+    "conv": ("convolution", "groupconv", "groupedconv"),
     "max_pool": ("maxpooling",),
     "avg_pool": ("averagepool", "averagepooling", "avgpooling", "meanpool"),
-    "global_avg_pool": ("globalaveragepool", "globalaveragepooling", "adaptiveavgpool", "gap"),
+    "global_avg_pool": ("globalaveragepool", "globalaveragepooling", "gap", "reducemean"),
+    "adaptive_avg_pool": ("adaptiveaveragepool", "adaptiveaveragepooling"),
     "batch_norm": ("batchnormalization", "batchnormalisation", "bn"),
-    "linear": ("dense", "fc", "gemm", "fullyconnected", "innerproduct"),
+    "layer_norm": ("layernormalization", "layernormalisation"),
+    "group_norm": ("groupnormalization", "groupnormalisation"),
+    "linear": ("dense", "fc", "gemm", "fullyconnected", "innerproduct", "matmul"),
+    "silu": ("swish",),
+    "hard_swish": ("hardswish",),
+    "relu6": (),
+    "add": ("sum", "residual", "plus"),
+    "mul": ("multiply", "product"),
+    "concat": ("concatenate", "cat"),
+    "flatten": ("reshape", "view"),
+    "upsample": ("resize", "upsampling", "interpolate"),
+    "slice": ("split", "chunk"),
+    "pad": ("zeropad", "zeropadding"),
+    "channel_shuffle": ("shuffle", "shufflechannels"),
 }  # of PyTorch, Keras, ONNX and Caffe, as `_normalised`
 _NO_TYPES = {
-    "grouped, depthwise and transposed convolutions cannot be expressed": (
-        "depthwiseconv, separableconv, groupconv, groupedconv, convtranspose, transposedconv, deconv, deconvolution"
-    ),
-    "of the activations only relu, sigmoid and tanh can be expressed": (
-        "relu6, leakyrelu, prelu, rrelu, crelu, elu, selu, celu, gelu, glu, silu, swish, mish, softplus, softsign, "
-        "hardswish, hardsigmoid, hardtanh, logsigmoid, tanhshrink"
-    ),
-    "of the normalisations only batch_norm can be expressed": (
-        "layernorm, layernormalization, groupnorm, groupnormalization, instancenorm, instancenormalization, "
-        "localresponsenorm, lrn"
-    ),
-    "only chains of layers can be expressed": "add, sum, mul, multiply, concat, concatenate, cat, residual",
-    "leave it out: linear flattens its input": "flatten, reshape",
-    "leave it out: the classifier is not listed": "softmax, logsoftmax",
-    "leave it out": "identity, input, inputlayer",
+    'write conv with "groups": "depthwise"': "depthwiseconv, dwconv",
+    'write two convs: one with "groups": "depthwise", one of kernel 1': "separableconv, sepconv",
+    "transposed convolutions cannot be expressed": "convtranspose, transposedconv, deconv, deconvolution",
+    "write silu or gelu, which are much like it": "mish, softplus, glu, selu, celu, rrelu, crelu, softsign, logsigmoid",
+    "write tanh or hard_sigmoid, which are much like it": "hardtanh, tanhshrink",
+    "write batch_norm or group_norm": "instancenorm, instancenormalization, localresponsenorm, lrn",
+    "leave it out: the classifier is not listed": "logsoftmax",
+    'leave it out: layers read the image as "input"': "input, inputlayer",
     "it cannot be expressed": "bilinear, maxunpool, adaptivemaxpool, globalmaxpool, globalmaxpooling",
 }  # why well-known layers are none of the types, though some look like misspelt ones
 _NO_FIELDS = {
-    "groups": "grouped convolutions cannot be expressed",
-    "dilation": "dilated convolutions cannot be expressed",
-    "dilations": "dilated convolutions cannot be expressed",
-    "dilation_rate": "dilated convolutions cannot be expressed",
-    "padding": 'padding is always "same"',
-    "pads": 'padding is always "same"',
+    "dilations": "write dilation",
+    "dilation_rate": "write dilation",
+    "pads": "write padding",
+    "group": "write groups",
+    "use_bias": "write bias",
+    "strides": "write stride",
+    "filters": "write out_channels",
+    "units": "write out_features",
+    "rate": "write p",
+    "id": "write name",
+    "input": "write inputs: a list of names",
     "in_channels": "it follows from the layer before",
     "in_features": "it follows from the layer before",
     "num_features": "it follows from the layer before",
@@ -184,7 +199,7 @@ def _path(error: ErrorDetails, base: Sequence[str | int]) -> list[str | int]:
     parts = iter(error["loc"])
     for part in parts:
         path.append(part)
-        if part in _PAIRS:  # a single integer has no elements
+        if part in _FORMS:  # a single integer has no elements
             break
         if part == "epochs" or _is_layer(path):
             next(parts, None)
@@ -209,8 +224,8 @@ def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) ->
         return not_json(str(context.get("error")))
     if kind == "union_tag_not_found" or (kind == "missing" and error["loc"][-1] == field):
         return _missing(field)
-    if field in _PAIRS:
-        return f"must be an integer from 1 to {_PAIRS[str(field)]}, or a list of two of them: [height, width]"
+    if field in _FORMS:
+        return _form_of(error, str(field))
     if field == "epochs":
         return "must be an integer of at least 1, or a list of such integers"
     if kind == "union_tag_invalid":
@@ -222,6 +237,16 @@ def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) ->
     sentence = _SENTENCES[kind].format(**context) if kind in _SENTENCES else error["msg"]
     is_share = kind.startswith("less_than") and not _ACCURACIES.isdisjoint(map(str, path))
     return f"{sentence}; divide percent by 100" if is_share else sentence
+
+
+def _form_of(error: ErrorDetails, field: str) -> str:
+    """Return what a size is, which a union of forms says in several errors; of two types the field means another."""
+    layer_type = next((part for part in error["loc"] if part in FIELDS), None)
+    if layer_type == "pad":
+        return f"must be a list of four integers from 0 to {MAX_SIZE}: [left, right, top, bottom]"
+    if layer_type == "channel_shuffle":
+        return "must be an integer from 1 to 1000000"
+    return _FORMS[field]
 
 
 def not_json(message: str) -> str:
@@ -252,7 +277,7 @@ def _unknown_type(tag: str) -> str:
 
 def _unknown_field_of_layer(layer_type: str, name: str) -> str:
     """Say which fields a layer has, and of well-known ones why they are none."""
-    fields = ", ".join(FIELDS[layer_type])
-    has = f"the fields of {layer_type} are: {fields}" if fields else f"{layer_type} has no field but `type`"
+    fields = ", ".join([*FIELDS[layer_type], *COMMON])
+    has = f"the fields of {layer_type} are: {fields}"
     why = _NO_FIELDS.get(name)
     return f"unknown field; {why}; {has}" if why else f"unknown field; {has}"

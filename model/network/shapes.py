@@ -1,71 +1,65 @@
-"""The size of the feature map after each layer, and what each layer costs."""
+"""The size of a feature map, and what convolutions and pools make of it."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from .schema import Conv, Layer, pair, stride_of
+MAX_CHANNELS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Channels, height and width of a feature map; a flat vector has height and width 1."""
+    """Channels, height and width of a feature map; a flat vector is features, 1, 1."""
 
     channels: int
     height: int
     width: int
+    is_flat: bool = False
+
+    @property
+    def positions(self) -> int:
+        """Height times width."""
+        return self.height * self.width
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.channels * self.positions
+
+    def __str__(self) -> str:
+        return f"{self.channels} features" if self.is_flat else f"{self.channels}x{self.height}x{self.width}"
 
 
-def out_channels(layer: Conv, in_channels: int) -> int:
-    """Filters of a convolution: as given, or its ratio of the input's channels, at least one."""
-    given = layer.get("out_channels")
-    if given is not None:
-        return given
-    ratio = layer.get("channel_ratio")
-    assert ratio is not None  # noqa: S101 - the schema guarantees one of the two
-    return max(1, round(ratio * in_channels))
+class ShapeError(ValueError):
+    """A layer that does not fit what it reads; `field` is the field of the layer to change."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
-def after(layer: Layer, shape: Shape) -> Shape:
-    """Return the shape that `layer` makes of `shape`."""
-    if layer["type"] == "linear":
-        return Shape(layer["out_features"], 1, 1)
-    if layer["type"] == "global_avg_pool":
-        return Shape(shape.channels, 1, 1)
-    if layer["type"] == "conv" or layer["type"] == "max_pool" or layer["type"] == "avg_pool":
-        down, across = stride_of(layer)
-        channels = out_channels(layer, shape.channels) if layer["type"] == "conv" else shape.channels
-        return Shape(channels, ceil(shape.height / down), ceil(shape.width / across))
-    return shape
+def slid(
+    size: int, kernel: int, stride: int, padding: int | None, *, dilation: int = 1, ceil_mode: bool = False
+) -> int:
+    """Return how many positions a sliding window makes of `size`, as PyTorch does.
 
+    Args:
+        size: positions of the input.
+        kernel: of the window.
+        stride: between two windows.
+        padding: on each side; `None` is "same": `size` divided by `stride`, rounded up.
+        dilation: distance between the kernel's elements.
+        ceil_mode: whether a last window may begin inside the input and end outside.
 
-def trace(layers: Sequence[Layer], image: Shape) -> Iterator[tuple[Layer, Shape, Shape]]:
-    """Yield each layer with the shape before it and the shape after it."""
-    before = image
-    for layer in layers:
-        shape = after(layer, before)
-        yield layer, before, shape
-        before = shape
-
-
-def cost(layers: Sequence[Layer], image: Shape) -> tuple[int, int]:
-    """Return the parameters and the floating-point operations (two per multiply-add) of one forward pass.
-
-    Counted are convolutions, linear layers and batch normalisation; the classifier is not.
+    Raises:
+        ShapeError: when the kernel is larger than its padded input.
     """
-    params = flops = 0
-    for layer, before, shape in trace(layers, image):
-        positions = shape.height * shape.width
-        if layer["type"] == "conv":
-            height, width = pair(layer["kernel_size"])
-            weights = height * width * before.channels * shape.channels
-            params += weights + shape.channels
-            flops += 2 * weights * positions
-        elif layer["type"] == "linear":
-            weights = before.channels * before.height * before.width * shape.channels
-            params += weights + shape.channels
-            flops += 2 * weights
-        elif layer["type"] == "batch_norm":
-            params += 2 * shape.channels
-            flops += 2 * shape.channels * positions
-    return params, flops
+    if padding is None:
+        return ceil(size / stride)
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if room < 0:
+        reach = dilation * (kernel - 1) + 1
+        raise ShapeError("kernel_size", f"spans {reach} positions, but its padded input has {size + 2 * padding}")
+    if not ceil_mode:
+        return room // stride + 1
+    count = ceil(room / stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count

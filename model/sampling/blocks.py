@@ -29,7 +29,7 @@ _ACTIVATIONS: dict[str, Layer] = {
 def _draw_layer(state: str, rng: np.random.Generator) -> Layer:
     if state in _ACTIVATIONS:
         return _ACTIVATIONS[state]
-    kernels = PAPER.rows[state].kernels
+    kernels = PAPER.kernels[state]
     assert kernels is not None  # noqa: S101 - only activations have none
     height, width = (int(size) for size in rng.choice(kernels, size=2))
     if state == "conv":

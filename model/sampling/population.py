@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..network.graph import costs, resolve
 from ..network.hashing import canonical_hash
 from ..network.schema import Layer
-from ..network.shapes import Shape, cost
+from ..network.shapes import Shape
 from .blocks import sample_block
 from .skeleton import assemble
 
@@ -40,9 +41,9 @@ def population(
         block = sample_block(np.random.default_rng([seed, index]))
         index += 1
         layers = assemble(block, image, width)
-        if max_flops is not None and cost(layers, image)[1] > max_flops:
+        if max_flops is not None and costs(resolve(layers, image)).flops > max_flops:
             continue
-        network_id = canonical_hash(layers, image.channels)
+        network_id = canonical_hash(layers, image)
         if network_id not in seen:
             seen.add(network_id)
             yield SampledNetwork(network_id, block, layers)

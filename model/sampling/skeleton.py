@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from ..network.graph import resolve
 from ..network.schema import Layer
-from ..network.shapes import Shape, trace
+from ..network.shapes import Shape
 
 STAGES = 3
 BLOCKS_PER_STAGE = 2
@@ -36,8 +37,7 @@ def assemble(block: Sequence[Layer], image: Shape, width: int) -> list[Layer]:
                 layers.append({"type": "conv", "kernel_size": (1, 1), "out_channels": stage_width})
                 running = Shape(stage_width, running.height, running.width)
             layers.extend(block)
-            for _, _, shape in trace(block, running):
-                running = shape
+            running = resolve(block, running)[-1].after
         if running.channels != stage_width:
             layers.append({"type": "conv", "kernel_size": (1, 1), "out_channels": stage_width})
             running = Shape(stage_width, running.height, running.width)

@@ -10,6 +10,15 @@ LAYERS = [
     {"type": "relu"},
     {"type": "max_pool", "kernel_size": 2, "stride": 2},
 ]
+RESIDUAL = [
+    {"type": "conv", "kernel_size": 3, "out_channels": 32},
+    {"type": "batch_norm"},
+    {"type": "relu", "name": "stem"},
+    {"type": "conv", "kernel_size": 3, "out_channels": 32, "groups": "depthwise"},
+    {"type": "batch_norm", "name": "branch"},
+    {"type": "add", "inputs": ["branch", "stem"]},
+    {"type": "relu"},
+]
 
 
 def predict_examples(task: str) -> dict[str, dict[str, object]]:
@@ -27,13 +36,9 @@ def predict_examples(task: str) -> dict[str, dict[str, object]]:
                 "architectures": [{"id": "deep", "layers": LAYERS}, {"id": "shallow", "layers": LAYERS[:3]}],
             },
         },
-        "clamp": {
-            "summary": "Take the nearest channel ratio of the layer code",
-            "value": {
-                "task": task,
-                "out_of_range": "clamp",
-                "architectures": [{"layers": [*LAYERS, {"type": "conv", "kernel_size": 1, "channel_ratio": 100}]}],
-            },
+        "residual": {
+            "summary": "A residual block: layers that read others by name",
+            "value": {"task": task, "architectures": [{"layers": RESIDUAL}]},
         },
     }
 

@@ -129,14 +129,10 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
     texts = tensors.elements.get("architectures")
     if not texts:
         raise invalid(Fault("/inputs", "missing", "`inputs` needs a tensor `architectures` with at least one element"))
-    choice = tensors.request.get("parameters", {}).get("out_of_range", "error")
-    if choice not in ("error", "clamp"):
-        raise invalid(Fault("/parameters/out_of_range", "unknown-value", "must be one of 'error' or 'clamp'"))
     settings = service.settings
     networks = encode_networks(
         [_read_element(text, index) for index, text in enumerate(texts)],
         model,
-        clamp=choice == "clamp",
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )

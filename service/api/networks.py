@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.encoding.layer_code import CodeError
 from model.network.faults import Fault, pointer
+from model.network.graph import Costs, NetworkError
 from model.network.schema import Layer
 from service.errors import MAX_FAULTS, invalid
 from service.inference.batching import Ints
 from service.inference.registry import Model
-
-_CLAMP = '"out_of_range": "clamp" takes the nearest one'
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,7 @@ class Networks:
         ids: the client's names.
         known: indices of those whose layers are given: all but some of /stop's runs.
         codes: int32 [layers, columns], one for each of `known`.
+        costs: one for each of `known`.
         notes: what the client should know, one list for each of `known`.
         observed: accuracies seen so far, by index of the network; absent where there are none.
     """
@@ -29,19 +28,19 @@ class Networks:
     ids: list[str | None]
     known: list[int]
     codes: list[Ints]
+    costs: list[Costs]
     notes: list[list[str]]
     observed: dict[int, list[float]]
 
 
 def encode_networks(
-    architectures: Sequence[Mapping[str, Any]], model: Model, *, clamp: bool, max_architectures: int, max_layers: int
+    architectures: Sequence[Mapping[str, Any]], model: Model, *, max_architectures: int, max_layers: int
 ) -> Networks:
     """Encode validated architectures.
 
     Args:
         architectures: objects with `layers`, `id`, `in_channels` and `observed`, as far as given.
         model: the predictor.
-        clamp: take the nearest channel ratio of the layer code, with a note, instead of rejecting another.
         max_architectures: the most in a request.
         max_layers: the most in an architecture.
 
@@ -50,7 +49,7 @@ def encode_networks(
     """
     _check_ids(architectures, max_architectures)
     faults: list[Fault] = []
-    known, codes, notes = [], [], []
+    known, codes, costs, notes = [], [], [], []
     for index, architecture in enumerate(architectures):
         if len(faults) > MAX_FAULTS:
             break
@@ -64,23 +63,19 @@ def encode_networks(
             faults.append(Fault(pointer(*path, "layers"), "too-long", detail))
             continue
         try:
-            encoding = model.layers.encode(layers)
-            outside, clamped = [], encoding.clamped
-            known.append(index)
-            codes.append(encoding.codes)
-            notes.append([f"{one}; took the nearest value of the layer code" for one in clamped])
-        except CodeError as error:
-            outside, clamped = error.faults, error.clamped
-        faults += [Fault(pointer(*path, "layers", one.layer, one.field), "not-in-code", one.message) for one in outside]
-        if not clamp:
-            faults += [
-                Fault(pointer(*path, "layers", one.layer, one.field), "out-of-range", f"{one.message}; {_CLAMP}")
-                for one in clamped
-            ]
+            encoding = model.layers.encode(layers, model.card.image)
+        except NetworkError as error:
+            places = [(pointer(*path, "layers", one.layer, one.field), one.message) for one in error.faults]
+            faults += [Fault(place, "impossible", message) for place, message in places]
+            continue
+        known.append(index)
+        codes.append(encoding.codes)
+        costs.append(encoding.costs)
+        notes.append(encoding.notes)
     if faults:
         raise invalid(*faults)
     ids = [architecture.get("id") for architecture in architectures]
-    return Networks(ids, known, codes, notes, _observed_of(architectures, model))
+    return Networks(ids, known, codes, costs, notes, _observed_of(architectures, model))
 
 
 def _check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:

@@ -81,7 +81,6 @@ def read_call(body: bytes, service: Service) -> Call:
     networks = encode_networks(
         document["architectures"],
         model,
-        clamp=document.get("out_of_range") == "clamp",
         max_architectures=service.settings.max_architectures,
         max_layers=service.settings.max_layers,
     )

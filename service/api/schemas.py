@@ -1,11 +1,11 @@
 """Request and response schemas: the truth for validation, and what `/docs` shows."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from model.network.schema import MAX_ARCHITECTURES, Fraction, Layers, Name, Width
+from model.network.schema import MAX_ARCHITECTURES, Fraction, Id, Layers, Width
 
 _strict = with_config(ConfigDict(extra="forbid", strict=True))
 
@@ -18,12 +18,8 @@ Epochs = Annotated[
     Epoch | Annotated[list[Epoch], Field(min_length=1, max_length=1024, fail_fast=True)],
     Field(description="1-based epochs to predict, without repeats; `20` means `[20]`. Default: every epoch."),
 ]
-OutOfRange = Annotated[
-    Literal["error", "clamp"],
-    Field(description="A channel ratio outside the layer code's table: reject it, or take the nearest one."),
-]
 Task = Annotated[str, Field(description="Which predictor; optional when only one is loaded.")]
-ClientId = Annotated[Name, Field(description="Your name for it, unique in the request.")]
+ClientId = Annotated[Id, Field(description="Your name for it, unique in the request.")]
 InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
 
 
@@ -44,7 +40,6 @@ class PredictRequest(TypedDict):
     architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     task: NotRequired[Task | None]
     epochs: NotRequired[Epochs | None]
-    out_of_range: NotRequired[OutOfRange]
 
 
 @_strict
@@ -74,7 +69,6 @@ class StopRuns(TypedDict):
             ),
         ]
     ]
-    out_of_range: NotRequired[OutOfRange]
 
 
 @_strict
@@ -88,7 +82,6 @@ class StopOneRun(TypedDict):
     layers: NotRequired[Layers | None]
     task: NotRequired[Task | None]
     confidence: NotRequired[Annotated[float, Field(ge=0.5, lt=1)]]
-    out_of_range: NotRequired[OutOfRange]
 
 
 PREDICT_REQUEST: TypeAdapter[PredictRequest] = TypeAdapter(PredictRequest)
@@ -116,7 +109,7 @@ class Prediction(BaseModel):
     rank: int = Field(description="1 is the best final accuracy of the request; equals share a rank.")
     distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
     in_distribution: bool = Field(description="Whether the network resembles the predictor's training set.")
-    notes: list[str] = Field(description="What was clamped, and what to be careful about.")
+    notes: list[str] = Field(description="What was approximated, and what to be careful about.")
 
 
 class PredictResponse(BaseModel):

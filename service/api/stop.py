@@ -106,7 +106,6 @@ def _read_runs(document: Mapping[str, Any], runs: list[dict[str, Any]], service:
     networks = encode_networks(
         runs,
         model,
-        clamp=document.get("out_of_range", "clamp") == "clamp",
         max_architectures=service.settings.max_architectures,
         max_layers=service.settings.max_layers,
     )

@@ -6,8 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from model.artifact import Card
-from model.encoding.layer_code import Row
-from model.network.schema import MAX_STRIDE
+from model.network.schema import FIELDS
 from service.inference.registry import Model
 from service.state import ServiceDep
 
@@ -39,8 +38,7 @@ class SearchSpace(BaseModel):
     """The networks that the predictor was fitted to."""
 
     description: str | None
-    layer_types: dict[str, str] = Field(description="The types it reads, with the ranges of their sizes.")
-    channel_ratios: list[float] = Field(description="Smallest and largest ratio of a convolution's channels.")
+    layer_types: list[str] = Field(description="The types that it reads; networks of others are rejected.")
     layers: list[int] = Field(description="Layers of the shortest and of the longest network.")
     networks: int = Field(description="Networks in the training set.")
 
@@ -68,12 +66,6 @@ def _summary(card: Card) -> TaskSummary:
     )
 
 
-def _ranges(row: Row) -> str:
-    if row.kernels is None:
-        return "no kernel"
-    return f"kernel {row.kernels[0]} to {row.kernels[-1]}, stride 1 to {MAX_STRIDE}"
-
-
 def _task(model: Model) -> Task:
     card, about = model.card, model.card.about
     code, validated = card.layer_code, card.metrics.get("cross_validation", {})
@@ -82,8 +74,7 @@ def _task(model: Model) -> Task:
         measured=about.measured if about else None,
         search_space=SearchSpace(
             description=about.search_space if about else None,
-            layer_types={name: _ranges(row) for name, row in code.rows.items()},
-            channel_ratios=[code.bins[0], code.bins[-1]],
+            layer_types=list(code.kernels if code.is_paper else FIELDS),
             layers=list(card.layers),
             networks=card.training.get("networks", 0),
         ),

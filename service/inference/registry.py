@@ -142,7 +142,7 @@ def load_model(artifact: Artifact, *, threads: int = 1, provider: Provider = "cp
     """
     return Model(
         Predictor(artifact, threads=threads, provider=provider, lanes=lanes),
-        LayerCache(artifact.card.layer_code, artifact.card.image),
+        LayerCache(artifact.card.layer_code),
         read_continuation(artifact.folder),
         read_weights_predictor(artifact.folder),
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.encoding.layer_code import EXTENDED, PAPER, PAPER_BINS, CodeError, encode, pad
+from model.encoding.layer_code import EXTENDED, PAPER, PAPER_BINS, NetworkError, encode, pad
 from model.network.shapes import Shape, trace
 from tests.strategies import extended_layers, table_1_layers
 
@@ -50,7 +50,7 @@ def test_a_ratio_outside_the_table_is_an_error_unless_clamped(width):
         {"type": "conv", "kernel_size": (3, 3), "out_channels": 100},
         {"type": "conv", "kernel_size": (1, 1), "out_channels": width},
     )
-    with pytest.raises(CodeError) as caught:
+    with pytest.raises(NetworkError) as caught:
         encode(layers, PAPER, IMAGE)
     assert [(fault.layer, fault.field) for fault in caught.value.faults] == [(1, "out_channels")]
     clamped = encode(layers, PAPER, IMAGE, clamp=True)
@@ -66,12 +66,12 @@ def test_the_stem_is_exempt_from_the_ratios_range():
     "layer", [{"type": "conv", "kernel_size": (6, 1), "out_channels": 8}, {"type": "max_pool", "kernel_size": (1, 2)}]
 )
 def test_a_kernel_outside_table_1_is_an_error(layer):
-    with pytest.raises(CodeError, match="kernel_size"):
+    with pytest.raises(NetworkError, match="kernel_size"):
         codes(layer)
 
 
 def test_the_paper_code_says_which_types_it_knows():
-    with pytest.raises(CodeError, match="it knows conv, max_pool"):
+    with pytest.raises(NetworkError, match="it knows conv, max_pool"):
         codes({"type": "dropout", "p": 0.5})
 
 

@@ -96,12 +96,12 @@ def out_of_fold(
     if not rows:
         raise ObservationError(f"the table holds no task {card.task}")
     others = _pretraining(card, pretraining)
-    everything = to_dataset(rows, card.layer_code, card.image, clamp=True)
+    everything = to_dataset(rows, card.layer_code, card.image)
     if card.training.get("split") == "train":
         rows, _ = training_split(rows, card.layer_code, card.image)
     if not rows:
         raise ObservationError(f"the table holds no network of {card.task} in the train split")
-    table = to_dataset(rows, card.layer_code, card.image, clamp=True)
+    table = to_dataset(rows, card.layer_code, card.image)
     if table.epochs != card.epochs:
         raise ObservationError(f"curves of {table.epochs} epochs; the predictor of {card.task} has {card.epochs}")
     if cache is None:

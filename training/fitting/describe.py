@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from model.artifact import TaskDescription
+from model.network.graph import resolve
 from model.network.schema import pair
-from model.network.shapes import Shape, trace
+from model.network.shapes import Shape
 from training.observations.observation import Observation
 from training.protocols import PROTOCOLS, TrainingProtocol
 
@@ -47,10 +48,10 @@ def _search_space(rows: Sequence[Observation], image: Shape) -> str:
     kernels: set[int] = set()
     channels: set[int] = set()
     for row in rows:
-        for layer, _, shape in trace(row.layers, image):
-            if layer["type"] == "conv":
-                kernels.update(pair(layer["kernel_size"]))
-                channels.add(shape.channels)
+        for node in resolve(row.layers, image):
+            if node.layer["type"] == "conv":
+                kernels.update(pair(node.layer["kernel_size"]))
+                channels.add(node.after.channels)
     if not channels:
         return text
     kernel, width = f"{min(kernels)} to {max(kernels)}", f"{min(channels)} to {max(channels)}"

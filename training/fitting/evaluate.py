@@ -107,7 +107,7 @@ def evaluate(
     card = predictor.card
     _, rows = task_of(observations, card.task)
     chosen = choose(rows, part, fitted_to, split=card.training.get("split", "all"))
-    table = to_dataset(chosen, card.layer_code, card.image, clamp=True, last=card.epochs)
+    table = to_dataset(chosen, card.layer_code, card.image, last=card.epochs)
     if table.epochs > card.epochs:
         raise ObservationError(f"curves have {table.epochs} epochs, the predictor knows {card.epochs}")
     epochs = range(1, table.epochs + 1)

@@ -86,14 +86,14 @@ def fit(
     used, duplicates = training_split(rows, code, image) if split == "train" else (rows, 0)
     if not used:
         raise ObservationError("no network of the table belongs to the train split")
-    table = to_dataset(used, code, image, clamp=True)
+    table = to_dataset(used, code, image)
     if len(table) < FEWEST_NETWORKS:
         raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
     if not table.duplicate_groups.any():
         raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
     settings = recipe or Recipe()
     others = pretraining_tables(pretraining, name, code, image, split)
-    everything = to_dataset(rows, code, image, clamp=True) if others else table
+    everything = to_dataset(rows, code, image) if others else table
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):

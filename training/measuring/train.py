@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from model.network.graph import costs, resolve
 from model.network.schema import Layer
-from model.network.shapes import cost
+from model.torch_modules import build
 from model.weight_features import LARGEST, tensor_statistics
-from training.measuring.cnn import build
 from training.measuring.datasets import Images
 from training.measuring.steps import EagerStep, Step, fastest
 from training.observations.observation import Observation
@@ -30,7 +30,7 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class _Run:
-    network: nn.Sequential
+    network: nn.Module
     step: Step
     total: torch.Tensor
     batch_size: int
@@ -139,7 +139,7 @@ def train_network(
     if diverged:
         accuracy.append(measure_accuracy(network, validation))
     failed_to_train = is_chance(max(accuracy), validation.labels)
-    params, flops = cost(layers, protocol.image)
+    cost = costs(resolve(layers, protocol.image))
     return Observation(
         task=protocol.name,
         protocol=protocol.key,
@@ -150,8 +150,8 @@ def train_network(
         accuracy=accuracy,
         train_loss=losses,
         status="diverged" if diverged else "failed_to_train" if failed_to_train else "ok",
-        params=params,
-        flops=flops,
+        params=cost.params,
+        flops=cost.flops,
         seconds=round(clock() - start, 3),
         device=device_name(device),
         weight_stats=statistics,

@@ -8,11 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.encoding.layer_code import CodeError, LayerCode, encode, pad
+from model.encoding.layer_code import LayerCode, encode, pad
+from model.network.graph import NetworkError
 from model.network.shapes import Shape
-from training.observations.observation import DEFAULT_CHANNELS, Observation, ObservationError, task_name
+from training.observations.observation import (
+    DEFAULT_CHANNELS,
+    DEFAULT_RESOLUTION,
+    Observation,
+    ObservationError,
+    task_name,
+)
 
-DEFAULT_RESOLUTION = 32
 Floats = NDArray[np.floating[Any]]
 
 
@@ -62,16 +68,13 @@ class CurveDataset:
         return CurveDataset(names, self.codes[chosen], self.lengths[chosen], self.curves[chosen])
 
 
-def to_dataset(
-    observations: Sequence[Observation], code: LayerCode, image: Shape, *, clamp: bool, last: int = 1
-) -> CurveDataset:
+def to_dataset(observations: Sequence[Observation], code: LayerCode, image: Shape, *, last: int = 1) -> CurveDataset:
     """Encode observations; several seeds of one network become one row with their mean curve.
 
     Args:
         observations: rows of one task.
         code: that all of them are expressible in.
         image: shape of the task's images.
-        clamp: see `encode`.
         last: the epoch of an accuracy that is known after the last one only; at least the longest curve's.
 
     Raises:
@@ -86,8 +89,8 @@ def to_dataset(
     encodings, faults = [], []
     for network_id, rows in grouped.items():
         try:
-            encodings.append(encode(rows[0].layers, code, image, clamp=clamp).codes)
-        except CodeError as error:
+            encodings.append(encode(rows[0].layers, code, image).codes)
+        except NetworkError as error:
             faults.append(f"network {rows[0].id or network_id}: {error}")
     if faults:
         shown = "\n".join(faults[:10])
@@ -121,7 +124,7 @@ def training_split(rows: Sequence[Observation], code: LayerCode, image: Shape) -
     Raises:
         ObservationError: naming the rows whose layers the code cannot express.
     """
-    dataset = to_dataset(rows, code, image, clamp=True)
+    dataset = to_dataset(rows, code, image)
     group = dict(zip(dataset.network_ids, dataset.duplicate_groups.tolist(), strict=True))
     tested = {group[row.network_id] for row in rows if row.split == "test"}
     kept = [row for row in rows if group[row.network_id] not in tested]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -12,11 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic_core import from_json
 
 from model.network.faults import not_json
+from model.network.graph import NetworkError
 from model.network.hashing import canonical_hash
 from model.network.schema import Layer
+from model.network.shapes import Shape
 
 NEEDED = ("task", "layers", "accuracy")
-DEFAULT_CHANNELS = 3
+DEFAULT_CHANNELS, DEFAULT_RESOLUTION = 3, 32
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 _NETWORK_ID = re.compile(r"[0-9a-f]{16}")
 Split = Literal["train", "test"]
@@ -121,6 +123,15 @@ def _number(value: Any) -> Any:
 Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
+def _identity(layers: Sequence[Layer], in_channels: int | None, resolution: int | None) -> str:
+    """Return the canonical hash of a network; of one that makes no sense, a hash of what is written."""
+    size = resolution or DEFAULT_RESOLUTION
+    try:
+        return canonical_hash(layers, Shape(in_channels or DEFAULT_CHANNELS, size, size))
+    except NetworkError:
+        return hashlib.sha256(_LAYERS.dump_json(list(layers))).hexdigest()[:16]
+
+
 class Observation(BaseModel):
     """One trained network. Only `task`, `layers` and `accuracy` are required of tables from elsewhere.
 
@@ -144,9 +155,7 @@ class Observation(BaseModel):
     resolution: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
     layers: Annotated[list[Layer], Field(min_length=1)]
-    network_id: str = Field(
-        default_factory=lambda row: canonical_hash(row["layers"], row["in_channels"] or DEFAULT_CHANNELS)
-    )
+    network_id: str = Field(default_factory=lambda row: _identity(row["layers"], row["in_channels"], row["resolution"]))
     split: Split = Field(default_factory=lambda row: split_of(row["network_id"]))
     accuracy: Annotated[list[Fraction], Field(min_length=1)]
     final_only: bool = False
@@ -190,7 +199,7 @@ class Observation(BaseModel):
     @cached_property
     def canonical(self) -> str:
         """Hash of the network's canonical form; the `network_id` of a table that was measured earlier may differ."""
-        return canonical_hash(self.layers, self.in_channels or DEFAULT_CHANNELS)
+        return _identity(self.layers, self.in_channels, self.resolution)
 
 
 def to_record(observation: Observation) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.encoding.layer_code import CodeError, LayerCode, encode
+from model.encoding.layer_code import LayerCode, encode
+from model.network.graph import NetworkError
 from model.network.shapes import Shape
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
@@ -39,8 +40,8 @@ class PretrainingTable:
 
 def _encoding_key(row: Observation, code: LayerCode, image: Shape) -> bytes:
     try:
-        return encode(row.layers, code, image, clamp=True).codes.tobytes()
-    except CodeError:
+        return encode(row.layers, code, image).codes.tobytes()
+    except NetworkError:
         return b""
 
 
@@ -57,7 +58,7 @@ def pretraining_table(rows: Sequence[Observation], code: LayerCode, image: Shape
     """
     task, _ = task_of(rows)
     own_image = image_of(rows)
-    table = to_dataset(rows, code, own_image, clamp=True)
+    table = to_dataset(rows, code, own_image)
     first = {row.network_id: row for row in rows}
     keys = [_encoding_key(first[name], code, image) for name in table.network_ids]
     return PretrainingTable(task, own_image, table, keys)

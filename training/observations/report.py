@@ -26,11 +26,11 @@ def data_report(table: UserTable, code: LayerCode) -> dict[str, Any]:
         ceiling where networks were trained more than once (else None), and warnings in words.
     """
     rows, image = table.rows, table.image
-    dataset = to_dataset(rows, code, image, clamp=True)
+    dataset = to_dataset(rows, code, image)
     networks = {row.network_id: row for row in rows}
     runs = Counter(row.network_id for row in rows)
     lengths = dataset.curves.shape[1] - np.isnan(dataset.curves[:, ::-1]).argmin(axis=1)
-    clipped = sum(bool(encode(row.layers, code, image, clamp=True).clamped) for row in networks.values())
+    clipped = sum(bool(encode(row.layers, code, image).notes) for row in networks.values())
     duplicates, across = _duplicates(dataset, [networks[name].split for name in dataset.network_ids])
     noise = ceiling(rows)
     final = dataset.final

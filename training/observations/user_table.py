@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.encoding.layer_code import CodeError, LayerCode, encode
+from model.encoding.layer_code import LayerCode, encode
+from model.network.graph import NetworkError
 from model.network.shapes import Shape
 from training.observations.dataset import image_of, task_of
 from training.observations.observation import Observation, ObservationError, task_name
@@ -116,8 +117,8 @@ def _contradictions(row: Observation, image: dict[str, int | None], epochs: int 
 def _outside_code(row: Observation, code: LayerCode, image: Shape) -> Iterator[tuple[Place, str]]:
     """Yield what a layer code cannot express."""
     try:
-        encode(row.layers, code, image, clamp=True)
-    except CodeError as error:
+        encode(row.layers, code, image)
+    except NetworkError as error:
         for fault in error.faults:
             value = row.layers[fault.layer].get(fault.field)
             written = list(value) if isinstance(value, tuple) else value

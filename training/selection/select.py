@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 
 from model.encoding.layer_code import encode, pad
-from model.network.shapes import cost
+from model.network.graph import costs, resolve
 from model.runtime import Predictor
 from model.sampling.population import SampledNetwork
 from training.protocols import PROTOCOLS, TrainingProtocol
@@ -54,7 +54,7 @@ def protocol_of(predictor: Predictor) -> TrainingProtocol:
 
 def _predict(networks: Sequence[SampledNetwork], predictor: Predictor) -> list[Selected]:
     card = predictor.card
-    encodings = [encode(one.layers, card.layer_code, card.image, clamp=True).codes for one in networks]
+    encodings = [encode(one.layers, card.layer_code, card.image).codes for one in networks]
     found: dict[int, Selected] = {}
     by_length = np.argsort([len(codes) for codes in encodings], kind="stable")  # for less padding
     for start in range(0, len(networks), BATCH):
@@ -67,7 +67,7 @@ def _predict(networks: Sequence[SampledNetwork], predictor: Predictor) -> list[S
                 float(curves.lower[row, 0]),
                 float(curves.upper[row, 0]),
                 bool(curves.distance[row] <= card.distance_threshold),
-                cost(networks[index].layers, card.image)[0],
+                costs(resolve(networks[index].layers, card.image)).params,
             )
     return [found[index] for index in range(len(networks))]
 

@@ -223,7 +223,7 @@ def _search_live(task: Task, confidence: float | None) -> dict[str, float]:
 
     wall, processor = time.perf_counter(), time.process_time()
     for row in (known[sorted(known)[index]] for index in drawn):
-        codes = encode(row.layers, card.layer_code, card.image, clamp=True).codes
+        codes = encode(row.layers, card.layer_code, card.image).codes
         before = predictor.run(*pad([codes]), range(1, card.epochs + 1)).accuracy
         curves.append(_train(row, protocol, images, stop))
         best = max([best, *curves[-1][protocol.epochs - 1 :]])

@@ -191,7 +191,7 @@ def continued_curve(study: Study, results: pd.DataFrame) -> None:
         return
     rows = sorted(task.split("test"), key=lambda row: row.accuracy[-1])
     middle, card = rows[len(rows) // 2], predictor.card
-    table = to_dataset([middle], card.layer_code, card.image, clamp=True)
+    table = to_dataset([middle], card.layer_code, card.image)
     before = predictor.run(table.codes, table.lengths, range(1, card.epochs + 1))
     title = f"A test network of {task.name}"
     with _saved(study.docs / "pictures" / "curve.png", title, 12, 3.4) as figure:

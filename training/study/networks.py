@@ -62,9 +62,9 @@ class Networks:
 def describe(rows: Sequence[Observation]) -> Networks:
     """Encode the rows of one task and compute the hand features of its networks."""
     image = image_of(rows)
-    table = to_dataset(rows, EXTENDED, image, clamp=True)
+    table = to_dataset(rows, EXTENDED, image)
     try:
-        code, codes = PAPER, to_dataset(rows, PAPER, image, clamp=True).codes
+        code, codes = PAPER, to_dataset(rows, PAPER, image).codes
     except ObservationError:  # dropout, strides: not in Table 1
         code, codes = EXTENDED, table.codes
     features = network_features(attributes(table.codes, table.lengths, image))

@@ -10,7 +10,7 @@ import numpy as np
 
 from model.continuation import read_continuation
 from model.encoding.layer_code import encode, pad
-from model.network.shapes import cost
+from model.network.graph import costs, resolve
 from training.curves.figures import final_error
 from training.fitting.evaluate import BATCH, Evaluation
 from training.metrics import ceiling, score, tau
@@ -137,7 +137,7 @@ def continuation(study: Study) -> Iterator[Row]:
         continued, predictor = read_continuation(task.artifact), task.predictor
         if continued is None or predictor is None:
             continue
-        table = to_dataset(task.split("test"), predictor.card.layer_code, predictor.card.image, clamp=True)
+        table = to_dataset(task.split("test"), predictor.card.layer_code, predictor.card.image)
         before = predictor.run(table.codes, table.lengths, range(1, table.epochs + 1)).accuracy
         for seen in SEEN:
             found = continued.run([curve[:seen].tolist() for curve in table.curves], prior=before)
@@ -155,7 +155,7 @@ def other_tasks(study: Study) -> Iterator[Row]:
         if by.predictor is None or (task is by and not task.own):
             continue
         card = by.predictor.card
-        table = to_dataset(task.split("test") if task.own else task.rows, card.layer_code, card.image, clamp=True)
+        table = to_dataset(task.split("test") if task.own else task.rows, card.layer_code, card.image)
         parts = (slice(start, start + BATCH) for start in range(0, len(table), BATCH))
         curves = [by.predictor.run(table.codes[part], table.lengths[part], [card.epochs]) for part in parts]
         far = np.concatenate([part.distance for part in curves]) > card.distance_threshold
@@ -185,10 +185,10 @@ def found_networks(study: Study) -> Iterator[Row]:
         finals = _finals(rows)
         for number, name in enumerate(sorted(finals, key=lambda name: -finals[name]), 1):
             runs = [row for row in rows if row.network_id == name]
-            codes = encode(runs[0].layers, card.layer_code, card.image, clamp=True).codes
+            codes = encode(runs[0].layers, card.layer_code, card.image).codes
             curve = task.predictor.run(*pad([codes]), [card.epochs])
-            params, flops = cost(runs[0].layers, card.image)
-            figures = {"params": params, "flops": flops, "measured": finals[name], "runs": len(runs)}
+            cost = costs(resolve(runs[0].layers, card.image))
+            figures = {"params": cost.params, "flops": cost.flops, "measured": finals[name], "runs": len(runs)}
             figures |= {part: getattr(curve, part)[0, 0] for part in ("accuracy", "lower", "upper")}
             figures["spread"] = np.ptp([row.accuracy[-1] for row in runs])
             yield from rows_of("found-networks", task.name, f"{title} {number}", figures, **task.shas)

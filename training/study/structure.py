@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
+from model.network.layer_types import TYPE_IDS
 from model.predictors.export import TorchNetwork
 from model.predictors.peephole import Peephole
 from model.runtime import CurvePredictor
@@ -54,7 +55,7 @@ def look_into(predictor: CurvePredictor, task: Task, study: Study, method: str) 
     """Describe a cell, chosen on the training split, on the test split; keep what the pictures show of networks."""
     networks, ((fitting, tested),) = task.networks, task.parts
     known, test = networks.rows(fitting), networks.rows(tested)
-    conv = networks.code.rows["conv"].id
+    conv = TYPE_IDS["conv"]
     cell = convolution_cell(
         cell_responses(predictor, known.codes), known.codes[:, :, 0] == conv, known.codes[:, :, 0] > 0
     )

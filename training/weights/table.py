@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from model.network.shapes import Shape
+from model.torch_modules import build
 from model.weight_features import Weights, fan_ins, features, layer_statistics
-from training.measuring.cnn import build
 from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.encoding import layer_cache
 from model.encoding.layer_cache import LayerCache
-from model.encoding.layer_code import CODES, EXTENDED, PAPER, CodeError, Encoding, LayerFault, encode
+from model.encoding.layer_code import CODES, EXTENDED, PAPER, Encoding, LayerFault, NetworkError, encode
 from model.network.shapes import Shape
 from tests.strategies import extended_layers, table_1_layers
 
@@ -37,7 +37,7 @@ def outcome(encode_layers: Callable[[], Encoding]) -> tuple[Any, list[LayerFault
     """Return codes and clamped values, or faults and clamped values."""
     try:
         encoding = encode_layers()
-    except CodeError as error:
+    except NetworkError as error:
         return error.faults, error.clamped
     assert encoding.codes.dtype == np.int32
     return encoding.codes.tolist(), encoding.clamped
@@ -82,7 +82,7 @@ def test_the_same_layer_means_something_else_in_another_place() -> None:
     assert [fault.layer for fault in cache.encode([RELU, WIDE, RELU, WIDE]).clamped] == [3]
     assert not cache.encode([WIDE]).clamped
     cache.encode([RELU, {"type": "global_avg_pool"}])
-    with pytest.raises(CodeError, match="cannot follow linear"):
+    with pytest.raises(NetworkError, match="cannot follow linear"):
         cache.encode([LINEAR, {"type": "global_avg_pool"}])
 
 
@@ -104,7 +104,7 @@ def test_every_fault_of_a_network_is_reported() -> None:
     cache = LayerCache(PAPER, IMAGE)
     layers = [conv(out_channels=8), RELU, conv(channel_ratio=9.0), {"type": "dropout"}, conv(out_channels=8), LINEAR]
     for _ in range(2):
-        with pytest.raises(CodeError) as raised:
+        with pytest.raises(NetworkError) as raised:
             cache.encode(layers)
         assert [(fault.layer, fault.field) for fault in raised.value.faults] == [(3, "type"), (5, "type")]
         assert [fault.layer for fault in raised.value.clamped] == [2, 4]

@@ -53,7 +53,7 @@ def test_the_plain_lstm_reads_codes(final_epoch_only):
             *[{"type": "relu"}] * relus,
             {"type": "conv", "kernel_size": (1, 1), "channel_ratio": 1.0},
         ]
-        encodings.append(encode(layers, PAPER, image, clamp=True).codes)
+        encodings.append(encode(layers, PAPER, image).codes)
         finals.append(0.9 - 0.15 * relus)
     codes, _ = pad(encodings)
     curves = np.array(finals)[:, None] * np.array([0.5, 0.8, 1.0])

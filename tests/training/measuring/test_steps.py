@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.measuring.cnn import build
+from model.torch_modules import build
 from training.measuring.collect import plan
 from training.measuring.datasets import Images, load
 from training.measuring.steps import EagerStep, RecordedStep, Step, fastest

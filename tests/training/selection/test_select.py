@@ -15,8 +15,8 @@ from model.encoding.layer_code import encode, pad
 from model.network.schema import ARCHITECTURE
 from model.network.shapes import Shape
 from model.runtime import Predictor
+from model.torch_modules import build
 from tests.strategies import extended_layers
-from training.measuring.cnn import build
 from training.measuring.collect import plan
 from training.protocols import PROTOCOLS
 from training.selection.select import select

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from model.torch_modules import build
 from model.weight_features import (
     FEATURES,
     LAYER_STATISTICS,
@@ -18,7 +19,6 @@ from model.weight_features import (
     tensor_statistics,
 )
 from model.weights import read_weights
-from training.measuring.cnn import build
 from training.measuring.train import weight_statistics
 from training.protocols import PROTOCOLS
 

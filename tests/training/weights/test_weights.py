@@ -14,6 +14,7 @@ from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
 from model.artifact import shipped as artifacts
+from model.torch_modules import build
 from model.weights import (
     WEIGHTS_FILE,
     WeightsError,
@@ -22,7 +23,6 @@ from model.weights import (
     read_weights_predictor,
 )
 from tests.training.conftest import QUICK
-from training.measuring.cnn import build
 from training.metrics import tau
 from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS

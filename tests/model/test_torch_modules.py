@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 
 from model.network.shapes import Shape, cost, trace
+from model.torch_modules import build
 from tests.strategies import extended_layers
-from training.measuring.cnn import build
 
 IMAGE = Shape(2, 9, 9)
 
