@@ -11,7 +11,7 @@ import typer
 
 from cli.console import progress_bar
 from cli.networks import FileArgument, Networks, read_networks
-from cli.options import ProtocolOption
+from cli.options import ProtocolOption, SpaceOption
 from model.encoding.layer_code import EXTENDED, encode
 from model.network.faults import Fault, pointer
 from model.network.graph import NetworkError
@@ -59,6 +59,7 @@ def collect(
     networks: Annotated[int, typer.Option(min=1, help="How many networks of the population to train.")],
     out: OutOption,
     seeds: SeedsOption = 1,
+    space: SpaceOption = "paper",
     only_held_out: Annotated[bool, typer.Option("--held-out", help="Only networks of the test split.")] = False,
     workers: WorkersOption = None,
     device: DeviceOption = "cpu",
@@ -82,7 +83,7 @@ def collect(
 
     backend = _this_machine(workers, device) if ray is None else _cluster(ray)
     measured = read(out) if only_held_out and out.is_file() else ()
-    jobs = plan(protocol, networks, seeds, only_held_out=only_held_out, measured=measured)
+    jobs = plan(protocol, networks, seeds, space=space, only_held_out=only_held_out, measured=measured)
     _measure(protocol, out, jobs, backend, time_limit)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from model.artifact import Artifact, read_artifact, shipped
+from model.sampling.population import SearchSpace
 from training.protocols import PROTOCOLS, TrainingProtocol
 
 TASKS = {folder.name: folder for folder in shipped()}
@@ -22,6 +23,13 @@ def protocol_named(name: str) -> TrainingProtocol:
 ProtocolOption = Annotated[
     TrainingProtocol,
     typer.Option("--protocol", parser=protocol_named, metavar="NAME", help=f"One of {PROTOCOL_NAMES}."),
+]
+SpaceOption = Annotated[
+    SearchSpace,
+    typer.Option(
+        "--space",
+        help="Draw the paper's blocks, or families: small VGG, ResNet, MobileNet, DenseNet, ConvNeXt.",
+    ),
 ]
 TaskOption = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help=f"Which shipped predictor, one of {', '.join(TASKS)}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import console, print_table, progress_bar
-from cli.options import TASKS, ArtifactOption, ProtocolOption, choose_artifact
+from cli.options import TASKS, ArtifactOption, ProtocolOption, SpaceOption, choose_artifact
 from model.artifact import Card
 from model.network.schema import Layer
 from model.sampling.population import SampledNetwork
@@ -30,6 +30,7 @@ def sample(
     protocol: ProtocolOption,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many networks.")] = 5,
     skip: Annotated[int, typer.Option(min=0, help="Leave out this many of the population first.")] = 0,
+    space: SpaceOption = "paper",
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, a network a line.")] = False,
 ) -> None:
     """Print random networks of a protocol: the JSON body of a request to POST /predict.
@@ -38,7 +39,7 @@ def sample(
 
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict -`
     """
-    chosen = islice(protocol.population(), skip, skip + count)
+    chosen = islice(protocol.population(space=space), skip, skip + count)
     architectures = _architectures(chosen, protocol.in_channels)
     if as_lines:
         for one in architectures:

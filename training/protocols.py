@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from model.network.shapes import Shape
-from model.sampling.population import POPULATION_SEED, SampledNetwork, population
+from model.sampling.population import POPULATION_SEED, SampledNetwork, SearchSpace, population
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class TrainingProtocol:
         settings = json.dumps(asdict(self), sort_keys=True).encode()
         return f"{self.name}-{hashlib.sha256(settings).hexdigest()[:8]}"
 
-    def population(self, seed: int = POPULATION_SEED) -> Iterator[SampledNetwork]:
+    def population(self, seed: int = POPULATION_SEED, space: SearchSpace = "paper") -> Iterator[SampledNetwork]:
         """Yield distinct networks without end; with the default seed, those that are measured."""
-        return population(self.image, self.width, max_flops=self.max_flops, seed=seed)
+        return population(self.image, self.width, max_flops=self.max_flops, seed=seed, space=space)
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate during the 0-based `epoch`."""

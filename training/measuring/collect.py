@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from model.network.schema import Layer
+from model.sampling.population import SearchSpace
 from training.measuring.journal import Journal
 from training.observations.observation import Observation, split_of
 from training.protocols import TrainingProtocol
@@ -20,11 +21,12 @@ PATIENCE = 5.0  # seconds after which a backend without room is tried again
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train under one seed."""
+    """One network to train under one seed; `space` is where it was drawn from, if that is known."""
 
     network_id: str
     layers: list[Layer]
     seed: int
+    space: SearchSpace | None = None
 
 
 def plan(
@@ -32,6 +34,7 @@ def plan(
     networks: int,
     seeds: int = 1,
     *,
+    space: SearchSpace = "paper",
     only_held_out: bool = False,
     measured: Sequence[Observation] = (),
 ) -> list[Job]:
@@ -41,6 +44,7 @@ def plan(
         protocol: whose population.
         networks: how many networks.
         seeds: how often each is trained.
+        space: where networks are drawn from.
         only_held_out: count and train networks of the test split alone.
         measured: rows that there are already; networks in them keep the split they have there.
     """
@@ -49,8 +53,8 @@ def plan(
     def wanted(network_id: str) -> bool:
         return not only_held_out or split.get(network_id, split_of(network_id)) == "test"
 
-    chosen = (one for one in protocol.population() if wanted(one.network_id))
-    return [Job(one.network_id, one.layers, seed) for one in islice(chosen, networks) for seed in range(seeds)]
+    chosen = (one for one in protocol.population(space=space) if wanted(one.network_id))
+    return [Job(one.network_id, one.layers, seed, space) for one in islice(chosen, networks) for seed in range(seeds)]
 
 
 def left_to_do(journal: Journal, protocol: TrainingProtocol, jobs: Sequence[Job]) -> list[Job]:
@@ -91,6 +95,7 @@ def collect(
         RuntimeError: when a worker process dies; what was measured is kept.
     """
     deadline = time.time() + time_limit
+    spaces = {job.network_id: job.space for job in jobs}
     journal = Journal(out)
     missing = deque(left_to_do(journal, protocol, jobs))
     pending: set[Future[Row]] = set()
@@ -107,7 +112,7 @@ def collect(
                 finished, pending = wait(pending, PATIENCE, FIRST_COMPLETED)
                 for row in (future.result() for future in finished):
                     if row is not None:
-                        journal.append(row)
+                        journal.append(row.model_copy(update={"space": spaces[row.canonical]}))
                         on_row(row)
                         added += 1
                 if time.monotonic() - last_fold > SECONDS_BETWEEN_FOLDS:

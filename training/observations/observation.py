@@ -139,6 +139,7 @@ class Observation(BaseModel):
         id: the user's name for the network.
         network_id: identity of the network; rows of one network under different seeds share it.
         split: of the network. A table without a `network_id` gets both from the network's canonical form.
+        space: where the network was drawn from, `paper` or `families` (`model.sampling`); unknown of other tables.
         accuracy: validation accuracy after each epoch, each between 0 and 1.
         final_only: `accuracy` is one number, of the last epoch; the table gives it without a list.
         train_loss: mean training loss of each epoch.
@@ -154,6 +155,7 @@ class Observation(BaseModel):
     in_channels: Annotated[int, Field(ge=1)] | None = None
     resolution: Annotated[int, Field(ge=1)] | None = None
     seed: int = 0
+    space: str | None = None
     layers: Annotated[list[Layer], Field(min_length=1)]
     network_id: str = Field(default_factory=lambda row: _identity(row["layers"], row["in_channels"], row["resolution"]))
     split: Split = Field(default_factory=lambda row: split_of(row["network_id"]))

@@ -31,6 +31,7 @@ _SCHEMA = pa.schema(
         ("in_channels", pa.int32()),
         ("resolution", pa.int32()),
         ("seed", pa.int32()),
+        ("space", pa.string()),
         ("layers", pa.string()),
         ("accuracy", pa.list_(pa.float64())),
         ("final_only", pa.bool_()),
