@@ -141,8 +141,10 @@ def _artifact_for(networks: Networks, task: str | None, folder: Path | None) -> 
 
 def _read_call(networks: Networks, artifact: Artifact) -> "Call":
     """Encode networks for a predictor, with the checks of POST /predict but for its limits."""
+    from model.network.shapes import Shape
     from service.api.networks import choose_epochs, encode_networks
     from service.api.predict import Call
+    from service.api.tradeoffs import read_trade_offs
     from service.errors import Problem
     from service.inference.registry import load_model
 
@@ -152,12 +154,14 @@ def _read_call(networks: Networks, artifact: Artifact) -> "Call":
         encoded = encode_networks(
             networks.architectures,
             model,
+            image=Shape(*networks.body["input"]) if "input" in networks.body else None,
             max_architectures=sys.maxsize,
             max_layers=sys.maxsize,
         )
+        trade_offs = read_trade_offs(networks.body, encoded.costs)
     except Problem as problem:
         raise networks.error(*problem.faults) from None
-    return Call(model, epochs, encoded)
+    return Call(model, epochs, encoded, trade_offs)
 
 
 def _run(call: "Call") -> "Curves":
@@ -181,6 +185,7 @@ def _run(call: "Call") -> "Curves":
 def _print_predictions(response: dict[str, Any], call: "Call") -> None:
     card, epochs = call.model.card, response["epochs"]
     last = epochs.index(max(epochs))
+    asked = [name for name in ("feasible", "pareto_rank") if name in response["predictions"][0]]
     rows = [
         (
             str(one["rank"]),
@@ -188,11 +193,15 @@ def _print_predictions(response: dict[str, Any], call: "Call") -> None:
             f"{one['final_accuracy']:.3f}",
             f"{one['lower'][last]:.3f} to {one['upper'][last]:.3f}",
             f"{one['distance']:.2f}",
+            f"{one['params']:,}",
+            f"{one['flops'] / 1e6:,.1f}",
+            *(str(one[name]) for name in asked),
             "; ".join(one["notes"]),
         )
         for index, one in enumerate(response["predictions"])
     ]
-    headings = ("rank", "id", "accuracy", f"{card.interval_level:.0%} interval", "distance", "notes")
+    interval = f"{card.interval_level:.0%} interval"
+    headings = ("rank", "id", "accuracy", interval, "distance", "params", "MFLOPs", *asked, "notes")
     title = f"{card.task}: accuracy after {epochs[last]} epochs"
     rows.sort(key=lambda row: int(row[0]))
     print_table(title, headings, rows)
@@ -204,11 +213,13 @@ def _as_csv(response: dict[str, Any]) -> str:
     last = epochs.index(max(epochs))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    named = ("id", "rank", "final_accuracy", "lower", "upper", "distance", "in_distribution", "notes")
+    asked = [name for name in ("feasible", "pareto_rank") if name in response["predictions"][0]]
+    costs = ("params", "flops", "activation_bytes", *asked)
+    named = ("id", "rank", "final_accuracy", "lower", "upper", "distance", *costs, "in_distribution", "notes")
     writer.writerow([*named, *(f"epoch_{epoch}" for epoch in epochs)])
     for index, one in enumerate(response["predictions"]):
         name = index if one["id"] is None else one["id"]
         figures = (one["final_accuracy"], one["lower"][last], one["upper"][last], one["distance"])
         notes = (str(one["in_distribution"]).lower(), "; ".join(one["notes"]))
-        writer.writerow([name, one["rank"], *figures, *notes, *one["accuracy"]])
+        writer.writerow([name, one["rank"], *figures, *(one[cost] for cost in costs), *notes, *one["accuracy"]])
     return text.getvalue()

@@ -79,6 +79,7 @@ class Card(HasFiles):
         epochs: number of epochs of a curve; epoch 1 is the accuracy after the first pass.
         in_channels: channels of the task's images.
         resolution: height and width of the task's images in pixels.
+        classes: of the task's data set, where they are known.
         training: what it was fitted to: networks, rows, the table's sha256, settings.
         metrics: measured figures, with how they were measured.
         interval_level: nominal coverage of `lower` and `upper`.
@@ -97,6 +98,7 @@ class Card(HasFiles):
     epochs: int = Field(ge=1)
     in_channels: int = Field(ge=1)
     resolution: int = Field(ge=1)
+    classes: int | None = None
     training: dict[str, Any]
     metrics: dict[str, Any]
     interval_level: float = Field(gt=0, lt=1)

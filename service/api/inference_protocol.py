@@ -15,6 +15,7 @@ from service.api.networks import choose_epochs, encode_networks
 from service.api.predict import Call, count_networks
 from service.api.schemas import CANDIDATE, Candidate
 from service.api.tensors import LENGTH_HEADER, Tensors, check_outputs, read_tensors, write_tensors
+from service.api.tradeoffs import TradeOffs
 from service.errors import RETRY_SOON, Problem, invalid, problem_of
 from service.inference.continuation import predict_or_continue
 from service.inference.registry import Model
@@ -136,7 +137,7 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )
-    return Call(model, choose_epochs(tensors.elements.get("epochs"), model), networks), tensors
+    return Call(model, choose_epochs(tensors.elements.get("epochs"), model), networks, TradeOffs({}, [], [])), tensors
 
 
 def _read_element(text: bytes, index: int) -> Any:

@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.artifact import Card
 from model.network.faults import Fault, pointer
 from model.network.graph import Costs, NetworkError
 from model.network.schema import Layer
+from model.network.shapes import Shape
 from service.errors import MAX_FAULTS, invalid
 from service.inference.batching import Ints
 from service.inference.registry import Model
+
+_CLASSIFIER = "the classifier is not listed, leave it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +38,26 @@ class Networks:
 
 
 def encode_networks(
-    architectures: Sequence[Mapping[str, Any]], model: Model, *, max_architectures: int, max_layers: int
+    architectures: Sequence[Mapping[str, Any]],
+    model: Model,
+    *,
+    image: Shape | None = None,
+    max_architectures: int,
+    max_layers: int,
 ) -> Networks:
     """Encode validated architectures.
 
     Args:
         architectures: objects with `layers`, `id`, `in_channels` and `observed`, as far as given.
         model: the predictor.
+        image: what the networks read; the task's when absent.
         max_architectures: the most in a request.
         max_layers: the most in an architecture.
 
     Raises:
         Problem: 422 with a pointer to each fault.
     """
+    image = image or model.card.image
     _check_ids(architectures, max_architectures)
     faults: list[Fault] = []
     known, codes, costs, notes = [], [], [], []
@@ -54,7 +65,7 @@ def encode_networks(
         if len(faults) > MAX_FAULTS:
             break
         path = ("architectures", index)
-        faults += _check_in_channels(architecture, index, model)
+        faults += _check_in_channels(architecture, index, image)
         layers: list[Layer] | None = architecture.get("layers")
         if layers is None:
             continue
@@ -63,7 +74,7 @@ def encode_networks(
             faults.append(Fault(pointer(*path, "layers"), "too-long", detail))
             continue
         try:
-            encoding = model.layers.encode(layers, model.card.image)
+            encoding = model.layers.encode(layers, image)
         except NetworkError as error:
             places = [(pointer(*path, "layers", one.layer, one.field), one.message) for one in error.faults]
             faults += [Fault(place, "impossible", message) for place, message in places]
@@ -71,7 +82,7 @@ def encode_networks(
         known.append(index)
         codes.append(encoding.codes)
         costs.append(encoding.costs)
-        notes.append(encoding.notes)
+        notes.append(encoding.notes + _classifier_listed(layers, model.card))
     if faults:
         raise invalid(*faults)
     ids = [architecture.get("id") for architecture in architectures]
@@ -96,13 +107,20 @@ def _check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
             seen.add(name)
 
 
-def _check_in_channels(architecture: Mapping[str, Any], index: int, model: Model) -> list[Fault]:
-    """Return the fault of an architecture that is made for other images than the task's."""
-    channels = model.card.image.channels
-    if architecture.get("in_channels") in (None, channels):
+def _check_in_channels(architecture: Mapping[str, Any], index: int, image: Shape) -> list[Fault]:
+    """Return the fault of an architecture that is made for other images."""
+    if architecture.get("in_channels") in (None, image.channels):
         return []
     where = pointer("architectures", index, "in_channels")
-    return [Fault(where, "not-in-code", f"the task's images have {channels} channels")]
+    return [Fault(where, "impossible", f"the images have {image.channels} channels")]
+
+
+def _classifier_listed(layers: Sequence[Layer], card: Card) -> list[str]:
+    """Return a note when the last layer looks like the classifier, which is not listed."""
+    last = layers[-1]
+    if last["type"] != "linear" or last["out_features"] != card.classes:
+        return []
+    return [f"the last layer is linear to {card.classes} features, as many as the task has classes; {_CLASSIFIER}"]
 
 
 def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:

@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from model.accuracies import ranks, rounded
 from model.artifact import Card
+from model.network.shapes import Shape
 from model.runtime import Curves
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
 from service.api.networks import Networks, choose_epochs, encode_networks
 from service.api.schemas import PREDICT_REQUEST, PredictRequest, PredictResponse
+from service.api.tradeoffs import TradeOffs, read_trade_offs
 from service.errors import problem_of, request_id
 from service.inference.continuation import predict_or_continue
 from service.inference.registry import Model
@@ -26,11 +28,12 @@ router = APIRouter(tags=["prediction"])
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A validated prediction request: which predictor, which epochs, which networks."""
+    """A validated prediction request: which predictor, epochs and networks, and how to weigh their costs."""
 
     model: Model
     epochs: tuple[int, ...]
     networks: Networks
+    trade_offs: TradeOffs
 
 
 @router.post("/predict", summary="Predict learning curves", response_model=PredictResponse)
@@ -81,10 +84,11 @@ def read_call(body: bytes, service: Service) -> Call:
     networks = encode_networks(
         document["architectures"],
         model,
+        image=Shape(*document["input"]) if "input" in document else None,
         max_architectures=service.settings.max_architectures,
         max_layers=service.settings.max_layers,
     )
-    return Call(model, epochs, networks)
+    return Call(model, epochs, networks, read_trade_offs(document, networks.costs))
 
 
 def render(request_id: str, call: Call, curves: Curves) -> bytes:
@@ -107,9 +111,13 @@ def document(call: Call, curves: Curves) -> dict[str, Any]:
             "rank": rank,
             "distance": distance,
             "in_distribution": distance <= 1,
+            "params": costs.params,
+            "flops": costs.flops,
+            "activation_bytes": costs.activation_bytes,
+            **asked,
             "notes": notes + doubts(card, len(codes), distance),
         }
-        for name, accuracy, lower, upper, last, rank, distance, notes, codes in zip(
+        for name, accuracy, lower, upper, last, rank, distance, costs, asked, notes, codes in zip(
             networks.ids,
             rounded(curves.accuracy).tolist(),
             rounded(curves.lower).tolist(),
@@ -117,6 +125,8 @@ def document(call: Call, curves: Curves) -> dict[str, Any]:
             final,
             ranks(final),
             distances,
+            networks.costs,
+            call.trade_offs.fields(final),
             networks.notes,
             networks.codes,
             strict=True,

@@ -5,7 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from model.network.schema import MAX_ARCHITECTURES, Fraction, Id, Layers, Width
+from model.network.schema import MAX_ARCHITECTURES, MAX_NAME, Fraction, Id, Layers, Size, Width
 
 _strict = with_config(ConfigDict(extra="forbid", strict=True))
 
@@ -20,6 +20,36 @@ Epochs = Annotated[
 ]
 Task = Annotated[str, Field(description="Which predictor; optional when only one is loaded.")]
 ClientId = Annotated[Id, Field(description="Your name for it, unique in the request.")]
+Input = Annotated[
+    tuple[Width, Size, Size],
+    Field(
+        strict=False, description="Channels, height and width of an image; default: the task's.", examples=[[3, 32, 32]]
+    ),
+]
+CostName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Cost = Annotated[float, Field(allow_inf_nan=False)]
+OwnCosts = Annotated[
+    dict[CostName, Cost],
+    Field(max_length=16, description="Costs of your own, such as a measured latency.", examples=[{"latency_ms": 3.1}]),
+]
+Constraints = Annotated[
+    dict[CostName, Cost],
+    Field(
+        min_length=1,
+        max_length=16,
+        description="Upper bounds of params, flops, activation_bytes or costs of your own; `feasible` in the answer.",
+        examples=[{"params": 1e6}],
+    ),
+]
+Objectives = Annotated[
+    list[CostName],
+    Field(
+        min_length=1,
+        max_length=8,
+        description="What to trade off: accuracy (up) and costs (down); `pareto_rank` in the answer, 1 is the front.",
+        examples=[["accuracy", "flops"]],
+    ),
+]
 InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
 
 
@@ -31,6 +61,7 @@ class Candidate(TypedDict):
     id: NotRequired[ClientId | None]
     in_channels: NotRequired[InChannels | None]
     observed: NotRequired[Observed | None]
+    costs: NotRequired[OwnCosts]
 
 
 @_strict
@@ -40,6 +71,9 @@ class PredictRequest(TypedDict):
     architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     task: NotRequired[Task | None]
     epochs: NotRequired[Epochs | None]
+    input: NotRequired[Input]
+    constraints: NotRequired[Constraints]
+    objectives: NotRequired[Objectives]
 
 
 @_strict
@@ -109,6 +143,11 @@ class Prediction(BaseModel):
     rank: int = Field(description="1 is the best final accuracy of the request; equals share a rank.")
     distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
     in_distribution: bool = Field(description="Whether the network resembles the predictor's training set.")
+    params: int = Field(description="Learned parameters, the classifier left out.")
+    flops: int = Field(description="Of a forward pass of one image: 2 for each multiply-add of conv and linear layers.")
+    activation_bytes: int = Field(description="Largest inputs plus output of one layer, float32, one image.")
+    feasible: bool | None = Field(default=None, description="Whether it meets the request's `constraints`.")
+    pareto_rank: int | None = Field(default=None, description="By the request's `objectives`; 1 is the front.")
     notes: list[str] = Field(description="What was approximated, and what to be careful about.")
 
 

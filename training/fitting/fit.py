@@ -26,6 +26,7 @@ from training.metrics import ceiling
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
+from training.protocols import PROTOCOLS
 
 FAMILIAR_SHARE = 0.99
 FEWEST_NETWORKS = 20
@@ -135,6 +136,7 @@ def fit(
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
+        classes=PROTOCOLS[name].classes if name in PROTOCOLS else None,
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
         | ({"duplicates_left_out": duplicates} if duplicates else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
