@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import StandardisedPrediction
+from .encoding.edges import corrections
 from .encoding.features import FEATURES, attributes, layer_features, network_features, select
 from .encoding.layer_code import table_1
 from .gaussian_process import GaussianProcess
@@ -89,8 +90,8 @@ class Ensemble:
     process_share: float
 
     # The network's inputs: Table 1's columns of the codes, the features of the layers, the layers of each network, and
-    # the scaled features of the network. Its output: standardised curves [members, batch, all epochs].
-    INPUTS: ClassVar = ("codes", "layers", "lengths", "whole")
+    # the scaled features of the network, and its edges. Its output: standardised curves [members, batch, all epochs].
+    INPUTS: ClassVar = ("codes", "layers", "lengths", "whole", "edges", "shares")
     OUTPUTS: ClassVar = ("members",)
 
     def predict(
@@ -99,7 +100,7 @@ class Ensemble:
         """Predict the epochs at the 0-based index; codes and lengths are those of `model.runtime`."""
         layers = attributes(codes, lengths, self.image)
         whole, outside = self.scaler(network_features(layers))
-        inputs = table_1(codes), layer_features(layers), lengths, whole.astype(np.float32)
+        inputs = table_1(codes), layer_features(layers), lengths, whole.astype(np.float32), *corrections(codes)
         (members,) = run(dict(zip(self.INPUTS, inputs, strict=True)))
         process, nearest = self.process.predict(whole)
         curves = np.concatenate([members, process[None]])[:, :, index]

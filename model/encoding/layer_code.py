@@ -59,6 +59,11 @@ class LayerCode:
         """Whether the code knows no more than Table 1 of the paper."""
         return self.columns == TABLE_1_COLUMNS
 
+    @property
+    def types(self) -> int:
+        """How many layer types have a row."""
+        return len(self.kernels) if self.is_paper else len(TYPE_IDS)
+
     def ratio_bin(self, before: Shape, after: Shape) -> int:
         """Return the code of the bin that a change of channels is nearest to."""
         return 1 + bisect(self.edges, after.channels / before.channels)
@@ -93,9 +98,8 @@ for _type, _others in _LIKE.items():
 
 
 def table_1(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return what members read of extended codes [..., columns]: the columns of Table 1, each within its table."""
+    """Return the columns of Table 1 of extended codes [..., columns]; a larger kernel counts as the largest."""
     found = np.ascontiguousarray(codes[..., : len(TABLE_1_COLUMNS)])
-    found[..., 0] = STAND_INS[found[..., 0]]
     np.minimum(found[..., 1:3], EXTENDED.largest_kernel, out=found[..., 1:3])
     return found
 

@@ -1,8 +1,4 @@
-"""The neural members of the shipped ensemble: convolutions along the list of layers.
-
-`LayerConvNet` is one member, as it is trained. `Members` are several as one network, as they are exported: the same
-function with fewer and larger operations.
-"""
+"""Several fitted graph encoders as one network, as they are exported: fewer and larger operations."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -14,69 +10,10 @@ from ..encoding.features import LAYER_FEATURES
 from ..encoding.layer_code import EXTENDED, TABLE_1_COLUMNS
 from ..ensemble import Ensemble
 from .export import ExportedModule
-from .peephole import LayerEmbedding
+from .graph_encoder import EMBEDDING, LARGEST_FEATURE, SPAN, WIDTH, GraphEncoder
 
-EMBEDDING = 32
-WIDTH = 16
-DEPTH = 3
-SPAN = 3
-MLP_WIDTH = 128
-LAST_WIDTH = 32  # ranks better than 128, and a single network waits for its weights
-DROPOUT = 0.25
-LARGEST_FEATURE = 4.0
 RATIOS, KERNELS = len(EXTENDED.bins) + 1, EXTENDED.largest_kernel + 1  # how many there are, 0 included
 BEHIND = -1e4  # what a rectifier makes nothing of, whatever it is added to
-
-
-class LayerConvNet(nn.Module):
-    """Layer embedding and layer features, residual 1-D convolutions, mean and maximum over layers, MLP.
-
-    Pooling over layers replaces the paper's last state, whose read-out can collapse on long networks. All epochs of the
-    curve are outputs of the last layer, so that a whole curve costs no more than its final value.
-
-    Args:
-        epochs: number of epochs of a curve.
-        features: number of features of the whole network.
-    """
-
-    def __init__(self, epochs: int, features: int) -> None:
-        super().__init__()
-        self.embedding = LayerEmbedding(EXTENDED, EMBEDDING)
-        self.mix = nn.Linear(EMBEDDING + len(LAYER_FEATURES), WIDTH)
-        self.convolutions = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, SPAN, padding=SPAN // 2) for _ in range(DEPTH))
-        self.mlp = nn.Sequential(
-            nn.Linear(2 * WIDTH + features, MLP_WIDTH),
-            nn.ReLU(),
-            nn.Dropout(DROPOUT),
-            nn.Linear(MLP_WIDTH, LAST_WIDTH),
-            nn.ReLU(),
-            nn.Dropout(DROPOUT),
-            nn.Linear(LAST_WIDTH, epochs),
-        )
-
-    def forward(
-        self, codes: torch.Tensor, layers: torch.Tensor, lengths: torch.Tensor, whole: torch.Tensor
-    ) -> torch.Tensor:
-        """Predict standardised log-odds of the accuracies.
-
-        Args:
-            codes: int32 [batch, layers, columns], zero-padded.
-            layers: features of the layers, float32 [batch, layers, features].
-            lengths: int32 [batch].
-            whole: scaled features of the network, float32 [batch, features].
-
-        Returns:
-            float32 [batch, all epochs].
-        """
-        present = (codes[:, :, 0] > 0).float().unsqueeze(1)
-        mixed = torch.relu(self.mix(torch.cat([self.embedding(codes), layers], dim=-1)))
-        # Layers come last from here on. What lies behind a network's end is zeroed before each convolution, so that the
-        # prediction does not depend on the batch's padding.
-        along = mixed.transpose(1, 2) * present
-        for convolution in self.convolutions:
-            along = torch.relu(along + convolution(along)) * present
-        pooled = [along.sum(2) / lengths.unsqueeze(1), along.amax(2)]
-        return self.mlp(torch.cat([*pooled, torch.clamp(whole, -LARGEST_FEATURE, LARGEST_FEATURE)], dim=-1))
 
 
 class Members(ExportedModule):
@@ -84,7 +21,8 @@ class Members(ExportedModule):
 
     The embedding and the linear layer behind it are two look-ups, one for a layer's kind and ratio, one for its kernel.
     The residual convolutions are grouped ones, in two dimensions of which one is 1, as ONNX Runtime's fast kernels are
-    for images; what lies behind a network's end is kept at zero by a large negative number before each rectifier, as
+    for images; what the edges beside the chain bring is added to single elements. What lies behind a network's end is
+    kept at zero by a large negative number before each rectifier, as
     wide as what it is added to, so that ONNX Runtime makes one operation of the three. The last layers are batched
     matrix products.
 
@@ -97,11 +35,14 @@ class Members(ExportedModule):
         "layers": ("batch", "layers"),
         "lengths": ("batch",),
         "whole": ("batch",),
+        "edges": ("edges",),
+        "shares": ("edges",),
     }
     OUTPUTS: ClassVar = Ensemble.OUTPUTS
     from_whole: torch.Tensor
+    channels: torch.Tensor
 
-    def __init__(self, members: Sequence[LayerConvNet]) -> None:
+    def __init__(self, members: Sequence[GraphEncoder]) -> None:
         super().__init__()
         self.count = len(members)
         width = self.count * WIDTH
@@ -117,6 +58,10 @@ class Members(ExportedModule):
             self.convolutions = nn.ModuleList(
                 _grouped(group) for group in zip(*(member.convolutions for member in members), strict=True)
             )
+            self.register_buffer("channels", torch.arange(width))
+            self.messages = nn.ParameterList(
+                _messages(group) for group in zip(*(m.convolutions for m in members), strict=True)
+            )
             linears = ([layer for layer in member.mlp if isinstance(layer, nn.Linear)] for member in members)
             first, *others = zip(*linears, strict=True)
             # A member has all means first; here each is followed by the maximum of the same channel.
@@ -128,15 +73,30 @@ class Members(ExportedModule):
             )
 
     def forward(
-        self, codes: torch.Tensor, layers: torch.Tensor, lengths: torch.Tensor, whole: torch.Tensor
+        self,
+        codes: torch.Tensor,
+        layers: torch.Tensor,
+        lengths: torch.Tensor,
+        whole: torch.Tensor,
+        edges: torch.Tensor,
+        shares: torch.Tensor,
     ) -> torch.Tensor:
-        """Return what the members return, float32 [members, batch, all epochs]; see `LayerConvNet`."""
+        """Return what the members return, float32 [members, batch, all epochs]; see `GraphEncoder`."""
         kind, across, down, ratio = codes.unbind(-1)
         behind = self.behind((kind == 0).float().unsqueeze(1).unsqueeze(1))
         mixed = self.of_kind(kind * RATIOS + ratio) + self.of_kernel(across * KERNELS + down) + self.mix(layers)
         along = torch.relu(mixed.transpose(1, 2).unsqueeze(2) + behind)
-        for convolution in self.convolutions:
-            along = torch.relu(convolution(along) + behind)
+        network, read, reader = edges.unbind(1)
+        rows, width = along.shape[3], len(self.channels)
+        ends = torch.stack([read, reader])  # of each edge: whose states are passed on, then those of the other end
+        start = (network * width * rows + ends).unsqueeze(2) + self.channels * rows  # [2, edges, channels]
+        sources, targets = start.flatten(), start.flip(0).flatten()
+        weights = shares.T.reshape(2, 1, -1, 1)
+        for convolution, messages in zip(self.convolutions, self.messages, strict=True):
+            states = along.flatten().index_select(0, sources).reshape(2, -1, self.count, WIDTH).transpose(1, 2)
+            passed = (states @ messages * weights).transpose(1, 2).flatten()
+            along = convolution(along).flatten().index_add(0, targets, passed).reshape(along.shape)
+            along = torch.relu(along + behind)
         pooled = torch.cat([along.sum(3) / lengths.reshape(-1, 1, 1), along.amax(3)], dim=2)
         pooled = pooled.reshape(-1, self.count, 2 * WIDTH).transpose(0, 1)
         hidden = self.from_pooled(pooled) + whole.clamp(-LARGEST_FEATURE, LARGEST_FEATURE) @ self.from_whole
@@ -149,10 +109,12 @@ class Members(ExportedModule):
             torch.ones(2, 3, len(TABLE_1_COLUMNS), dtype=torch.int32),
             torch.zeros(2, 3, len(LAYER_FEATURES)),
         )
-        return codes, layers, torch.tensor([3, 2], dtype=torch.int32), torch.zeros(2, self.from_whole.shape[1])
+        edges, shares = torch.tensor([[0, 0, 2], [1, 0, 1]]), torch.full((2, 2), 0.5)
+        lengths = torch.tensor([3, 2], dtype=torch.int32)
+        return codes, layers, lengths, torch.zeros(2, self.from_whole.shape[1]), edges, shares
 
 
-def _tables(member: LayerConvNet) -> list[torch.Tensor]:
+def _tables(member: GraphEncoder) -> list[torch.Tensor]:
     """Return, for each column of Table 1's code, what the member's first layer makes of each embedding."""
     embedding = member.embedding
     parts = member.mix.weight[:, :EMBEDDING].chunk(len(TABLE_1_COLUMNS), dim=1)
@@ -169,6 +131,11 @@ def _grouped(group: Sequence[nn.Conv1d]) -> nn.Conv2d:
     assert convolution.bias is not None  # noqa: S101 - convolutions have one by default
     convolution.bias.copy_(torch.cat([one.bias for one in group if one.bias is not None]))
     return convolution
+
+
+def _messages(group: Sequence[nn.Conv1d]) -> torch.Tensor:
+    """Return what each member passes on along an edge and back, [2, members, width, width]."""
+    return torch.stack([torch.stack([one.weight[:, :, tap].T for one in group]) for tap in (0, SPAN - 1)])
 
 
 class _Linears(nn.Module):

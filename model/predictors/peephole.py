@@ -27,7 +27,7 @@ class LayerEmbedding(nn.Module):
     def __init__(self, code: LayerCode, width: int = LAYER_EMBEDDING) -> None:
         super().__init__()
         each = width // 4
-        self.kind = nn.Embedding(len(code.kernels) + 1, each)
+        self.kind = nn.Embedding(code.types + 1, each)
         self.kernel = nn.Embedding(code.largest_kernel + 1, each)
         self.ratio = nn.Embedding(len(code.bins) + 1, each)
 

@@ -10,10 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from model.calibration import CurveScale
+from model.encoding.edges import corrections
 from model.encoding.features import attributes, layer_features, network_features
+from model.encoding.layer_code import table_1
 from model.ensemble import FeatureScaler
 from model.network.shapes import Shape
-from model.predictors.members import LayerConvNet
+from model.predictors.graph_encoder import GraphEncoder
 from training.fitting.recipe import Recipe
 from training.metrics import tau
 from training.observations.dataset import CurveDataset, carry_forward
@@ -37,11 +39,15 @@ class MemberInputs:
     def batch(self, chosen: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         """Return a member's arguments for the chosen networks, padded to the longest of them, and their targets."""
         longest = int(self.lengths[chosen].max())
+        codes = self.codes[chosen, :longest]
+        edges, shares = map(torch.from_numpy, corrections(codes.numpy()))
         inputs = (
-            self.codes[chosen, :longest],
+            torch.from_numpy(table_1(codes.numpy())),
             self.layers[chosen, :longest],
             self.lengths[chosen],
             self.whole[chosen],
+            edges,
+            shares,
         )
         return inputs, self.targets[chosen]
 
@@ -80,7 +86,7 @@ def _ranking_loss(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     return (F.softplus(-gaps) * differ).sum() / torch.clamp(differ.sum(), min=1) / RANKING_SHARPNESS
 
 
-def _train(member: LayerConvNet, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
+def _train(member: GraphEncoder, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
     optimizer = torch.optim.AdamW(member.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps = passes * -(-len(chosen) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
@@ -99,10 +105,10 @@ def _train(member: LayerConvNet, data: MemberInputs, chosen: torch.Tensor, recip
             schedule.step()
 
 
-def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> LayerConvNet:
+def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> GraphEncoder:
     """Train a member on each pretraining table in turn, and then on the chosen networks of its own task."""
     torch.manual_seed(seed)
-    member = LayerConvNet(data.own.targets.shape[1], data.own.whole.shape[1])
+    member = GraphEncoder(data.own.targets.shape[1], data.own.whole.shape[1])
     for other in data.pretraining:
         _train(member, other, torch.arange(len(other.lengths)), recipe, recipe.pretraining_passes)
     _train(member, data.own, chosen, recipe, recipe.passes)
@@ -110,12 +116,12 @@ def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -
 
 
 @torch.no_grad()
-def _validation_tau(member: LayerConvNet, data: MemberInputs, chosen: torch.Tensor) -> float:
+def _validation_tau(member: GraphEncoder, data: MemberInputs, chosen: torch.Tensor) -> float:
     inputs, _ = data.batch(chosen)
     return tau(data.final[chosen].numpy(), member(*inputs)[:, -1].numpy())
 
 
-def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConvNet:
+def fit_member(data: Data, recipe: Recipe, seed: int) -> GraphEncoder:
     """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
 
     Fewer than `FEWEST_TO_RANK` networks rank by chance and show no collapse.
@@ -123,7 +129,7 @@ def fit_member(data: Data, recipe: Recipe, seed: int) -> LayerConvNet:
     count = len(data.own.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     cut = max(2, round(count * recipe.inner_validation))
-    best: tuple[float, LayerConvNet] | None = None
+    best: tuple[float, GraphEncoder] | None = None
     for attempt in range(recipe.attempts):
         member = _train_member(data, order[cut:], recipe, seed + 1000 * attempt)
         reached = _validation_tau(member, data.own, order[:cut])

@@ -1,13 +1,17 @@
 """The neural members as they are exported predict what they predict apart."""
 
+import numpy as np
 import torch
 
+from model.encoding.edges import corrections
 from model.encoding.features import attributes, layer_features
-from model.encoding.layer_code import EXTENDED, encode, pad
+from model.encoding.layer_code import EXTENDED, encode, pad, table_1
 from model.network.schema import LAYERS
 from model.network.shapes import Shape
-from model.predictors.members import LayerConvNet, Members
+from model.predictors.graph_encoder import GraphEncoder
+from model.predictors.members import Members
 from model.sampling.blocks import sample_blocks
+from model.sampling.families import sample_family
 from model.sampling.skeleton import assemble
 
 IMAGE = Shape(3, 16, 16)
@@ -22,11 +26,15 @@ ODD = [
 @torch.no_grad()
 def test_members_in_one_predict_what_they_predict_apart():
     torch.manual_seed(0)
-    members = [LayerConvNet(epochs=6, features=20).eval() for _ in range(3)]
+    members = [GraphEncoder(epochs=6, features=20).eval() for _ in range(3)]
     networks = [LAYERS.validate_python(ODD), *(assemble(block, IMAGE, 8) for block in sample_blocks(12, seed=5))]
-    codes, lengths = pad([encode(layers, EXTENDED, IMAGE, clamp=True).codes for layers in networks])
+    networks += [sample_family(np.random.default_rng(seed)) for seed in range(12)]
+    codes, lengths = pad([encode(layers, EXTENDED, IMAGE).codes for layers in networks])
     layers = layer_features(attributes(codes, lengths, IMAGE))
-    inputs = *map(torch.from_numpy, (codes[:, :, :4].copy(), layers, lengths)), torch.randn(len(codes), 20) * 3
+    edges, shares = corrections(codes)
+    assert len(edges) > 12, "some are graphs"
+    codes, layers, lengths, edges, shares = map(torch.from_numpy, (table_1(codes), layers, lengths, edges, shares))
+    inputs = codes, layers, lengths, torch.randn(len(codes), 20) * 3, edges, shares
     expected = torch.stack([member(*inputs) for member in members])
     assert expected.std() > 0.01
     torch.testing.assert_close(Members(members)(*inputs), expected, atol=1e-5, rtol=1e-5)
