@@ -128,16 +128,17 @@ def test_a_dead_end_of_nasbench201_has_parameters_and_no_effect() -> None:
         cells = sum(5 * (kernel * width**2 + 2 * width * (kernel > 0)) for width in (16, 32, 64))
         assert costs_of(layers).params == costs_of(alive).params + cells
         assert (canonical_hash(layers, CIFAR) == canonical_hash(alive, CIFAR)) == (kernel == 0)
-    network = build(
-        nasbench201(["nor_conv_3x3", "none", "none", "nor_conv_1x1", "none", "none"]), Shape(3, 8, 8), 4
-    ).eval()
+
+
+def test_what_is_added_as_zeros_has_no_effect() -> None:
+    layers = nasbench201(["nor_conv_3x3", "none", "none", "nor_conv_1x1", "none", "none"])
+    nodes, network = resolve(layers, Shape(3, 8, 8)), build(layers, Shape(3, 8, 8), 4).eval()
     images = torch.randn(2, 3, 8, 8)
     before = network(images)
-    for index, layer in enumerate(network.layers):
-        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3) and layer.stride == (1, 1):
-            is_dead = any(kind == "Zero" for kind in (type(one).__name__ for one in network.layers[index : index + 6]))
-            if is_dead and index:
-                torch.nn.init.constant_(layer.weight, 7.0)
+    ends = [node.sources[0] for node in nodes if node.layer["type"] == "zero"]
+    assert len(ends) == 15  # one a cell
+    for end in ends:
+        torch.nn.init.constant_(network.get_parameter(f"layer{end}.weight"), 7.0)
     assert network(images).equal(before)
 
 
