@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.console import describe
+from cli.convert import convert
 from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
 from cli.measure import collect, train
@@ -16,7 +17,7 @@ from cli.sample import sample, select
 from cli.serve import serve
 
 COMMANDS = {
-    "Use": (sample, select, predict, predict_weights, encode, serve),
+    "Use": (sample, select, convert, predict, predict_weights, encode, serve),
     "Measure": (collect, train),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),

@@ -146,6 +146,14 @@ class Slice(nn.Module):
         return maps[:, self.start : self.end]
 
 
+class Zero(nn.Module):
+    """Zeros, whatever it reads."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return zeros of the shape of maps [batch, channels, height, width]."""
+        return torch.zeros_like(maps)
+
+
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of each position."""
 
@@ -229,6 +237,7 @@ _ONE_OF_A_KIND: dict[str, Callable[[Any, Node], nn.Module]] = {
     "slice": lambda layer, _: Slice(layer["start"], layer["end"]),
     "pad": lambda layer, _: nn.ZeroPad2d(layer["padding"]),
     "upsample": lambda layer, _: nn.Upsample(scale_factor=layer["scale_factor"]),
+    "zero": lambda *_: Zero(),
 }
 
 

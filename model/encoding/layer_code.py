@@ -90,7 +90,7 @@ _LIKE = {
     "sigmoid": ("hard_sigmoid", "softmax"),
     "batch_norm": ("layer_norm", "group_norm", "scale"),
     "avg_pool": ("adaptive_avg_pool",),
-    "dropout": ("flatten", "add", "mul", "concat", "identity", "channel_shuffle", "slice", "pad", "upsample"),
+    "dropout": ("flatten", "add", "mul", "concat", "identity", "channel_shuffle", "slice", "pad", "upsample", "zero"),
 }
 STAND_INS = np.arange(1 + len(TYPE_IDS))  # from a type's id to that of the type of `EXTENDED.kernels` most like it
 for _type, _others in _LIKE.items():

@@ -42,6 +42,7 @@ _SPELLINGS = {
     "slice": ("split", "chunk"),
     "pad": ("zeropad", "zeropadding"),
     "channel_shuffle": ("shuffle", "shufflechannels"),
+    "zero": ("zeros", "zeroise", "zeroize"),
 }  # of PyTorch, Keras, ONNX and Caffe, as `_normalised`
 _NO_TYPES = {
     'write conv with "groups": "depthwise"': "depthwiseconv, dwconv",

@@ -224,6 +224,7 @@ LAYER_TYPES: dict[str, LayerType] = {
     "slice": LayerType(_slice_shape),
     "pad": LayerType(_pad_shape, is_spatial=True),
     "upsample": LayerType(_upsample_shape, is_spatial=True),
+    "zero": LayerType(),
 }
 TYPE_IDS = {name: 1 + place for place, name in enumerate(LAYER_TYPES)}  # 0 is padding
 

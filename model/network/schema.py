@@ -196,6 +196,7 @@ class Plain(_Layer):
         "mul",
         "concat",
         "identity",
+        "zero",
     ]
 
 
