@@ -102,7 +102,7 @@ def _check_in_channels(architecture: Mapping[str, Any], index: int, model: Model
     if architecture.get("in_channels") in (None, channels):
         return []
     where = pointer("architectures", index, "in_channels")
-    return [Fault(where, "not-in-code", f"the task's images have {channels} channels")]
+    return [Fault(where, "impossible", f"the task's images have {channels} channels")]
 
 
 def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:

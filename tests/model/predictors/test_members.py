@@ -24,7 +24,7 @@ def test_members_in_one_predict_what_they_predict_apart():
     torch.manual_seed(0)
     members = [LayerConvNet(epochs=6, features=20).eval() for _ in range(3)]
     networks = [LAYERS.validate_python(ODD), *(assemble(block, IMAGE, 8) for block in sample_blocks(12, seed=5))]
-    codes, lengths = pad([encode(layers, EXTENDED, IMAGE, clamp=True).codes for layers in networks])
+    codes, lengths = pad([encode(layers, EXTENDED, IMAGE).codes for layers in networks])
     layers = layer_features(attributes(codes, lengths, IMAGE))
     inputs = *map(torch.from_numpy, (codes[:, :, :4].copy(), layers, lengths)), torch.randn(len(codes), 20) * 3
     expected = torch.stack([member(*inputs) for member in members])
