@@ -120,7 +120,7 @@ def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks:
     path = ("architectures", index)
     if network.get("in_channels") not in {None, protocol.in_channels}:
         detail = f"the images of {protocol.name} have {protocol.in_channels} channels"
-        raise networks.error(Fault(pointer(*path, "in_channels"), "not-in-code", detail))
+        raise networks.error(Fault(pointer(*path, "in_channels"), "impossible", detail))
     try:
         encode(network["layers"], EXTENDED, protocol.image)
     except NetworkError as error:

@@ -79,14 +79,16 @@ class MaxPoolSame(nn.Module):
 
 
 class AvgPoolSame(nn.Module):
-    """Average pooling of maps of one size, padded (left, right, top, bottom); the padding is not averaged in."""
+    """Average pooling of maps of one size, padded (left, right, top, bottom); `counts_pad` averages the padding in."""
 
     divisor: torch.Tensor
 
-    def __init__(self, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], pads: Pads) -> None:
+    def __init__(
+        self, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], pads: Pads, *, counts_pad: bool
+    ) -> None:
         super().__init__()
         self.kernel, self.stride, self.pads = kernel, stride, pads
-        inside = F.pad(torch.ones(1, 1, *size), pads)
+        inside = F.pad(torch.ones(1, 1, *size), pads, value=float(counts_pad))
         self.register_buffer("divisor", F.avg_pool2d(inside, kernel, stride), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -267,16 +269,16 @@ def _conv(layer: Conv, before: Shape, after: Shape, *, has_bias: bool) -> nn.Mod
 
 def _pool(layer: MaxPool | AvgPool, before: Shape) -> nn.Module:
     kernel, stride, padding = pair(layer["kernel_size"]), stride_of(layer), padding_of(layer)
-    if padding[0] is None:
-        pads = _same(before, kernel, stride, (1, 1))
-        if layer["type"] == "max_pool":
-            return MaxPoolSame(kernel, stride, pads)
-        return AvgPoolSame((before.height, before.width), kernel, stride, pads)
     ceil_mode = layer.get("ceil_mode", False)
+    pads = _same(before, kernel, stride, (1, 1))
     if layer["type"] == "max_pool":
+        if padding[0] is None:
+            return MaxPoolSame(kernel, stride, pads)
         return nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
-    counts = layer.get("count_include_pad", False)
-    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil_mode, count_include_pad=counts)
+    counts_pad = layer.get("count_include_pad", False)
+    if padding[0] is None:
+        return AvgPoolSame((before.height, before.width), kernel, stride, pads, counts_pad=counts_pad)
+    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil_mode, count_include_pad=counts_pad)
 
 
 def _same(before: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> Pads:

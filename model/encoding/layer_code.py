@@ -6,14 +6,15 @@ column.
 """
 
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..network.graph import Costs, LayerFault, NetworkError, Node, costs, resolve
+from ..network.hashing import canonical_layers
 from ..network.layer_types import TYPE_IDS, groups_of, shape_of
 from ..network.schema import Layer, dropout_of, pair, stride_of
 from ..network.shapes import Shape
@@ -132,7 +133,7 @@ def encode(layers: Sequence[Layer], code: LayerCode, image: Shape) -> Encoding:
     """
     nodes = resolve(layers, image)
     if code.is_paper:
-        return _encode_as_the_paper(nodes, code)
+        return _encode_as_the_paper(nodes, code, canonical_layers(layers, image))
     rows = [list(rows_of(node.layer, node.before)) for node in nodes]
     codes = np.array([row for group in rows for row in group], dtype=np.int32)
     link(codes, [len(group) for group in rows], [node.sources for node in nodes])
@@ -184,10 +185,11 @@ def link(codes: NDArray[np.int32], counts: Sequence[int], sources: Sequence[tupl
         last_row[index] = row - 1
 
 
-def _encode_as_the_paper(nodes: Sequence[Node], code: LayerCode) -> Encoding:
+def _encode_as_the_paper(nodes: Sequence[Node], code: LayerCode, canonical: Sequence[Mapping[str, Any]]) -> Encoding:
     """Encode a chain by Table 1; a channel ratio outside the table takes the nearest bin, with a note.
 
-    The first convolution is exempt from the range of ratios.
+    The first convolution is exempt from the range of ratios. The canonical layers tell where a field says more than its
+    absence would.
 
     Raises:
         NetworkError: with all that the table does not hold.
@@ -216,7 +218,7 @@ def _encode_as_the_paper(nodes: Sequence[Node], code: LayerCode) -> Encoding:
         faults += [
             LayerFault(index, name, "the paper's code knows nothing of it")
             for name in ("groups", "dilation", "padding")
-            if name in layer
+            if name in canonical[index]
         ]
         exact = after.channels / before.channels
         low, high = code.bins[0], code.bins[-1]

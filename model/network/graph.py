@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .layer_types import LAYER_TYPES, shape_of
-from .schema import IMAGE, Architecture, Layer
+from .schema import IMAGE, Layer
 from .shapes import Shape, ShapeError
 
 THE_IMAGE = -1  # as a source
@@ -67,7 +67,7 @@ def sources_of(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
 
     Raises:
         NetworkError: for the first layer that names what it cannot read, or reads too much or too little; else for the
-            first that reaches no output.
+            first but the last that no layer reads.
     """
     known = {IMAGE: THE_IMAGE}
     found: list[tuple[int, ...]] = []
@@ -131,16 +131,6 @@ def resolve(layers: Sequence[Layer], image: Shape) -> list[Node]:
         except ShapeError as error:
             raise _error(index, error.field, str(error)) from None
     return nodes
-
-
-def check_in_channels(architecture: Architecture, image: Shape) -> None:
-    """Check that an architecture starts from images of this shape.
-
-    Raises:
-        NetworkError: when it says otherwise.
-    """
-    if architecture.get("in_channels") not in (None, image.channels):
-        raise _error(0, "in_channels", f"the task's images have {image.channels} channels")
 
 
 def costs(nodes: Sequence[Node]) -> Costs:

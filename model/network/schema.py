@@ -87,7 +87,10 @@ class MaxPool(_Layer):
 
 @_strict
 class AvgPool(_Layer):
-    """Average pooling; `stride` defaults to the kernel size, `padding` to "same", which is not averaged in."""
+    """Average pooling; `stride` defaults to the kernel size, `padding` to "same".
+
+    Padding is averaged in with `count_include_pad` only, unlike in PyTorch, where that is the default.
+    """
 
     type: Literal["avg_pool"]
     kernel_size: Pair

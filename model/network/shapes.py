@@ -56,10 +56,9 @@ def slid(
     if padding is None:
         return ceil(size / stride)
     room = size + 2 * padding - dilation * (kernel - 1) - 1
-    if room < 0:
+    steps = -(-room // stride) if ceil_mode else room // stride
+    if steps < 0:
         reach = dilation * (kernel - 1) + 1
         raise ShapeError("kernel_size", f"spans {reach} positions, but its padded input has {size + 2 * padding}")
-    if not ceil_mode:
-        return room // stride + 1
-    count = ceil(room / stride) + 1
-    return count - 1 if (count - 1) * stride >= size + padding else count
+    begins_outside = ceil_mode and steps * stride >= size + padding
+    return steps if begins_outside else steps + 1

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.network.shapes import Shape, cost, trace
+from model.network.graph import costs, resolve
+from model.network.shapes import Shape
 from model.sampling.blocks import STATES, TRANSITIONS, sample_block
 from model.sampling.skeleton import assemble
 from training.protocols import PROTOCOLS
@@ -50,7 +51,7 @@ def test_transitions_are_drawn_at_the_papers_rates():
 @given(seeds, st.sampled_from([Shape(1, 14, 14), Shape(3, 32, 32)]))
 def test_each_stage_ends_at_its_width_and_halves_the_resolution(seed, image):
     layers = assemble(sample_block(np.random.default_rng(seed)), image, 16)
-    shapes = [shape for _, _, shape in trace(layers, image)]
+    shapes = [node.after for node in resolve(layers, image)]
     pools = [index for index, layer in enumerate(layers) if layer["type"] == "max_pool" and layer["stride"] == (2, 2)]
     assert [shapes[index - 1].channels for index in pools] == [16, 32]
     assert shapes[-1].channels == 64
@@ -62,4 +63,4 @@ def test_the_population_is_reproducible_distinct_and_within_its_budget():
     first, again = (list(islice(protocol.population(), 60)) for _ in range(2))
     assert first == again
     assert len({one.network_id for one in first}) == 60
-    assert all(cost(one.layers, protocol.image)[1] <= protocol.max_flops for one in first)
+    assert all(costs(resolve(one.layers, protocol.image)).flops <= protocol.max_flops for one in first)

@@ -23,7 +23,7 @@ EPOCHS = 4
 
 def networks(code):
     layers = [assemble(block, IMAGE, 8) for block in sample_blocks(40, seed=3)]
-    return [encode(network, code, IMAGE, clamp=True).codes for network in layers]
+    return [encode(network, code, IMAGE).codes for network in layers]
 
 
 def test_the_papers_predictor_has_the_papers_sizes():

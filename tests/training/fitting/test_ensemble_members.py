@@ -52,7 +52,7 @@ def network(width, task, *, epochs=2, by_ratio=False):
 def test_networks_measured_elsewhere_help_where_few_were_measured_here():
     """Fitted to 30 networks of cifar10-mini, without and with 200 of mnist-mini, none of them one that is asked for."""
     own, other = (read(DATA / f"{name}.parquet")[:300] for name in ("cifar10-mini", "mnist-mini"))
-    table = to_dataset(own, EXTENDED, image_of(own), clamp=True)
+    table = to_dataset(own, EXTENDED, image_of(own))
     fitting, asked = table.rows(np.arange(30)), table.rows(np.arange(30, 160))
     pretraining = pretraining_table(other, EXTENDED, image_of(own)).without(asked)
     assert not set(pretraining.table.network_ids) & set(asked.network_ids)
@@ -66,7 +66,7 @@ def test_networks_measured_elsewhere_help_where_few_were_measured_here():
 
 def test_what_a_fold_is_to_predict_is_learnt_nowhere():
     """Left out by hash, and by look where another table spells a network differently."""
-    table = to_dataset([network(width, "mine") for width in range(4, 24)], EXTENDED, IMAGE, clamp=True)
+    table = to_dataset([network(width, "mine") for width in range(4, 24)], EXTENDED, IMAGE)
     elsewhere = [network(width, "other", by_ratio=width % 2 == 0) for width in range(4, 34)]
     pretraining = pretraining_table(elsewhere, EXTENDED, IMAGE)
     (left,) = without_held_out([pretraining], table, table.rows(np.arange(5)))
@@ -93,7 +93,7 @@ def test_networks_too_deep_for_the_own_images_are_learnt_from_elsewhere():
     pools = [{"type": "max_pool", "kernel_size": 2}] * 4
     layers = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, *pools]
     row = Observation(task="other", layers=layers, accuracy=[0.5], resolution=32)
-    own = to_dataset([network(8, "mine")], EXTENDED, Shape(3, 8, 8), clamp=True)
+    own = to_dataset([network(8, "mine")], EXTENDED, Shape(3, 8, 8))
     assert len(pretraining_table([row], EXTENDED, Shape(3, 8, 8)).without(own).table) == 1
 
 

@@ -19,11 +19,11 @@ def test_a_single_accuracy_is_of_the_last_epoch_and_a_list_of_one_is_of_the_firs
     rows = load(table, EXTENDED).rows
     write_parquet(tmp_path / "t.parquet", rows)
     for same in (rows, read(tmp_path / "t.parquet")):
-        curves = to_dataset(same, EXTENDED, Shape(3, 32, 32), clamp=True).curves
+        curves = to_dataset(same, EXTENDED, Shape(3, 32, 32)).curves
         nan = np.nan
         np.testing.assert_array_equal(curves, [[nan, nan, 0.7], [0.7, nan, nan], [0.1, 0.2, 0.3]])
         np.testing.assert_array_equal(carry_forward(curves), [[0.7, 0.7, 0.7], [0.7, 0.7, 0.7], [0.1, 0.2, 0.3]])
-        assert to_dataset(same, EXTENDED, Shape(3, 32, 32), clamp=True, last=5).curves.shape == (3, 5)
+        assert to_dataset(same, EXTENDED, Shape(3, 32, 32), last=5).curves.shape == (3, 5)
     assert without_repeated([rows[0], rows[0].model_copy(update={"final_only": False})])[1] == 0
     report = data_report(load(table, EXTENDED), EXTENDED)
     assert (report["epochs"]["min"], report["epochs"]["max"], report["epochs"]["whole_curves"]) == (1, 3, 2)
@@ -40,7 +40,7 @@ def test_the_mean_of_runs_of_different_lengths_ends_with_the_longest():
         Observation.model_validate(row(seed=seed, accuracy=[0.2, 0.4, 0.6][:length]))
         for seed, length in ((0, 1), (1, 3))
     ]
-    dataset = to_dataset(rows, EXTENDED, Shape(3, 32, 32), clamp=True)
+    dataset = to_dataset(rows, EXTENDED, Shape(3, 32, 32))
     np.testing.assert_allclose(dataset.curves, [[0.2, 0.4, 0.6]])
     assert dataset.lengths.tolist() == [4]
 

@@ -45,7 +45,7 @@ def fold_of(monkeypatch):
     monkeypatch.setattr("training.fitting.calibrate.predict_table", predict)
 
     def fold(rows, seed=0):
-        dataset = to_dataset(rows, EXTENDED, IMAGE, clamp=True)
+        dataset = to_dataset(rows, EXTENDED, IMAGE)
         assert len(dataset) == len(rows)
         return cross_validate(dataset, lambda part, fold: Mean(part), seed=seed).fold
 

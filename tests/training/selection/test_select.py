@@ -46,7 +46,7 @@ def test_the_best_of_a_population_are_found_in_order(predictor, monkeypatch):
     found = select(predictor, candidates=40, top=4, seed=3, on_candidates=counted.append)
     alone = {}
     for sampled, _ in zip(PROTOCOL.population(3), range(40), strict=False):
-        codes = encode(sampled.layers, predictor.card.layer_code, PROTOCOL.image, clamp=True).codes
+        codes = encode(sampled.layers, predictor.card.layer_code, PROTOCOL.image).codes
         curves = predictor.run(*pad([codes]), [predictor.card.epochs])
         alone[sampled.network_id] = float(curves.accuracy[0, 0])
     best = sorted(alone, key=lambda one: -alone[one])[:4]
