@@ -1,0 +1,1 @@
+"""Peephole for Python."""
