@@ -21,16 +21,16 @@ $(VENV)/.serving: pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[cpu]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	@echo "Installing the service, the command line, PyTorch and the development tools into $(VENV) (some 2 GB, minutes)"
-	$(PIP) install -e '.[dev]'
+$(VENV)/.dev: pyproject.toml client/pyproject.toml | $(BIN)/python
+	@echo "Installing the service, the client, the command line, PyTorch and the development tools into $(VENV) (some 2 GB, minutes)"
+	$(PIP) install -e '.[dev]' -e ./client
 	@touch $@ $(VENV)/.serving
 
 serve: $(VENV)/.serving ## Start the service on HOST:PORT (127.0.0.1:8000) with the shipped predictors
 	@echo "http://$(HOST):$(PORT) - try http://$(HOST):$(PORT)/docs"
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m service
 
-install: $(VENV)/.dev ## Install everything for development into .venv: service, command line, PyTorch, checks
+install: $(VENV)/.dev ## Install everything for development into .venv: service, client, command line, PyTorch, checks
 	@echo "Installed; $(BIN)/peephole --help lists the commands"
 
 test: $(VENV)/.dev ## Run the tests
@@ -63,4 +63,4 @@ soak: $(VENV)/.dev ## Load the service for 10 minutes and watch memory and descr
 	$(BIN)/python -m tests.service.soak --minutes 10
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info .coverage*
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info client/*.egg-info .coverage*

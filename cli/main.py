@@ -40,7 +40,7 @@ for group, commands in COMMANDS.items():
 def _print_version(wanted: bool) -> None:
     if wanted:
         try:
-            typer.echo(f"peephole {version('peephole-nas')}")
+            typer.echo(f"peephole {version('peephole-service')}")
         except PackageNotFoundError:
             typer.echo("peephole, not installed")
         raise typer.Exit

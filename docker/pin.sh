@@ -8,7 +8,7 @@ for target in ${*:-build cpu gpu}; do
   if [ "$target" = build ]; then from="--allow-unsafe docker/requirements-build.in"; else from="--extra=$target pyproject.toml"; fi
   # shellcheck disable=SC2086 # two words are meant
   pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
-    --no-emit-trusted-host --no-emit-find-links --unsafe-package=peephole-nas \
+    --no-emit-trusted-host --no-emit-find-links --unsafe-package=peephole-service \
     --output-file="docker/requirements-$target.txt" $from
   sed -i '/^# WARNING/,$d' "docker/requirements-$target.txt" # it warns that the project itself is not pinned
 done

@@ -59,7 +59,7 @@ class ProblemInfo(BaseModel):
 def package_version() -> str:
     """Return the installed version of the package."""
     try:
-        return version("peephole-nas")
+        return version("peephole-service")
     except PackageNotFoundError:
         return "0.0.0+source"
 

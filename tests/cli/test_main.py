@@ -134,7 +134,7 @@ def test_alone_it_prints_the_help_in_groups(peephole):
 
 
 def test_the_version_is_that_of_the_distribution(peephole):
-    assert peephole("--version").out == f"peephole {version('peephole-nas')}\n"
+    assert peephole("--version").out == f"peephole {version('peephole-service')}\n"
 
 
 def test_help_names_the_tasks_and_the_protocols(peephole, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.compose import fetch, free_port, wait_for
 from tests.deploy.load import Load
 
-pytest.importorskip("ray.serve", reason="needs Ray: pip install 'peephole-nas[cluster]'")
+pytest.importorskip("ray.serve", reason="needs Ray: pip install 'peephole-service[cluster]'")
 
 import ray
 from ray import serve

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-nas[cluster]'")
+pytest.importorskip("ray", reason="needs Ray: pip install 'peephole-service[cluster]'")
 
 import ray
 from ray.cluster_utils import Cluster

@@ -14,7 +14,7 @@ from tests.service.conftest import Serve
 def test_info_is_short_and_complete(client: TestClient, tiny: Path) -> None:
     response = client.get("/info")
     info = response.json()
-    assert (info["name"], info["version"]) == ("peephole", version("peephole-nas"))
+    assert (info["name"], info["version"]) == ("peephole", version("peephole-service"))
     card = read_artifact(tiny).card
     assert info["tasks"] == {"tiny": {"version": card.version, "sha256": card.sha256}}
     assert info["provider"] == {"requested": "auto", "used": "cpu", "fallback": None}

@@ -1,0 +1,1 @@
+"""Importers of networks that are written elsewhere: PyTorch modules and ONNX files."""
