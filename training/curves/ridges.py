@@ -36,12 +36,17 @@ class Ridges:
         return middle
 
 
-def _fit_one(features: Floats, change: Floats) -> tuple[Floats, float]:
-    """Return coefficients and constant on the features as they are."""
+def _fit_one(features: Floats, changes: Floats) -> tuple[Floats, Floats]:
+    """Return coefficients [targets, features] and constants [targets] on the features as they are.
+
+    Args:
+        features: [networks, features].
+        changes: [networks, targets]; each has a strength of its own.
+    """
     scaler = StandardScaler().fit(features)
-    fitted = RidgeCV(STRENGTHS).fit(scaler.transform(features), change)
-    coefficients = fitted.coef_ / scaler.scale_
-    return coefficients, float(fitted.intercept_ - coefficients @ scaler.mean_)
+    fitted = RidgeCV(STRENGTHS, alpha_per_target=True).fit(scaler.transform(features), changes)
+    coefficients = np.atleast_2d(fitted.coef_) / scaler.scale_
+    return coefficients, fitted.intercept_ - coefficients @ scaler.mean_
 
 
 def fit_ridges(logits: Floats, prior: Floats | None) -> Ridges:
@@ -54,20 +59,27 @@ def fit_ridges(logits: Floats, prior: Floats | None) -> Ridges:
     epochs = logits.shape[1]
     weights = np.zeros((epochs + 1, epochs, epochs + 3))
     for seen in range(1, epochs):
-        for target in range(seen, epochs):
-            known = ~np.isnan(logits[:, [*range(seen), target]]).any(axis=1)
+        for targets in _alike(logits, seen) if prior is None else [[target] for target in range(seen, epochs)]:
+            known = ~np.isnan(logits[:, [*range(seen), targets[0]]]).any(axis=1)
             if known.sum() < FEWEST:
                 continue  # stays at the last accuracy seen
             columns = [logits[known, :seen]]
             if prior is not None:
-                columns.append(prior[known][:, [seen - 1, target]])
-            change = logits[known, target] - logits[known, seen - 1]
-            coefficients, constant = _fit_one(np.hstack(columns), change)
-            row = weights[seen, target]
-            row[:seen] = coefficients[:seen]
-            row[epochs : epochs + len(coefficients) - seen] = coefficients[seen:]
-            row[epochs + 2] = constant
+                columns.append(prior[known][:, [seen - 1, *targets]])
+            changes = logits[known][:, targets] - logits[known, seen - 1 : seen]
+            coefficients, constants = _fit_one(np.hstack(columns), changes)
+            weights[seen, targets, :seen] = coefficients[:, :seen]
+            weights[seen, targets, epochs : epochs + coefficients.shape[1] - seen] = coefficients[:, seen:]
+            weights[seen, targets, epochs + 2] = constants
     return Ridges(weights)
+
+
+def _alike(logits: Floats, seen: int) -> list[list[int]]:
+    """Return the epochs to come, those together that the same networks reached: one regression fits them all."""
+    groups: dict[bytes, list[int]] = {}
+    for target in range(seen, logits.shape[1]):
+        groups.setdefault(np.isnan(logits[:, target]).tobytes(), []).append(target)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)
