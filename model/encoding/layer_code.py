@@ -95,7 +95,7 @@ for _type, _others in _LIKE.items():
 
 def table_1(codes: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return what members read of extended codes [..., columns]: the columns of Table 1, each within its table."""
-    found = np.ascontiguousarray(codes[..., : len(TABLE_1_COLUMNS)])
+    found = codes[..., : len(TABLE_1_COLUMNS)].copy()
     found[..., 0] = STAND_INS[found[..., 0]]
     np.minimum(found[..., 1:3], EXTENDED.largest_kernel, out=found[..., 1:3])
     return found

@@ -209,7 +209,8 @@ def test_the_fault_of_an_architecture_is_explained(text: str, where: str, detail
 
 
 @pytest.mark.parametrize(
-    "name", ["conv", "relu", "int", "float", "constrained-int", "layers", "epochs", "kernel_size", "stride", "type_", "pad"]
+    "name",
+    ["conv", "relu", "int", "float", "constrained-int", "layers", "epochs", "kernel_size", "stride", "pad"],
 )
 def test_a_field_is_pointed_at_whatever_it_is_called(name: str) -> None:
     """Pydantic's locations hold labels such as `conv` and `int`; fields with these names are fields."""

@@ -176,4 +176,7 @@ def test_the_number_of_inputs_is_bounded() -> None:
     last = add(*(layer["name"] for layer in layers))
     assert resolve([*layers, last], IMAGE)[-1].after == IMAGE
     last = add("a", *(layer["name"] for layer in layers), *["a"] * 200)
-    assert fault(*layers, last) == ("/layers/5/inputs", f"the network's layers have more than {MAX_READS} inputs in all")
+    assert fault(*layers, last) == (
+        "/layers/5/inputs",
+        f"the network's layers have more than {MAX_READS} inputs in all",
+    )

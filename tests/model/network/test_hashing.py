@@ -111,8 +111,7 @@ def shuffled(layers: list[Any], seed: int) -> list[Any]:
         waiting.remove(layer)
         found.append(layer)
     return [
-        layer
-        | {"name": new_name[layer["name"]], "inputs": tuple(new_name.get(name, name) for name in layer["inputs"])}
+        layer | {"name": new_name[layer["name"]], "inputs": tuple(new_name.get(name, name) for name in layer["inputs"])}
         for layer in [*found, layers[-1]]
     ]
 
