@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.artifact import ZOO
-from model.network.shapes import cost
+from model.network.graph import costs, resolve
 from tests.slices import metaqnn_curves, trained_rows
 from training.baselines import peephole_lstm
 from training.baselines.features import FLOPS, PARAMETERS
@@ -84,9 +84,9 @@ def test_the_single_features_are_the_cost_of_a_network():
     rows = trained_rows()
     networks = describe(rows)
     layers = {row.network_id: row.layers for row in rows}
-    costs = np.array([cost(layers[name], networks.image) for name in networks.table.network_ids])
-    assert tau(costs[:, 0], networks.features[:, PARAMETERS]) > 0.95
-    assert tau(costs[:, 1], networks.features[:, FLOPS]) > 0.95
+    found = [costs(resolve(layers[name], networks.image)) for name in networks.table.network_ids]
+    assert tau(np.array([one.params for one in found]), networks.features[:, PARAMETERS]) > 0.95
+    assert tau(np.array([one.flops for one in found]), networks.features[:, FLOPS]) > 0.95
 
 
 def test_ties_count_for_the_ceiling_but_not_for_the_untied_one(measured):
