@@ -9,6 +9,7 @@ import typer
 from cli.console import describe
 from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
+from cli.importing import import_
 from cli.measure import collect, train
 from cli.predict import encode, predict, predict_weights
 from cli.report import report
@@ -16,7 +17,7 @@ from cli.sample import sample, select
 from cli.serve import serve
 
 COMMANDS = {
-    "Use": (sample, select, predict, predict_weights, encode, serve),
+    "Use": (sample, select, import_, predict, predict_weights, encode, serve),
     "Measure": (collect, train),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 for group, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=group)(command)
+        app.command(command.__name__.strip("_").replace("_", "-"), rich_help_panel=group)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,7 +71,8 @@ def main() -> None:
         if missing in OWN:
             raise
         extra = EXTRAS.get(missing, "training")
-        _fail(f"this needs {missing}: pip install '.[{extra}]' in the repository")
+        what = "./client" if missing == "peephole" else f"'.[{extra}]'"
+        _fail(f"this needs {missing}: pip install {what} in the repository")
     except OSError as error:
         _fail(describe(error))
     except (ValueError, RuntimeError) as error:
