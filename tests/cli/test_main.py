@@ -14,7 +14,7 @@ from cli.main import COMMANDS
 from cli.options import TASKS
 
 ROOT = Path(__file__).parents[2]
-NAMES = [one.__name__.replace("_", "-") for commands in COMMANDS.values() for one in commands]
+NAMES = [one.__name__.strip("_").replace("_", "-") for commands in COMMANDS.values() for one in commands]
 HEAVY = ("torch", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "onnxruntime", "pyarrow", "fastapi", "ray")
 IMPORTED = f"""
 import sys

@@ -102,16 +102,18 @@ def test_faults_are_named_by_their_place_in_the_file(content, where, file, rejec
     ("name", "said"),
     [
         ("net.safetensors", "holds weights: `peephole predict-weights` reads them"),
-        ("net.pt", "is a PyTorch file: write the network's layers as JSON"),
+        ("net.pt", "is a PyTorch file: `peephole import` reads modules"),
         ("net.PTH", "is a PyTorch file"),
-        ("net.onnx", "is an ONNX model"),
+        ("net.onnx", "it is no ONNX model"),
         ("net.keras", "is a Keras model"),
         ("net.h5", "is a Keras model"),
     ],
 )
 def test_files_of_other_tools_are_told_apart(name, said, tmp_path, rejected):
     (tmp_path / name).write_bytes(b"\x80\x93\xff")
-    assert rejected("predict", tmp_path / name, "--task", TASK).startswith(f"{tmp_path / name} {said}")
+    assert rejected("predict", tmp_path / name, "--task", TASK).startswith(
+        (f"{tmp_path / name} {said}", f"{tmp_path / name}: {said}")
+    )
 
 
 def test_the_number_of_further_faults_is_said(rejected):
