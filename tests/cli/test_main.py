@@ -191,7 +191,6 @@ def test_files_of_networks_that_cannot_be_read_are_named(command, rejected, tmp_
         ("predict-weights", "--task", "mnist-mini"),
         ("fit", "--out", "unused", "--table"),
         ("evaluate", "--artifact", TASKS["mnist-mini"], "--table"),
-        ("fit-continuation", "--artifact", TASKS["mnist-mini"], "--table"),
         ("fit-weights", "--artifact", TASKS["mnist-mini"], "--table"),
     ],
     ids=lambda command: command[0],

@@ -17,10 +17,11 @@ from model.encoding.layer_code import CODES
 from model.ensemble import Ensemble
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.runtime import CurvePredictor
-from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fitting.calibrate import FOLDS, LEVEL, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.fitting.out_of_fold import write_out_of_fold
 from training.fitting.recipe import Recipe
 from training.metrics import ceiling
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
@@ -34,10 +35,9 @@ Split = Literal["train", "all"]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A written artifact's card, and the out-of-fold predictions behind its figures."""
+    """A written artifact's card, and the networks that it was fitted to."""
 
     card: Card
-    out_of_fold: OutOfFold
     table: CurveDataset
 
 
@@ -57,7 +57,7 @@ def fit(
     description: str | None = None,
     on_fit: Callable[[str], None] = lambda step: None,
 ) -> Fitted:
-    """Fit a predictor and write its artifact.
+    """Fit a predictor and write its artifact, and its out-of-fold predictions beside it.
 
     Args:
         observations: rows of one task, or of several with `task` given.
@@ -160,7 +160,8 @@ def fit(
     )
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, files, listed)
-    return Fitted(card, validated, table)
+    write_out_of_fold(out, card, table, validated.predicted, validated.fold)
+    return Fitted(card, table)
 
 
 def _training(

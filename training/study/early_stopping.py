@@ -17,8 +17,8 @@ from model.calibration import logit
 from model.continuation import read_continuation
 from model.encoding.layer_code import encode, pad
 from training.curves.kernels import add_kernels
-from training.curves.prior import out_of_fold
 from training.curves.ridges import CrossFitted, cross_fit, final_quantiles
+from training.fitting.out_of_fold import read_out_of_fold
 from training.measuring import datasets
 from training.measuring.datasets import Images as OneSet
 from training.measuring.train import train_network
@@ -172,11 +172,9 @@ def early_stopping(study: Study) -> Iterator[Row]:
     for task in study.chosen:
         if task.predictor is None:
             continue
-        card = task.predictor.card
-        pretraining = [study.tasks[name].rows for name in card.training.get("pretrained_on", {})]
-        prior = out_of_fold(task.rows, card, pretraining=pretraining)
-        whole = ~np.isnan(prior.table.curves).any(axis=1)
-        curves, fold, before = prior.table.curves[whole], prior.fold[whole], logit(prior.predicted[whole])
+        kept = read_out_of_fold(task.artifact, task.predictor.card)
+        whole = ~np.isnan(kept.measured).any(axis=1)
+        curves, fold, before = kept.measured[whole], kept.fold[whole], logit(kept.predicted[whole])
         alone, informed = (
             Continuations.of(add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)[0])
             for known in (None, before)

@@ -132,11 +132,8 @@ def test_what_one_network_cannot_say_is_null(tmp_path, folders):
     assert (figures["networks"], figures["r2"]) == (1, None)
 
 
-def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
-    table = tmp_path / "t.jsonl"
-    table.touch()
-    arguments = ["fit-continuation", "--table", str(table), "--artifact", str(folders["all"])]
-    found = CliRunner().invoke(app, arguments)
+def test_curves_of_one_epoch_have_nothing_to_continue(folders):
+    found = CliRunner().invoke(app, ["fit-continuation", "--artifact", str(folders["all"])])
     assert "nothing to continue" in str(found.exception)
 
 
