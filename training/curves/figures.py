@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn.metrics import r2_score
 
 from model.curve_continuation import milestones
-from training.curves.ridges import FEWEST, CrossFitted, margins
+from training.curves.ridges import MIN_CURVES, CrossFitted, margins
 from training.metrics import tau
 
 Floats = NDArray[np.floating]
@@ -58,7 +58,7 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
     for number in np.unique(crossed.fold):
         out = crossed.fold == number
         margin = margins(crossed, ~out)[seen, seen:]
-        residuals, predicted = crossed.missed[seen, out][:, seen:], crossed.predicted[seen, out, -1]
+        residuals, predicted = crossed.residuals_outside_interval[seen, out][:, seen:], crossed.predicted[seen, out, -1]
         snapped = crossed.snapped[seen, out, -1]
         within = np.where(np.isnan(residuals), np.nan, np.abs(residuals) <= margin)
         inside.append(within[~np.isnan(within)])
@@ -86,7 +86,7 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
         The figures; none when too few curves go to the last epoch.
     """
     whole = ~np.isnan(curves).any(axis=1)
-    if whole.sum() < FEWEST:
+    if whole.sum() < MIN_CURVES:
         return {}
     final = curves[whole, -1]
     table: dict[str, Any] = {}

@@ -12,7 +12,14 @@ from model.continuation import ContinuationCard, pack_continuation, write_contin
 from model.curve_continuation import CurveContinuation, milestones
 from training.curves.figures import figures
 from training.curves.kernels import add_kernels
-from training.curves.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, margins
+from training.curves.ridges import (
+    CrossFitted,
+    cross_fit,
+    final_quantiles,
+    fit_ridges,
+    margins,
+    replace_if_worse_than_baseline,
+)
 from training.fitting.calibrate import LEVEL
 from training.fitting.chance_level import fit_chance_level
 from training.fitting.out_of_fold import KeptPredictions
@@ -39,13 +46,13 @@ def fit_curve_continuation(
     for known in (None, before):
         crossed = cross_fit(logits, known, fold)
         ridges = fit_ridges(logits, known)
-        gate(ridges, crossed, logits, known)
+        replace_if_worse_than_baseline(ridges, crossed, logits, known)
         crossed, kernels = add_kernels(crossed, logits, known, fold)
         all_ridges.append(ridges)
         all_kernels.append(kernels)
         crossings.append(crossed)
     chance_levels = np.array(
-        [[fit_chance_level(*each) for each in zip(one.measured, one.unsnapped, strict=True)] for one in crossings]
+        [[fit_chance_level(*each) for each in zip(one.measured, one.raw, strict=True)] for one in crossings]
     )
     fitted = CurveContinuation(
         milestones=at,

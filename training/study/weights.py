@@ -13,8 +13,8 @@ from training.baselines.features import feature_groups, weight_trees
 from training.metrics import Floats
 from training.study.networks import Study, Task
 from training.study.results import Row, rows_of
+from training.weights.dataset import WeightsDataset, to_weights_dataset
 from training.weights.fit import Fit, by_reader, cross_validated, figures
-from training.weights.table import WeightsTable, tabulate_weights
 
 EVERYTHING = np.arange(len(FEATURES))
 
@@ -22,14 +22,14 @@ EVERYTHING = np.arange(len(FEATURES))
 def _by_trees(columns: NDArray[np.intp]) -> Fit:
     """Return how trees are fitted to some of the summary's features."""
 
-    def fit(table: WeightsTable, _: Sequence[WeightsTable]) -> Any:
+    def fit(table: WeightsDataset, _: Sequence[WeightsDataset]) -> Any:
         trees = weight_trees().fit(table.summary[:, columns].astype(np.float32), table.final)
         return lambda table: within_reach(trees.predict(table.summary[:, columns].astype(np.float32)))
 
     return fit
 
 
-def _read(fit: Fit, table: WeightsTable, pretraining: Sequence[WeightsTable], test: WeightsTable) -> Floats:
+def _read(fit: Fit, table: WeightsDataset, pretraining: Sequence[WeightsDataset], test: WeightsDataset) -> Floats:
     """Fit to a table and read another, snapped to the chance level that the first one's cross-validation gives."""
     chance_level = cross_validated(table, fit, pretraining).chance_level
     return snap(fit(table, pretraining)(test), *chance_level)
@@ -42,9 +42,9 @@ def _aligned(predicted: Floats, known: Floats) -> Floats:
     return aligned
 
 
-def _tables(task: Task, moment: str) -> tuple[WeightsTable, WeightsTable]:
+def _tables(task: Task, moment: str) -> tuple[WeightsDataset, WeightsDataset]:
     """Return the weights of the training split and of the test split."""
-    return tabulate_weights(task.split("train"), moment), tabulate_weights(task.split("test"), moment)
+    return to_weights_dataset(task.split("train"), moment), to_weights_dataset(task.split("test"), moment)
 
 
 def weights(study: Study) -> Iterator[Row]:
@@ -63,9 +63,9 @@ def weights(study: Study) -> Iterator[Row]:
             ),
         }
         for name in others:
-            foreign = _read(by_reader(), final[name][0], (), test)
-            read[f"final weights, by what was fitted to {name}"] = foreign
-            read[f"the same, its ranks turned into accuracies of {task.name}"] = _aligned(foreign, known.final)
+            cross_task = _read(by_reader(), final[name][0], (), test)
+            read[f"final weights, by what was fitted to {name}"] = cross_task
+            read[f"the same, its ranks turned into accuracies of {task.name}"] = _aligned(cross_task, known.final)
         for method, predicted in read.items():
             about = {"networks": len(set(test.groups.tolist())), "data_sha": task.data_sha}
             tested = early_test if "quarter" in method else test

@@ -11,7 +11,7 @@ from model.network.shapes import cost
 from tests.slices import metaqnn_curves, trained_rows
 from training.baselines import peephole_lstm
 from training.baselines.features import FLOPS, PARAMETERS
-from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.fitting.fit_peephole import LSTMConfig, fit_peephole
 from training.metrics import ceiling, tau
 from training.observations.observation import Observation
 from training.observations.read import read, write_parquet
@@ -48,7 +48,7 @@ def tiny(tmp_path) -> Study:
 def plain():
     networks = describe(trained_rows())
     table = peephole_lstm.as_table(networks.codes, networks.curves)
-    return networks, fit_peephole(table, networks.code, PeepholeRecipe(passes=2))
+    return networks, fit_peephole(table, networks.code, LSTMConfig(passes=2))
 
 
 @pytest.mark.parametrize("experiment", [shipped.held_out_networks, shipped.noise_ceiling, shipped.population])
