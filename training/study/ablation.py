@@ -115,7 +115,7 @@ def learning_curve(study: Study) -> Iterator[Row]:
 
 
 def _baseline(baseline: Baseline, test: Networks, some: Networks, seed: int) -> Floats:
-    return baseline.predict(some, test, 0, seed)[0]
+    return baseline.predict(some, test, 0, seed)
 
 
 def _shipped(task: Task, study: Study, known: Networks, test: Networks) -> Predict:
