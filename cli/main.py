@@ -10,13 +10,13 @@ from cli.console import describe
 from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
 from cli.measure import collect, train
-from cli.predict import encode, predict, predict_weights
+from cli.predict import predict, predict_weights
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
 
 COMMANDS = {
-    "Use": (sample, select, predict, predict_weights, encode, serve),
+    "Use": (sample, select, predict, predict_weights, serve),
     "Measure": (collect, train),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),

@@ -174,7 +174,6 @@ def test_usage_errors_end_with_status_2(arguments, message, peephole, monkeypatc
     "command",
     [
         ("predict", "--task", "mnist-mini"),
-        ("encode", "--task", "mnist-mini"),
         ("train", "--protocol", "mnist-mini", "--out", "unused.parquet"),
     ],
     ids=lambda command: command[0],
