@@ -1,6 +1,6 @@
 """How good a prediction is, and how good it could be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -24,13 +24,28 @@ class Metrics:
 
     def rounded(self) -> dict[str, float]:
         """Return the figures as a card keeps them."""
-        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+        return rounded(asdict(self))
+
+
+def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return figures as a card keeps them."""
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
 
 
 def tau(measured: Floats, predicted: Floats) -> float:
     """Kendall's tau-b; 0 when either side does not vary."""
     statistic = float(kendalltau(measured, predicted).statistic)
     return 0.0 if np.isnan(statistic) else statistic
+
+
+def final_error(measured: Floats, predicted: Floats) -> dict[str, float]:
+    """Return Kendall's tau, R2, mean squared and mean absolute error of final accuracies [networks]."""
+    return {
+        "tau": tau(measured, predicted),
+        "r2": float(r2_score(measured, predicted)),
+        "mse": float(mean_squared_error(measured, predicted)),
+        "mae": float(np.abs(predicted - measured).mean()),
+    }
 
 
 def score(measured: Floats, predicted: Floats) -> Metrics:

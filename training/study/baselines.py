@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from training.baselines import FinalPredictor
 from training.baselines.curves import BakerSVR, LastValue
 from training.baselines.features import FLOPS, PARAMETERS, BoostedTrees, FeatureGaussianProcess, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
-from training.curves.figures import cuts, final_error
+from training.curves.figures import cuts
+from training.metrics import final_error
 from training.observations.dataset import Floats
 from training.study.networks import Networks, Study, Task, folds
 from training.study.results import Row, rows_of
@@ -106,7 +107,7 @@ def _measure(baseline: Baseline, task: Task) -> Iterator[Row]:
             for fitting, test in task.parts:
                 known, others = networks.rows(fitting), networks.rows(test)
                 predicted = baseline.predict(known, others, seen, seed)
-                figures.append(asdict(final_error(others.final, predicted)))
+                figures.append(final_error(others.final, predicted))
             means = {name: np.mean([part[name] for part in figures]) for name in figures[0]}
             tested = sum(len(test) for _, test in task.parts)
             about: dict[str, Any] = {"epochs_seen": seen, "networks": tested, "seed": seed, "data_sha": task.data_sha}
@@ -125,7 +126,7 @@ def during_training(study: Study) -> Iterator[Row]:
                 predicted = np.empty(len(networks))
                 for rest, test in folds(len(networks)):
                     predicted[test] = baseline.predict(networks.rows(rest), networks.rows(test), seen, 0)
-                figures = asdict(final_error(networks.final, predicted))
+                figures = final_error(networks.final, predicted)
                 about: dict[str, Any] = {"epochs_seen": seen, "networks": len(networks), "data_sha": task.data_sha}
                 rows += rows_of("during-training", task.name, baseline.name, figures, **about)
             yield from rows

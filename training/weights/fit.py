@@ -24,9 +24,9 @@ from model.weights import (
     within_reach,
     write_weights_predictor,
 )
-from training.curves.figures import final_error, rounded
 from training.fitting.calibrate import FOLDS, LEVEL, conformal_margins
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
+from training.metrics import final_error, rounded
 from training.observations.observation import Observation
 from training.weights.dataset import WeightsDataset, to_weights_dataset
 from training.weights.members import WeightsConfig, fit_reader
