@@ -12,14 +12,14 @@ from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
 from cli.importing import import_
 from cli.measure import collect, train
-from cli.predict import encode, predict, predict_weights
+from cli.predict import predict, predict_weights
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
 from cli.tables import tables
 
 COMMANDS = {
-    "Use": (sample, select, import_, convert, predict, predict_weights, encode, serve),
+    "Use": (sample, select, import_, convert, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),
