@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from model.network.faults import Fault, faults_of, not_json
-from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
+from model.requests.schema import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
 FileArgument = Annotated[
     Path,
