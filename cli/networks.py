@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from cli.importing import import_onnx
 from model.network.faults import Fault, faults_of, not_json
-from service.api.schemas import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
+from model.requests.schema import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
 FileArgument = Annotated[
     Path,

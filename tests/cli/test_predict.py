@@ -221,3 +221,16 @@ def test_files_without_weights_are_named(rejected, tmp_path):
     assert rejected("predict-weights", tmp_path / "odd.safetensors", "--task", TASK).startswith(
         f"{tmp_path / 'odd.safetensors'}: "
     )
+
+
+def test_ranks_follow_the_options(peephole):
+    """By the lower end of the interval; an option counts more than the file."""
+    networks = [{"id": "deep", "layers": [CONV, RELU] * 8}, {"id": "flat", "layers": [RELU]}]
+    content = body(*networks, task=TASK, epochs=10, rank_by="upper")
+    found = {
+        end: json.loads(peephole("predict", "-", "--json", *options, stdin=content).out)["predictions"]
+        for end, options in (("upper", ()), ("lower", ("--rank-by", "lower", "--out-of-distribution", "keep")))
+    }
+    for end, predictions in found.items():
+        best = max(predictions, key=lambda one: one[end])
+        assert [one["rank"] for one in predictions] == [1 if one is best else 2 for one in predictions]

@@ -5,7 +5,7 @@ import json
 from cli.options import TASKS
 from model.network.hashing import canonical_hash
 from model.network.schema import ARCHITECTURE
-from service.api.schemas import PREDICT_REQUEST
+from model.requests.schema import PREDICT_REQUEST
 from training.protocols import PROTOCOLS
 
 

@@ -180,7 +180,7 @@ def test_an_unexpected_failure_is_a_500_problem(client: TestClient, monkeypatch:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("service.api.predict.encode_networks", fail)
+    monkeypatch.setattr("service.api.predict.read_call", fail)
     monkeypatch.setattr("service.errors.log.error", lambda event, **fields: logged.append({"event": event, **fields}))
     response = client.post("/predict", json={"architectures": [{"layers": [RELU]}]}, headers={"X-Request-ID": "mine"})
     assert problem(response, 500)["type"] == "/problems/internal-error"

@@ -186,3 +186,11 @@ def test_padding_keeps_every_code_and_adds_zeros(networks):
     for row, length, expected in zip(stacked, lengths, encodings, strict=True):
         np.testing.assert_array_equal(row[:length], expected)
         assert not row[length:].any()
+
+
+def test_table_1_leaves_the_codes_as_they_are() -> None:
+    """Codes may be read-only, and are cached; a slice of a single layer would be a view of them."""
+    codes = encode([{"type": "conv", "kernel_size": 13, "out_channels": 8}], EXTENDED, Shape(3, 8, 8)).codes
+    codes.setflags(write=False)
+    assert table_1(codes)[0, 1:3].tolist() == [EXTENDED.largest_kernel] * 2
+    assert codes[0, 1:3].tolist() == [13, 13]
