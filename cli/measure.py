@@ -16,7 +16,7 @@ from model.encoding.layer_code import EXTENDED, encode
 from model.network.faults import Fault, pointer
 from model.network.graph import NetworkError
 from model.network.hashing import canonical_hash
-from service.api.schemas import Candidate
+from model.requests.schema import Candidate
 from training.protocols import TrainingProtocol
 
 if TYPE_CHECKING:

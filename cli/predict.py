@@ -1,4 +1,4 @@
-"""`peephole predict`, `encode` and `predict-weights`: predictions by the service's own code, without HTTP."""
+"""`peephole predict` and `predict-weights`: predictions by the service's own code, without HTTP."""
 
 import csv
 import io
@@ -7,21 +7,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from cli.console import print_table
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
-from model.accuracies import DECIMALS
 from model.artifact import Artifact
 from model.network.faults import Fault
+from model.ranking import DECIMALS, OutOfDistribution, RankBy
 
 if TYPE_CHECKING:
-    from model.runtime import Curves
-    from service.api.predict import Call
+    from model.requests.predict import Call
 
-BATCH = 256
 FORMATS = ("json", "jsonl", "csv")
 _SAVE = "; a PyTorch model's: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
 
@@ -30,6 +27,13 @@ def predict(
     file: FileArgument,
     task: TaskOption = None,
     artifact: ArtifactOption = None,
+    rank_by: Annotated[
+        RankBy | None, typer.Option(help="Rank by the predicted accuracy, or by an end of its interval.")
+    ] = None,
+    out_of_distribution: Annotated[
+        OutOfDistribution | None,
+        typer.Option(help="Networks unlike the training set: rank them like others, last, or with a penalty."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response that POST /predict gives.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, a network a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets, a network a row.")] = False,
@@ -37,17 +41,22 @@ def predict(
 ) -> None:
     """Predict the learning curves of networks before they are trained.
 
-    Of a request body, `task` and `epochs` count as they do in POST /predict, and `observed` continues a
+    Of a request body, `task`, `epochs` and `rank_by` count as they do in POST /predict, and `observed` continues a
     curve. Without an output option, a table of the last predicted epoch is printed, the best network first.
 
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --csv`
     """
     form = _output_form({"json": as_json, "jsonl": as_lines, "csv": as_csv}, out)
     networks = read_networks(file)
+    if rank_by is not None:
+        networks.body["rank_by"] = rank_by
+    if out_of_distribution is not None:
+        networks.body["out_of_distribution"] = out_of_distribution
     call = _read_call(networks, _artifact_for(networks, task, artifact))
-    from service.api.predict import document
+    from model.requests.curves import predict_curves
+    from model.requests.predict import answer
 
-    response = document(call, _run(call))
+    response = answer(call, predict_curves(call.model, call.networks, call.epochs))
     if form is None:
         _print_predictions(response, call)
         return
@@ -61,20 +70,6 @@ def predict(
         typer.echo(text, nl=False)
     else:
         out.write_text(text)
-
-
-def encode(file: FileArgument, task: TaskOption = None, artifact: ArtifactOption = None) -> None:
-    """Print the integer codes that a predictor reads, a row a layer.
-
-    Example: `peephole sample --protocol mnist-mini -n 1 | peephole encode -`
-    """
-    networks = read_networks(file)
-    call = _read_call(networks, _artifact_for(networks, task, artifact))
-    code = call.model.card.layer_code
-    architectures = [
-        {"id": name, "codes": rows.tolist()} for name, rows in zip(call.networks.ids, call.networks.codes, strict=True)
-    ]
-    typer.echo(json.dumps({"code": code.name, "columns": code.columns, "architectures": architectures}))
 
 
 def predict_weights(
@@ -141,45 +136,15 @@ def _artifact_for(networks: Networks, task: str | None, folder: Path | None) -> 
 
 def _read_call(networks: Networks, artifact: Artifact) -> "Call":
     """Encode networks for a predictor, with the checks of POST /predict but for its limits."""
-    from model.network.shapes import Shape
-    from service.api.networks import choose_epochs, encode_networks
-    from service.api.predict import Call
-    from service.api.tradeoffs import read_trade_offs
-    from service.errors import Problem
-    from service.inference.registry import load_model
+    from model.loaded import load_model
+    from model.requests.errors import InvalidRequestError
+    from model.requests.predict import read_call
 
-    model = load_model(artifact)
+    model = load_model(artifact, weights=False)
     try:
-        epochs = choose_epochs(networks.body.get("epochs"), model)
-        encoded = encode_networks(
-            networks.architectures,
-            model,
-            image=Shape(*networks.body["input"]) if "input" in networks.body else None,
-            max_architectures=sys.maxsize,
-            max_layers=sys.maxsize,
-        )
-        trade_offs = read_trade_offs(networks.body, encoded.costs)
-    except Problem as problem:
-        raise networks.error(*problem.faults) from None
-    return Call(model, epochs, encoded, trade_offs)
-
-
-def _run(call: "Call") -> "Curves":
-    """Predict, in batches of networks of similar length, and continue the curves that were observed."""
-    from model.encoding.layer_code import pad
-    from service.inference.batching import to_curves, to_rows
-    from service.inference.continuation import continue_curves
-
-    codes, observed = call.networks.codes, call.networks.observed
-    epochs = tuple(range(1, call.model.card.epochs + 1)) if observed else call.epochs
-    by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
-    rows: dict[int, Any] = {}
-    for start in range(0, len(codes), BATCH):
-        chosen = by_length[start : start + BATCH]
-        curves = call.model.predictor.run(*pad([codes[index] for index in chosen]), epochs)
-        rows |= zip(chosen, to_rows(curves), strict=True)
-    whole = to_curves(np.stack([rows[index] for index in range(len(codes))]))
-    return continue_curves(call.model, whole, observed, call.epochs) if observed else whole
+        return read_call(networks.body, model, max_architectures=sys.maxsize, max_layers=sys.maxsize)
+    except InvalidRequestError as error:
+        raise networks.error(*error.faults) from None
 
 
 def _print_predictions(response: dict[str, Any], call: "Call") -> None:

@@ -14,8 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from .artifact import ArtifactError, HasFiles, read_verified, write_verified
 from .calibration import snap
@@ -157,6 +155,9 @@ def read_tensors(content: bytes) -> dict[str, Floats]:
     Raises:
         WeightsError: when it is not one, is truncated, or holds a type that numpy does not have.
     """
+    from safetensors import SafetensorError  # noqa: PLC0415 - the client has no use for it
+    from safetensors.numpy import load  # noqa: PLC0415
+
     _count_tensors(content)
     try:
         tensors = load(content)

@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model.network.faults import Fault, faults_of
+from model.requests.errors import MAX_FAULTS, InvalidRequestError, summary
 
-MAX_FAULTS = 20
 MAX_TEXT = 600
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = {"Retry-After": "2"}
@@ -107,16 +107,17 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own name for it
 
 def invalid(*faults: Fault) -> Problem:
     """Return the 422 for `faults`; its detail is the first of them, with its place."""
-    first = faults[0]
-    place = first.pointer.rpartition("/")[0] if first.code == "missing" else first.pointer  # a missing field has none
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Problem("invalid-request", f"{place}: {first.detail}{more}".removeprefix(": "), faults=faults)
+    return Problem("invalid-request", summary(faults), faults=faults)
 
 
 def problem_of(error: ValidationError, form: Any = None, base: Sequence[str | int] = ()) -> Problem:
     """Return the 400 for a text that is not JSON, or the 422 for JSON of another form; see `faults_of`."""
-    faults = faults_of(error, base, form)
-    if faults[0].code == "not-json" and not base:
+    return problem_with(*faults_of(error, base, form))
+
+
+def problem_with(*faults: Fault) -> Problem:
+    """Return the 400 for a body that is not JSON, else the 422."""
+    if faults[0].code == "not-json" and not faults[0].pointer:
         return Problem("malformed-json", faults[0].detail)
     return invalid(*faults)
 
@@ -137,6 +138,12 @@ async def handle_problem(request: Request, error: Exception) -> Response:
     """Exception handler for `Problem`."""
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class alone
     return error.response(request)
+
+
+async def handle_invalid(request: Request, error: Exception) -> Response:
+    """Exception handler for `InvalidRequestError`."""
+    assert isinstance(error, InvalidRequestError)  # noqa: S101 - registered for this class alone
+    return problem_with(*error.faults).response(request)
 
 
 async def handle_timeout(request: Request, _: Exception) -> Response:
@@ -173,6 +180,7 @@ async def handle_unexpected(request: Request, error: Exception) -> Response:
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     Problem: handle_problem,
+    InvalidRequestError: handle_invalid,
     TimeoutError: handle_timeout,
     ClientDisconnect: handle_disconnect,
     HTTPException: handle_http_exception,

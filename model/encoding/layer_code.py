@@ -100,7 +100,7 @@ for _type, _others in _LIKE.items():
 
 def table_1(codes: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the columns of Table 1 of extended codes [..., columns]; a larger kernel counts as the largest."""
-    found = np.ascontiguousarray(codes[..., : len(TABLE_1_COLUMNS)])
+    found = codes[..., : len(TABLE_1_COLUMNS)].copy()
     np.minimum(found[..., 1:3], EXTENDED.largest_kernel, out=found[..., 1:3])
     return found
 

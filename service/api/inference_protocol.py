@@ -7,18 +7,20 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
+from model.loaded import Model
 from model.network.faults import Fault
+from model.ranking import Ranking
+from model.requests.networks import choose_epochs, encode_networks
+from model.requests.predict import Call
+from model.requests.schema import CANDIDATE, Candidate
+from model.requests.tradeoffs import TradeOffs
 from model.runtime import Curves
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_body, run
 from service.api.info import package_version
-from service.api.networks import choose_epochs, encode_networks
-from service.api.predict import Call, count_networks
-from service.api.schemas import CANDIDATE, Candidate
+from service.api.predict import count_networks
 from service.api.tensors import LENGTH_HEADER, Tensors, check_outputs, read_tensors, write_tensors
-from service.api.tradeoffs import TradeOffs
 from service.errors import RETRY_SOON, Problem, invalid, problem_of
 from service.inference.continuation import predict_or_continue
-from service.inference.registry import Model
 from service.state import Service, ServiceDep
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
@@ -137,7 +139,8 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )
-    return Call(model, choose_epochs(tensors.elements.get("epochs"), model), networks, TradeOffs({}, [], [])), tensors
+    epochs = choose_epochs(tensors.elements.get("epochs"), model)
+    return Call(model, epochs, networks, TradeOffs({}, [], []), Ranking()), tensors
 
 
 def _read_element(text: bytes, index: int) -> Any:

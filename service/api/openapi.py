@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from model.requests.schema import PREDICT_REQUEST, StopOneRun, StopRuns
 from service.api.examples import infer_examples, predict_examples, stop_examples
-from service.api.schemas import PREDICT_REQUEST, ProblemDocument, StopOneRun, StopRuns
+from service.api.schemas import ProblemDocument
 from service.api.tensors import INFER_REQUEST
 
 _REF = "#/components/schemas/{model}"

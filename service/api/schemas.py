@@ -1,127 +1,6 @@
-"""Request and response schemas: the truth for validation, and what `/docs` shows."""
+"""Response schemas, as `/docs` shows them."""
 
-from typing import Annotated, NotRequired
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict
-
-from model.network.schema import MAX_ARCHITECTURES, MAX_NAME, Fraction, Id, Layers, Size, Width
-
-_strict = with_config(ConfigDict(extra="forbid", strict=True))
-
-Observed = Annotated[
-    list[Fraction],
-    Field(min_length=1, max_length=1024, fail_fast=True, description="Validation accuracy after epochs 1, 2, ..."),
-]
-Epoch = Annotated[int, Field(ge=1)]
-Epochs = Annotated[
-    Epoch | Annotated[list[Epoch], Field(min_length=1, max_length=1024, fail_fast=True)],
-    Field(description="1-based epochs to predict, without repeats; `20` means `[20]`. Default: every epoch."),
-]
-Task = Annotated[str, Field(description="Which predictor; optional when only one is loaded.")]
-ClientId = Annotated[Id, Field(description="Your name for it, unique in the request.")]
-Input = Annotated[
-    tuple[Width, Size, Size],
-    Field(
-        strict=False, description="Channels, height and width of an image; default: the task's.", examples=[[3, 32, 32]]
-    ),
-]
-CostName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-Cost = Annotated[float, Field(allow_inf_nan=False)]
-OwnCosts = Annotated[
-    dict[CostName, Cost],
-    Field(max_length=16, description="Costs of your own, such as a measured latency.", examples=[{"latency_ms": 3.1}]),
-]
-Constraints = Annotated[
-    dict[CostName, Cost],
-    Field(
-        min_length=1,
-        max_length=16,
-        description="Upper bounds of params, flops, activation_bytes or costs of your own; `feasible` in the answer.",
-        examples=[{"params": 1e6}],
-    ),
-]
-Objectives = Annotated[
-    list[CostName],
-    Field(
-        min_length=1,
-        max_length=8,
-        description="What to trade off: accuracy (up) and costs (down); `pareto_rank` in the answer, 1 is the front.",
-        examples=[["accuracy", "flops"]],
-    ),
-]
-InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
-
-
-@_strict
-class Candidate(TypedDict):
-    """A network to predict; with `observed`, the rest of its curve is predicted from the epochs seen so far."""
-
-    layers: Annotated[Layers, Field(description="From the image up to, but not including, the classifier.")]
-    id: NotRequired[ClientId | None]
-    in_channels: NotRequired[InChannels | None]
-    observed: NotRequired[Observed | None]
-    costs: NotRequired[OwnCosts]
-
-
-@_strict
-class PredictRequest(TypedDict):
-    """Networks to predict for one task."""
-
-    architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
-    task: NotRequired[Task | None]
-    epochs: NotRequired[Epochs | None]
-    input: NotRequired[Input]
-    constraints: NotRequired[Constraints]
-    objectives: NotRequired[Objectives]
-
-
-@_strict
-class Run(TypedDict):
-    """A training run in progress; with `layers`, the decision is better, most of all early."""
-
-    observed: Observed
-    id: NotRequired[ClientId | None]
-    in_channels: NotRequired[InChannels | None]
-    layers: NotRequired[Layers | None]
-
-
-@_strict
-class StopRuns(TypedDict):
-    """Whether to stop runs, given the best final accuracy so far."""
-
-    architectures: Annotated[list[Run], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
-    best: Annotated[Fraction, Field(description="Best final accuracy so far.")]
-    task: NotRequired[Task | None]
-    confidence: NotRequired[
-        Annotated[
-            float,
-            Field(
-                ge=0.5,
-                lt=1,
-                description="Stop when the probability of ending at or below `best` is at least this. Default: 0.95.",
-            ),
-        ]
-    ]
-
-
-@_strict
-class StopOneRun(TypedDict):
-    """Whether to stop one run: the fields of the run beside those of the request."""
-
-    observed: Observed
-    best: Annotated[Fraction, Field(description="Best final accuracy so far.")]
-    id: NotRequired[ClientId | None]
-    in_channels: NotRequired[InChannels | None]
-    layers: NotRequired[Layers | None]
-    task: NotRequired[Task | None]
-    confidence: NotRequired[Annotated[float, Field(ge=0.5, lt=1)]]
-
-
-PREDICT_REQUEST: TypeAdapter[PredictRequest] = TypeAdapter(PredictRequest)
-STOP_RUNS: TypeAdapter[StopRuns] = TypeAdapter(StopRuns)
-STOP_ONE_RUN: TypeAdapter[StopOneRun] = TypeAdapter(StopOneRun)
-CANDIDATE: TypeAdapter[Candidate] = TypeAdapter(Candidate)
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ModelName(BaseModel):
@@ -140,7 +19,7 @@ class Prediction(BaseModel):
     lower: list[float] = Field(description="Lower end of the interval (its level is in /tasks/{name}).")
     upper: list[float] = Field(description="Upper end of the interval.")
     final_accuracy: float = Field(description="Accuracy at the largest requested epoch.")
-    rank: int = Field(description="1 is the best final accuracy of the request; equals share a rank.")
+    rank: int = Field(description="1 is the best of the request, by `rank_by`; equals share a rank.")
     distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
     in_distribution: bool = Field(description="Whether the network resembles the predictor's training set.")
     params: int = Field(description="Learned parameters, the classifier left out.")

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from model.artifact import Card
+from model.loaded import Model
 from model.network.schema import FIELDS
-from service.inference.registry import Model
 from service.state import ServiceDep
 
 router = APIRouter(tags=["about"])

@@ -3,14 +3,14 @@
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from model.accuracies import DECIMALS
+from model.loaded import Model
 from model.network.faults import Fault
+from model.ranking import DECIMALS
 from model.weight_features import FeaturesError
 from model.weights import WeightsError, WeightsPrediction, WeightsPredictor, read_weights
 from service.api.admission import Deadline, read_body, run
 from service.api.schemas import WeightsResponse
 from service.errors import Problem, invalid, request_id
-from service.inference.registry import Model
 from service.state import Service, ServiceDep
 
 router = APIRouter(tags=["prediction"])

@@ -11,8 +11,8 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from model.loaded import Model
 from model.runtime import Curves, Floats
-from service.inference.registry import Model
 
 Ints = NDArray[np.int32]
 MIN_BATCH = 256  # padded layers; below it a batch takes as long for each layer as a larger one, or longer

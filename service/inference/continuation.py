@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from model.runtime import Curves, Floats
+from model.loaded import Model
+from model.requests.curves import continue_curves, every_epoch
 from service.inference.batching import Ints
 from service.inference.engine import Engine, Inference
-from service.inference.registry import Model
 
 
 async def predict_or_continue(
@@ -26,34 +24,5 @@ async def predict_or_continue(
     """
     if not observed or model.continuation is None:
         return await engine.predict(model, networks, epochs, deadline)
-    inference = await engine.predict(model, networks, tuple(range(1, model.card.epochs + 1)), deadline)
+    inference = await engine.predict(model, networks, every_epoch(model), deadline)
     return replace(inference, curves=continue_curves(model, inference.curves, observed, epochs))
-
-
-def continue_curves(
-    model: Model, whole: Curves, observed: Mapping[int, Sequence[float]], epochs: tuple[int, ...]
-) -> Curves:
-    """Return curves at some epochs; those of networks that were observed are continued.
-
-    Args:
-        model: with a continuation.
-        whole: as predicted before training, at every epoch of the task.
-        observed: accuracies seen so far, by index of the network; at least one.
-        epochs: 1-based.
-    """
-    assert model.continuation is not None  # noqa: S101 - without one, `observed` is rejected
-    rows = list(observed)
-    continued = model.continuation.run([observed[row] for row in rows], prior=whole.accuracy[rows])
-    columns = np.asarray(epochs) - 1
-
-    def merge(before: Floats, after: Floats) -> Floats:
-        curves = before.copy()
-        curves[rows] = after
-        return curves[:, columns]
-
-    return Curves(
-        merge(whole.accuracy, continued.accuracy),
-        merge(whole.lower, continued.lower),
-        merge(whole.upper, continued.upper),
-        whole.distance,
-    )

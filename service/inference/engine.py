@@ -7,13 +7,13 @@ from time import monotonic
 
 import numpy as np
 
+from model.loaded import Model
 from model.network.faults import Fault, pointer
 from model.runtime import Curves, Floats
 from service.errors import RETRY_SOON, Problem
 from service.inference.batching import Ints, Job, split, to_curves
 from service.inference.cache import CurveCache
 from service.inference.queue import QueueClosedError, QueueFullError, WorkQueue
-from service.inference.registry import Model
 from service.inference.workers import Worker, count_batch, run_predictor
 from service.observability.metrics import Metrics
 from service.settings import Settings

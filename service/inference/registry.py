@@ -1,18 +1,15 @@
 """The model registry: which predictors are loaded, from where, and on which device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime
 import structlog
 
-from model.artifact import CARD_FILE, Artifact, ArtifactError, Card, read_artifact, shipped
-from model.continuation import Continuation, read_continuation
-from model.encoding.layer_cache import LayerCache
+from model.artifact import CARD_FILE, Artifact, ArtifactError, read_artifact, shipped
+from model.loaded import Model, load_model
 from model.network.faults import Fault
-from model.runtime import Predictor, Provider
-from model.weights import WeightsPredictor, read_weights_predictor
+from model.runtime import Provider
 from service.errors import RETRY_SOON, Problem, invalid
 from service.inference.warmup import check_continuation, check_predictor, check_weights
 from service.observability.metrics import Metrics
@@ -22,21 +19,6 @@ CUDA = "CUDAExecutionProvider"
 _NO_CUDA = "this ONNX Runtime has no CUDA provider; install the `gpu` extra"
 
 log = structlog.get_logger("peephole")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A loaded predictor, its layer cache, and what continues its curves or reads weights, if its folder has that."""
-
-    predictor: Predictor
-    layers: LayerCache
-    continuation: Continuation | None
-    weights: WeightsPredictor | None
-
-    @property
-    def card(self) -> Card:
-        """The predictor's card."""
-        return self.predictor.card
 
 
 class Registry:
@@ -132,20 +114,6 @@ class Registry:
         if task not in self.models:
             raise Problem("not-found", f"The tasks are: {', '.join(self.models)}.")
         return self.models[task]
-
-
-def load_model(artifact: Artifact, *, threads: int = 1, provider: Provider = "cpu", lanes: int = 1) -> Model:
-    """Load an artifact's predictor, and what else its folder has; for the options see `Predictor`.
-
-    Raises:
-        ArtifactError: when one of them cannot be loaded.
-    """
-    return Model(
-        Predictor(artifact, threads=threads, provider=provider, lanes=lanes),
-        LayerCache(artifact.card.layer_code),
-        read_continuation(artifact.folder),
-        read_weights_predictor(artifact.folder),
-    )
 
 
 def runs_on_cpu(settings: Settings) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 import structlog
 
 from model.encoding.layer_code import pad
+from model.loaded import Model
 from model.runtime import Floats
 from service.inference.batching import Chunk, Ints, to_rows
 from service.inference.queue import WorkQueue
-from service.inference.registry import Model
 from service.observability.metrics import Metrics
 
 BEAT_SECONDS = 0.25  # longest time without a heartbeat while there is no work

@@ -3,7 +3,7 @@
 import json
 
 from model.network.notations import nasbench101, nasbench201
-from service.api.schemas import PREDICT_REQUEST
+from model.requests.schema import PREDICT_REQUEST
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
 OPS = ["nor_conv_3x3", "none", "skip_connect", "skip_connect", "none", "nor_conv_1x1"]

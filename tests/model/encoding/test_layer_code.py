@@ -163,8 +163,10 @@ def test_the_edges_of_a_graph_lead_to_what_each_row_reads(layers):
 
 @given(graphs(IMAGE))
 def test_members_read_only_what_their_tables_hold(layers):
-    """Any type stands for one that was measured; large kernels for the largest."""
-    found = table_1(encode(layers, EXTENDED, IMAGE).codes)
+    """Any type stands for one that was measured; large kernels for the largest. The codes stay as they are."""
+    codes = encode(layers, EXTENDED, IMAGE).codes
+    codes.flags.writeable = False
+    found = table_1(codes)
     assert found[:, 0].min() >= 1
     assert found[:, 0].max() <= len(EXTENDED.kernels)
     assert found[:, 1:3].max() <= EXTENDED.largest_kernel
@@ -184,3 +186,11 @@ def test_padding_keeps_every_code_and_adds_zeros(networks):
     for row, length, expected in zip(stacked, lengths, encodings, strict=True):
         np.testing.assert_array_equal(row[:length], expected)
         assert not row[length:].any()
+
+
+def test_table_1_leaves_the_codes_as_they_are() -> None:
+    """Codes may be read-only, and are cached; a slice of a single layer would be a view of them."""
+    codes = encode([{"type": "conv", "kernel_size": 13, "out_channels": 8}], EXTENDED, Shape(3, 8, 8)).codes
+    codes.setflags(write=False)
+    assert table_1(codes)[0, 1:3].tolist() == [EXTENDED.largest_kernel] * 2
+    assert codes[0, 1:3].tolist() == [13, 13]

@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.artifact import Card
-from model.network.faults import Fault, pointer
-from model.network.graph import Costs, NetworkError
-from model.network.schema import Layer
-from model.network.shapes import Shape
-from service.errors import MAX_FAULTS, invalid
-from service.inference.batching import Ints
-from service.inference.registry import Model
+import numpy as np
+from numpy.typing import NDArray
 
+from ..artifact import Card
+from ..loaded import Model
+from ..network.faults import Fault, pointer
+from ..network.graph import Costs, NetworkError
+from ..network.schema import Layer
+from ..network.shapes import Shape
+from .errors import MAX_FAULTS, InvalidRequestError
+
+Ints = NDArray[np.int32]
 _CLASSIFIER = "the classifier is not listed, leave it out"
 
 
@@ -55,10 +58,10 @@ def encode_networks(
         max_layers: the most in an architecture.
 
     Raises:
-        Problem: 422 with a pointer to each fault.
+        InvalidRequestError: with a pointer to each fault.
     """
     image = image or model.card.image
-    _check_ids(architectures, max_architectures)
+    check_ids(architectures, max_architectures)
     faults: list[Fault] = []
     known, codes, costs, notes = [], [], [], []
     for index, architecture in enumerate(architectures):
@@ -84,25 +87,27 @@ def encode_networks(
         costs.append(encoding.costs)
         notes.append(encoding.notes + _classifier_listed(layers, model.card))
     if faults:
-        raise invalid(*faults)
+        raise InvalidRequestError(*faults)
     ids = [architecture.get("id") for architecture in architectures]
     return Networks(ids, known, codes, costs, notes, _observed_of(architectures, model))
 
 
-def _check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
+def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
     """Check the number of architectures, and that no two have the same id.
 
     Raises:
-        Problem: 422.
+        InvalidRequestError: otherwise.
     """
     if len(architectures) > most:
-        raise invalid(Fault("/architectures", "too-long", f"{len(architectures)} are more than the limit of {most}"))
+        raise InvalidRequestError(
+            Fault("/architectures", "too-long", f"{len(architectures)} are more than the limit of {most}")
+        )
     seen: set[str] = set()
     for index, architecture in enumerate(architectures):
         name = architecture.get("id")
         if name is not None and name in seen:
             where = pointer("architectures", index, "id")
-            raise invalid(Fault(where, "duplicate", "another architecture of the request has this id"))
+            raise InvalidRequestError(Fault(where, "duplicate", "another architecture of the request has this id"))
         if name is not None:
             seen.add(name)
 
@@ -127,7 +132,7 @@ def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> di
     """Return the accuracies seen so far, by index.
 
     Raises:
-        Problem: 422 when the task cannot continue curves, or one is longer than the task's.
+        InvalidRequestError: when the task cannot continue curves, or one is longer than the task's.
     """
     observed = {
         index: architecture["observed"]
@@ -146,14 +151,16 @@ def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> di
             f"the continuation of task {task} belongs to another predictor; refit it with `peephole fit-continuation`"
         )
     if detail is not None:
-        raise invalid(Fault(pointer("architectures", next(iter(observed)), "observed"), "unsupported", detail))
+        raise InvalidRequestError(
+            Fault(pointer("architectures", next(iter(observed)), "observed"), "unsupported", detail)
+        )
     too_long = [
         Fault(pointer("architectures", index, "observed"), "too-long", f"{len(curve)} epochs; a curve has {most}")
         for index, curve in observed.items()
         if len(curve) > most
     ]
     if too_long:
-        raise invalid(*too_long)
+        raise InvalidRequestError(*too_long)
     return observed
 
 
@@ -161,7 +168,7 @@ def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[
     """Return the epochs to predict.
 
     Raises:
-        Problem: 422 when there is none, or one is outside the curve or repeated.
+        InvalidRequestError: when there is none, or one is outside the curve or repeated.
     """
     last = model.card.epochs
     if requested is None:
@@ -180,5 +187,5 @@ def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[
         if len(faults) > MAX_FAULTS:
             break
     if faults:
-        raise invalid(*faults)
+        raise InvalidRequestError(*faults)
     return epochs

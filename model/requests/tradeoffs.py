@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from model.network.faults import Fault, pointer
-from model.network.graph import Costs
-from model.pareto import pareto_ranks
-from service.errors import MAX_FAULTS, invalid
+from ..network.faults import Fault, pointer
+from ..network.graph import Costs
+from ..pareto import pareto_ranks
+from .errors import MAX_FAULTS, InvalidRequestError
 
 ACCURACY = "accuracy"
 
@@ -52,7 +52,7 @@ def read_trade_offs(document: Mapping[str, Any], costs: Sequence[Costs]) -> Trad
         costs: of its networks.
 
     Raises:
-        Problem: 422 with a pointer to each name that is unknown, or network that lacks a cost.
+        InvalidRequestError: with a pointer to each name that is unknown, or network that lacks a cost.
     """
     constraints: dict[str, float] = document.get("constraints", {})
     objectives: list[str] = document.get("objectives", [])
@@ -66,7 +66,7 @@ def read_trade_offs(document: Mapping[str, Any], costs: Sequence[Costs]) -> Trad
     if len(set(objectives)) < len(objectives):
         faults.append(Fault("/objectives", "duplicate", "each objective may be listed once"))
     if faults:
-        raise invalid(*faults[:MAX_FAULTS])
+        raise InvalidRequestError(*faults[:MAX_FAULTS])
     return TradeOffs(constraints, objectives, known)
 
 
