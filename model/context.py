@@ -28,8 +28,8 @@ SMALLEST_SPREAD = 0.05  # of a feature
 LARGEST_FEATURE = 6.0  # standard deviations
 REFERENCE_WEIGHT = 20  # how many networks the reference's spread counts for
 PRIOR_WEIGHT = 40.0  # features that the prior's prediction counts for in a distance
-# Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and in
-# the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
+# Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and
+# in the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
 START = np.array([-1.0, 0.7, -3.0, 0.0, -1.9])
 JITTER = 1e-6
 SMALL_SAMPLE_MARGIN = 2.5  # standard deviations, while too few residuals are known for a quantile
@@ -219,7 +219,8 @@ def _most_likely(inputs: _Inputs, targets: Floats) -> Floats:
         value = 0.5 * (targets * weights).sum() / outputs + np.log(np.diag(factor)).sum()
         return float(value + 0.5 * ((theta - START) ** 2).sum()), gradient + theta - START
 
-    return np.asarray(minimize(loss, START, jac=True, method="L-BFGS-B", options={"maxiter": 60}).x)
+    found = minimize(loss, START, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    return np.array(found.x, dtype=np.float64)
 
 
 def _conformal(scores: Floats) -> Floats:
@@ -231,8 +232,9 @@ def _conformal(scores: Floats) -> Floats:
     count = len(scores)
     place = int(np.ceil(LEVEL * (count + 1)))
     if place > count:
-        return np.maximum(scores.max(axis=0), SMALL_SAMPLE_MARGIN)
-    return np.asarray(np.sort(scores, axis=0)[place - 1])
+        return np.asarray(np.maximum(scores.max(axis=0), SMALL_SAMPLE_MARGIN))
+    found: Floats = np.sort(scores, axis=0)[place - 1]
+    return found
 
 
 Candidate = tuple[str | None, Evidence, Floats | None]

@@ -9,6 +9,7 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Request
 
+from model.requests.in_context import InContext
 from service.auth import Keys
 from service.cores import available_cores
 from service.inference.engine import Engine
@@ -32,6 +33,7 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
+        in_context: answers requests with a context, in a thread of its own: a fit may take seconds.
         inflight: POST requests being handled, and how fast.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
@@ -46,6 +48,8 @@ class Service:
         self.registry = Registry(settings, self.metrics, workers=workers, threads=max(1, self.threads // workers))
         self.engine = Engine(settings, self.metrics, workers=workers)
         self.readers = ThreadPoolExecutor(READERS, "reader")
+        self.in_context = InContext()
+        self.context_thread = ThreadPoolExecutor(1, "context")
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
         self.inflight = InFlight()
@@ -67,7 +71,8 @@ class Service:
             task.cancel()
         self.supervisor.stop()
         self.engine.stop()
-        self.readers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.readers, self.context_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def not_ready(self) -> list[str]:
         """Return why predictions are not served now; nothing when they are."""

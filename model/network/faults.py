@@ -23,6 +23,8 @@ _PADDING = (
 )
 _FORMS = dict.fromkeys(_SIZES, f"must be an integer from 1 to {MAX_SIZE}, or a list of two of them: [height, width]")
 _FORMS |= {"padding": _PADDING, "groups": 'must be "depthwise" or an integer from 1 to 1000000'}
+_NUMBER_OR_LIST = {"epochs", "accuracy"}  # unions, of which pydantic names the arm
+_NUMBER_OR_LIST = {"epochs", "accuracy"}  # unions, of which pydantic names the arm
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
 _SPELLINGS = {
     "conv": ("convolution", "groupconv", "groupedconv"),
@@ -213,7 +215,7 @@ def _path(error: ErrorDetails, base: Sequence[str | int]) -> list[str | int]:
         path.append(part)
         if part in _FORMS:  # a single integer has no elements
             break
-        if part == "epochs" or _is_layer(path):
+        if part in _NUMBER_OR_LIST or _is_layer(path):
             next(parts, None)
     return path
 

@@ -1,13 +1,16 @@
 """`POST /predict`: learning curves of networks before they are trained."""
 
-from time import perf_counter
+import asyncio
+from functools import partial
+from time import monotonic, perf_counter
 
 from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from model.artifact import Card
-from model.requests.errors import parse
+from model.network.faults import Fault
+from model.requests.errors import InvalidRequestError, parse
 from model.requests.networks import Networks
 from model.requests.predict import Call, answer, read_call
 from model.requests.schema import PREDICT_REQUEST, PredictRequest
@@ -32,6 +35,8 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     body = await read_json_body(request, deadline)
     began = perf_counter()
     call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
+    if not isinstance(call, Call):
+        return await _predict_in_context(request, service, deadline, call)
     validated = perf_counter()
     networks = call.networks
     inference = await predict_or_continue(
@@ -55,8 +60,30 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     return Response(text, media_type="application/json")
 
 
-def _read(body: bytes, service: Service) -> Call:
+async def _predict_in_context(
+    request: Request, service: Service, deadline: float, document: PredictRequest
+) -> Response:
+    limits = service.settings
+    call = partial(
+        service.in_context.answer,
+        document,
+        service.registry.models,
+        max_architectures=limits.max_architectures,
+        max_layers=limits.max_layers,
+    )
+    async with asyncio.timeout(deadline - monotonic()):
+        found, networks = await asyncio.get_running_loop().run_in_executor(service.context_thread, call)
+    request.scope["state"]["sizes"]["networks"] = len(networks.ids)
+    return Response(to_json({"request_id": request_id(request), **found}), media_type="application/json")
+
+
+def _read(body: bytes, service: Service) -> Call | PredictRequest:
+    """Return a validated call; of a request with a context the document, whose networks take longer to read."""
     document = parse(PREDICT_REQUEST, body, PredictRequest)
+    if "context" in document:
+        return document
+    if "prior" in document:
+        raise InvalidRequestError(Fault("/prior", "excluded", "only a request with a `context` has a prior"))
     model = service.registry.choose(document.get("task"))
     limits = service.settings
     return read_call(document, model, max_architectures=limits.max_architectures, max_layers=limits.max_layers)
