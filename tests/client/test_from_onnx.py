@@ -1,6 +1,7 @@
 """ONNX models become the networks that their modules are; exporters' arithmetic is read as what it was."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -185,7 +186,7 @@ def test_a_file_that_is_no_model_is_rejected(content, said, tmp_path):
 
 def test_a_network_beyond_the_limits_of_the_form_is_rejected(tmp_path):
     names = ["x", *map(str, range(2048)), "y"]
-    nodes = [helper.make_node("Relu", [one], [other]) for one, other in zip(names, names[1:], strict=False)]
+    nodes = [helper.make_node("Relu", [one], [other]) for one, other in pairwise(names)]
     with pytest.raises(ValueError, match="/layers: has more elements than the limit of 2048"):
         peephole.from_onnx(model(tmp_path, *nodes))
 
