@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from model.artifact import Card
-from model.network.schema import FIELDS
+from model.network.layer_types import LAYER_TYPES
 from service.inference.registry import Model
 from service.state import ServiceDep
 
@@ -74,7 +74,7 @@ def _task(model: Model) -> Task:
         measured=about.measured if about else None,
         search_space=SearchSpace(
             description=about.search_space if about else None,
-            layer_types=list(code.kernels if code.is_paper else FIELDS),
+            layer_types=list(code.kernels if code.is_paper else LAYER_TYPES),
             layers=list(card.layers),
             networks=card.training.get("networks", 0),
         ),
