@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from model.artifact import Card
 from model.loaded import Model
-from model.network.schema import FIELDS
+from model.network.layer_types import LAYER_TYPES
 from service.state import ServiceDep
 
 router = APIRouter(tags=["about"])
@@ -74,7 +74,7 @@ def _task(model: Model) -> Task:
         measured=about.measured if about else None,
         search_space=SearchSpace(
             description=about.search_space if about else None,
-            layer_types=list(code.kernels if code.is_paper else FIELDS),
+            layer_types=list(code.kernels if code.is_paper else LAYER_TYPES),
             layers=list(card.layers),
             networks=card.training.get("networks", 0),
         ),
