@@ -22,7 +22,16 @@ from model.network.graph import costs, resolve
 from model.network.shapes import Shape
 
 NO_CNNS = ("swin", "vit", "maxvit")
-TIMM = ["resnet18", "resnet26", "resnet34", "resnet50", "resnet50d", "resnet26t", "resnetv2_50", "resnext50_32x4d", "wide_resnet50_2", "seresnet50", "legacy_seresnet18", "seresnext26d_32x4d", "ecaresnet26t", "skresnet18", "res2net50_26w_4s", "resnetrs50", "resnest14d", "gcresnet33ts", "densenet121", "densenet169", "vgg11", "vgg16_bn", "inception_v3", "inception_v4", "inception_resnet_v2", "xception41", "dla34", "dla46_c", "hrnet_w18_small", "dpn68", "cspresnet50", "cspdarknet53", "darknet53", "vovnet39a", "ese_vovnet19b_dw", "selecsls42b", "mobilenetv1_100", "mobilenetv2_100", "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv4_conv_small", "mnasnet_100", "semnasnet_100", "fbnetc_100", "spnasnet_100", "efficientnet_b0", "efficientnet_lite0", "tf_efficientnetv2_s", "mixnet_s", "rexnet_100", "hardcorenas_a", "lcnet_050", "tinynet_a", "ghostnet_100", "regnetx_002", "regnety_004", "gernet_s", "repvgg_a0", "mobileone_s0", "convnext_atto", "convmixer_768_32", "nasnetalarge", "pnasnet5large", "hgnet_tiny", "starnet_s1", "fasternet_t0", "inception_next_atto", "repghostnet_050"]
+TIMM = """
+resnet18 resnet26 resnet34 resnet50 resnet50d resnet26t resnetv2_50 resnext50_32x4d wide_resnet50_2 seresnet50
+legacy_seresnet18 seresnext26d_32x4d ecaresnet26t skresnet18 res2net50_26w_4s resnetrs50 resnest14d gcresnet33ts
+densenet121 densenet169 vgg11 vgg16_bn inception_v3 inception_v4 inception_resnet_v2 xception41 dla34 dla46_c
+hrnet_w18_small dpn68 cspresnet50 cspdarknet53 darknet53 vovnet39a ese_vovnet19b_dw selecsls42b mobilenetv1_100
+mobilenetv2_100 mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv4_conv_small mnasnet_100 semnasnet_100 fbnetc_100
+spnasnet_100 efficientnet_b0 efficientnet_lite0 tf_efficientnetv2_s mixnet_s rexnet_100 hardcorenas_a lcnet_050
+tinynet_a ghostnet_100 regnetx_002 regnety_004 gernet_s repvgg_a0 mobileone_s0 convnext_atto convmixer_768_32
+nasnetalarge pnasnet5large hgnet_tiny starnet_s1 fasternet_t0 inception_next_atto repghostnet_050
+""".split()
 START, END = "<!-- table: models -->", "<!-- end -->"
 
 
