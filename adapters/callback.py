@@ -3,12 +3,12 @@
 from adapters.early_stopping_client import EarlyStoppingClient, Layers
 
 
-class StopHopeless:
+class EarlyStopper:
     """Decides after each epoch whether to go on with a run.
 
     Example:
         ```python
-        stopper = StopHopeless(InProcess("metaqnn-cifar10"))
+        stopper = EarlyStopper(InProcess("metaqnn-cifar10"))
         for candidate in candidates:
             run = stopper.start(candidate.layers)
             for epoch in range(20):
@@ -31,9 +31,9 @@ class StopHopeless:
         self.client, self.confidence, self.min_epochs = client, confidence, min_epochs
         self.best: float | None = None
 
-    def start(self, layers: Layers | None = None) -> "Run":
+    def start(self, layers: Layers | None = None) -> "TrainingRun":
         """Begin a run; with its layers the decisions are better, early on much better."""
-        return Run(self, layers)
+        return TrainingRun(self, layers)
 
     def is_hopeless(self, observed: list[float], layers: Layers | None = None) -> bool:
         """Whether a run with this curve will hardly beat the best finished one."""
@@ -42,10 +42,10 @@ class StopHopeless:
         return self.client.below(observed, self.best, layers) >= self.confidence
 
 
-class Run:
+class TrainingRun:
     """One run of a search."""
 
-    def __init__(self, search: StopHopeless, layers: Layers | None) -> None:
+    def __init__(self, search: EarlyStopper, layers: Layers | None) -> None:
         self._search, self._layers = search, layers
         self.observed: list[float] = []
         self.stopped = False

@@ -4,6 +4,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from adapters.callback import EarlyStopper
 from adapters.early_stopping_client import EarlyStoppingClient
 
 LAYERS_ATTRIBUTE = "layers"
@@ -31,27 +32,20 @@ class PeepholePruner(BasePruner):
     """
 
     def __init__(self, client: EarlyStoppingClient, *, confidence: float = 0.95, min_epochs: int = 1) -> None:
-        if not 0.5 <= confidence < 1:
-            raise ValueError(f"confidence must be at least 0.5 and below 1, but is {confidence}")
-        if min_epochs < 1:
-            raise ValueError(f"min_epochs must be at least 1, but is {min_epochs}")
-        self._client, self._confidence, self._min_epochs = client, confidence, min_epochs
+        self._search = EarlyStopper(client, confidence=confidence, min_epochs=min_epochs)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Return whether to prune; called by `trial.should_prune()`."""
         if study.direction != StudyDirection.MAXIMIZE:
             raise ValueError("PeepholePruner predicts accuracies: create the study with direction='maximize'")
         steps = sorted(trial.intermediate_values)
-        if len(steps) < self._min_epochs:
+        if not steps:
             return False
         if steps[0] not in (0, 1) or steps != list(range(steps[0], steps[0] + len(steps))):
             raise ValueError(
                 "PeepholePruner needs the accuracy after every epoch: report steps 0, 1, 2, ... without gaps"
             )
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = [other.value for other in finished if other.value is not None]
-        if not values:
-            return False
+        self._search.best = max((other.value for other in finished if other.value is not None), default=None)
         observed = [trial.intermediate_values[step] for step in steps]
-        layers = trial.user_attrs.get(LAYERS_ATTRIBUTE)
-        return self._client.below(observed, max(values), layers) >= self._confidence
+        return self._search.is_hopeless(observed, trial.user_attrs.get(LAYERS_ATTRIBUTE))

@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
-from adapters.callback import StopHopeless
+from adapters.callback import EarlyStopper
 from adapters.early_stopping_client import EarlyStoppingClient
 
 
@@ -31,7 +31,7 @@ class PeepholeStopper(Stopper):  # type: ignore[misc]
     def __init__(
         self, client: EarlyStoppingClient, *, metric: str, epochs: int, confidence: float = 0.95, min_epochs: int = 1
     ) -> None:
-        self._search = StopHopeless(client, confidence=confidence, min_epochs=min_epochs)
+        self._search = EarlyStopper(client, confidence=confidence, min_epochs=min_epochs)
         self._metric, self._epochs = metric, epochs
         self._curves: dict[str, list[float]] = {}
 

@@ -53,7 +53,7 @@ def evaluate(
         **found.metrics.rounded(),
         "interval_coverage": round(found.coverage, 4),
         "interval_mean_width": round(found.mean_width, 4),
-        "unfamiliar": round(found.unfamiliar, 4),
+        "out_of_distribution": round(found.out_of_distribution, 4),
     }
     if found.noise is not None:
         figures |= {"ceiling_tau": round(found.noise.tau, 4), "ceiling_networks": found.noise.networks}

@@ -1,6 +1,5 @@
 """`peephole fit`, `fit-continuation` and `fit-weights`: what an artifact is made of."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -56,6 +55,7 @@ def fit(
     from training.curves.fit import fit_continuation
     from training.fitting import fit as fitting
     from training.fitting.calibrate import FOLDS
+    from training.fitting.out_of_fold import read_out_of_fold
     from training.observations.report import data_report, shown
 
     silence_libraries()
@@ -96,8 +96,7 @@ def fit(
         )
         if fitted.card.epochs > 1:
             on_fit("continuing curves")
-            validated = fitted.out_of_fold
-            fit_continuation(out, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
+            fit_continuation(out, fitted.card, read_out_of_fold(out, fitted.card))
         progress.update(bar, completed=steps)
     card = fitted.card
     print_figures(f"{card.task} {card.version}", card.metrics["cross_validation"])
@@ -109,38 +108,22 @@ def fit(
     typer.echo(f"written to {out}; try it: peephole evaluate --table {measured} --artifact {out}")
 
 
-def fit_continuation(
-    table: TableOption,
-    artifact: OwnArtifactOption,
-    pretrain: PretrainOption = None,
-    seed: SeedOption = 0,
-    cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keeps predictions for a second run.")] = None,
-) -> None:
+def fit_continuation(artifact: OwnArtifactOption) -> None:
     """Fit what continues learning curves during training (`"observed"` of POST /predict, and POST /stop).
 
-    `peephole fit` does this too. The predictor's recipe is cross-validated once more, because the continuation must
-    learn from predictions of networks that the predictor was not fitted to. Give the tables that the predictor was
-    pretrained on, if any.
+    `peephole fit` does this too. The continuation learns from the predictions that the cross-validation of that fit
+    left in `out_of_fold.parquet`.
 
-    Example: `peephole fit-continuation --table digits.parquet --artifact my-models/digits-mini`
+    Example: `peephole fit-continuation --artifact my-models/digits-mini`
     """
     card = read_artifact(artifact).card
     if card.epochs < 2:
         raise ValueError(f"{artifact}: curves of one epoch end where they begin; there is nothing to continue")
     from training.curves.fit import fit_continuation as write_continuation
-    from training.curves.prior import out_of_fold
-    from training.observations.read import read
+    from training.fitting.out_of_fold import read_out_of_fold
 
     silence_libraries()
-    prior = out_of_fold(
-        read(table),
-        card,
-        pretraining=[read(one) for one in pretrain or ()],
-        seed=seed,
-        cache=cache,
-        on_fit=partial(typer.echo, err=True),
-    )
-    _print_continuation(write_continuation(artifact, card, prior.table.curves, prior.predicted, prior.fold))
+    _print_continuation(write_continuation(artifact, card, read_out_of_fold(artifact, card)))
 
 
 def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: PretrainOption = None) -> None:

@@ -10,15 +10,17 @@ from cli.console import describe
 from cli.convert import convert
 from cli.evaluate import evaluate
 from cli.fit import fit, fit_continuation, fit_weights
+from cli.importing import import_
 from cli.measure import collect, train
-from cli.predict import encode, predict, predict_weights
+from cli.predict import predict, predict_weights
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
+from cli.tables import tables
 
 COMMANDS = {
-    "Use": (sample, select, convert, predict, predict_weights, encode, serve),
-    "Measure": (collect, train),
+    "Use": (sample, select, import_, convert, predict, predict_weights, serve),
+    "Measure": (collect, train, tables),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),
 }
@@ -34,7 +36,7 @@ app = typer.Typer(
 )
 for group, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=group)(command)
+        app.command(command.__name__.strip("_").replace("_", "-"), rich_help_panel=group)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,7 +73,8 @@ def main() -> None:
         if missing in OWN:
             raise
         extra = EXTRAS.get(missing, "training")
-        _fail(f"this needs {missing}: pip install '.[{extra}]' in the repository")
+        what = "./client" if missing == "peephole" else f"'.[{extra}]'"
+        _fail(f"this needs {missing}: pip install {what} in the repository")
     except OSError as error:
         _fail(describe(error))
     except (ValueError, RuntimeError) as error:

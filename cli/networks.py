@@ -1,4 +1,4 @@
-"""Networks as commands read them: a request body, a network, a list of networks or of layers, or a network a line."""
+"""Networks as commands read them: a request, a network, lists of networks or of layers, JSON Lines, an ONNX model."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,22 +10,22 @@ import typer
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from cli.importing import import_onnx
 from model.network.faults import Fault, faults_of, not_json
 from model.requests.schema import CANDIDATE, PREDICT_REQUEST, Candidate, PredictRequest
 
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        help="JSON: a request body, a network, a list of networks or a list of layers; or JSON Lines, a network a "
-        "line. `-` reads standard input.",
+        help="JSON: a request body, a network, a list of networks or a list of layers; JSON Lines, a network a "
+        "line; or an ONNX model. `-` reads standard input.",
     ),
 ]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LAYERS = "write the network's layers as JSON (docs/api.md)"
 _OTHER_FILES = {
     ".safetensors": f"holds weights: `peephole predict-weights` reads them; before training, {_LAYERS}",
-    ".pt": f"is a PyTorch file: {_LAYERS}; trained weights go to `peephole predict-weights`, as safetensors",
-    ".onnx": f"is an ONNX model: {_LAYERS}",
+    ".pt": "is a PyTorch file: `peephole import` reads modules, `peephole predict-weights` weights as safetensors",
     ".keras": f"is a Keras model: {_LAYERS}",
 }
 _OTHER_FILES |= {".pth": _OTHER_FILES[".pt"], ".h5": _OTHER_FILES[".keras"]}
@@ -60,11 +60,10 @@ def read_networks(file: Path) -> Networks:
     """
     if file.suffix.lower() in _OTHER_FILES:
         raise ValueError(f"{file} {_OTHER_FILES[file.suffix.lower()]}")
-    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    try:
-        document, places = _as_body(content.removeprefix(BYTE_ORDER_MARK))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
+    if file.suffix.lower() == ".onnx":
+        document, places = _read_onnx(file)
+    else:
+        document, places = _read_json(file)
     rest: list[Any] = []  # a file may hold more networks than a request
     if isinstance(document, dict) and isinstance(document.get("architectures"), list):
         rest = document["architectures"][1:]
@@ -78,6 +77,19 @@ def read_networks(file: Path) -> Networks:
     except ValidationError as error:
         raise _error(file, places, faults_of(error, base, Candidate if base else PredictRequest)) from None
     return Networks(file, body, places)
+
+
+def _read_onnx(file: Path) -> tuple[Any, Places]:
+    known = PredictRequest.__annotations__
+    return {name: value for name, value in import_onnx(file).items() if name in known}, {}
+
+
+def _read_json(file: Path) -> tuple[Any, Places]:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return _as_body(content.removeprefix(BYTE_ORDER_MARK))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 def _as_body(content: bytes) -> tuple[Any, Places]:

@@ -1,4 +1,4 @@
-"""`peephole predict`, `encode` and `predict-weights`: predictions by the service's own code, without HTTP."""
+"""`peephole predict` and `predict-weights`: predictions by the service's own code, without HTTP."""
 
 import csv
 import io
@@ -70,20 +70,6 @@ def predict(
         typer.echo(text, nl=False)
     else:
         out.write_text(text)
-
-
-def encode(file: FileArgument, task: TaskOption = None, artifact: ArtifactOption = None) -> None:
-    """Print the integer codes that a predictor reads, a row a layer.
-
-    Example: `peephole sample --protocol mnist-mini -n 1 | peephole encode -`
-    """
-    networks = read_networks(file)
-    call = _read_call(networks, _artifact_for(networks, task, artifact))
-    code = call.model.card.layer_code
-    architectures = [
-        {"id": name, "codes": rows.tolist()} for name, rows in zip(call.networks.ids, call.networks.codes, strict=True)
-    ]
-    typer.echo(json.dumps({"code": code.name, "columns": code.columns, "architectures": architectures}))
 
 
 def predict_weights(

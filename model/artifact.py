@@ -83,7 +83,7 @@ class Card(HasFiles):
         training: what it was fitted to: networks, rows, the table's sha256, settings.
         metrics: measured figures, with how they were measured.
         interval_level: nominal coverage of `lower` and `upper`.
-        distance_threshold: a network with a larger out-of-distribution score is unfamiliar.
+        distance_threshold: a network with a larger distance is out of distribution.
         layers: smallest and largest number of layers among the networks it was fitted to.
         about: the task, for people.
     """

@@ -11,7 +11,7 @@ from scipy.special import expit
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
-SMALLEST, LARGEST = 0.01, 0.995  # accuracies are clipped to this range before the logit
+MIN_ACCURACY, MAX_ACCURACY = 0.01, 0.995  # accuracies are clipped to this range before the logit
 ENOUGH_NETWORKS = 5  # that reached an epoch, to give it a mean and a spread
 SMALLEST_SPREAD = 1e-3
 
@@ -41,8 +41,8 @@ class Curves:
 
 
 def logit(accuracy: Floats) -> Floats:
-    """Return log-odds of accuracies clipped to `SMALLEST` and `LARGEST`."""
-    clipped = np.clip(accuracy, SMALLEST, LARGEST)
+    """Return log-odds of accuracies clipped to `MIN_ACCURACY` and `MAX_ACCURACY`."""
+    clipped = np.clip(accuracy, MIN_ACCURACY, MAX_ACCURACY)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,11 +67,20 @@ class FeatureScaler:
             The kept ones in standard deviations from the mean, stretched [batch, kept]; and the mean square, over all
             features in standard deviations, of what lies beyond the range of the fit [batch].
         """
-        known = features if self.names == FEATURES else features[:, select(self.names)]
+        known = features if self._columns is None else features[:, self._columns]
         beyond = np.maximum(self.low - known, known - self.high) / self.spread - RANGE_TOLERANCE
-        outside = (np.clip(beyond, 0, LARGEST_FEATURE) ** 2).mean(axis=1)
-        values = (known[:, self.kept] - self.mean) / self.spread[self.kept]
-        return np.clip(values, -LARGEST_FEATURE, LARGEST_FEATURE) * self.stretch, outside
+        beyond = np.minimum(np.maximum(beyond, 0), LARGEST_FEATURE)
+        values = (known[:, self.kept] - self.mean) / self._kept_spread
+        values = np.minimum(np.maximum(values, -LARGEST_FEATURE), LARGEST_FEATURE)
+        return values * self.stretch, np.einsum("bf,bf->b", beyond, beyond) / len(self.names)
+
+    @cached_property
+    def _columns(self) -> Ints | None:
+        return None if self.names == FEATURES else select(self.names)
+
+    @cached_property
+    def _kept_spread(self) -> Floats:
+        return np.asarray(self.spread[self.kept])
 
 
 @dataclass(frozen=True)
@@ -104,10 +114,10 @@ class Ensemble:
         (members,) = run(dict(zip(self.INPUTS, inputs, strict=True)))
         process, nearest = self.process.predict(whole)
         curves = np.concatenate([members, process[None]])[:, :, index]
-        shares = np.full((len(curves), 1, 1), (1 - self.process_share) / len(members))
-        shares[-1] = self.process_share
-        blended = (shares * curves).sum(0)
-        return StandardisedPrediction(blended, ((curves - blended) ** 2).mean(0), np.sqrt(nearest + outside))
+        blended = (1 - self.process_share) / len(members) * curves[:-1].sum(0) + self.process_share * curves[-1]
+        apart = curves - blended
+        variance = (apart * apart).sum(0) / len(curves)
+        return StandardisedPrediction(blended, variance, np.sqrt(nearest + outside))
 
     def arrays(self) -> dict[str, Floats]:
         """Return the fitted numbers as named arrays."""

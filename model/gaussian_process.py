@@ -6,6 +6,7 @@ points are networks of the table; with one for each network the process is exact
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,13 @@ class GaussianProcess:
 
         The distance is the mean square difference of the features.
         """
-        squares = squared_distances(features, self.points)
+        squares = squared_distances(features, self.points, self._norms)
         return self._kernel(squares) @ self.weights, squares.min(1) / features.shape[1]
+
+    @cached_property
+    def _norms(self) -> Floats:
+        """Squared norms of the points."""
+        return np.asarray((self.points**2).sum(1))
 
     def _kernel(self, squares: Floats) -> Floats:
         scaled = np.sqrt(squares) * (SQRT3 / self.length_scale)
@@ -104,9 +110,10 @@ class GaussianProcess:
         return np.sort(order)
 
 
-def squared_distances(one: Floats, other: Floats) -> Floats:
-    """Return squared distances of rows [one, other]."""
-    found = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
+def squared_distances(one: Floats, other: Floats, norms: Floats | None = None) -> Floats:
+    """Return squared distances of rows [one, other]; `norms` are the squared ones of the others, where known."""
+    norms = (other**2).sum(1) if norms is None else norms
+    found = (one**2).sum(1)[:, None] + norms - 2 * one @ other.T
     return np.asarray(np.maximum(found, 0))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from model.artifact import read_artifact
 from tests.service import graphs
 from training.curves.fit import fit_continuation
+from training.fitting.out_of_fold import KeptPredictions
 from training.observations.observation import Observation
 
 DATA = Path(__file__).parent / "data"
@@ -42,5 +43,6 @@ def continued_artifact(folder: Path) -> Path:
     """Write an artifact of task `tiny`, with a continuation fitted to the first five epochs of real curves."""
     graphs.artifact(folder)
     some = metaqnn_curves().first(graphs.EPOCHS)
-    fit_continuation(folder, read_artifact(folder).card, some.measured, some.prior, some.fold)
+    known = KeptPredictions([], some.fold, some.measured, some.prior)
+    fit_continuation(folder, read_artifact(folder).card, known)
     return folder

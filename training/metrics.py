@@ -1,6 +1,6 @@
 """How good a prediction is, and how good it could be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -24,13 +24,28 @@ class Metrics:
 
     def rounded(self) -> dict[str, float]:
         """Return the figures as a card keeps them."""
-        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+        return rounded(asdict(self))
+
+
+def rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return figures as a card keeps them."""
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
 
 
 def tau(measured: Floats, predicted: Floats) -> float:
     """Kendall's tau-b; 0 when either side does not vary."""
     statistic = float(kendalltau(measured, predicted).statistic)
     return 0.0 if np.isnan(statistic) else statistic
+
+
+def final_error(measured: Floats, predicted: Floats) -> dict[str, float]:
+    """Return Kendall's tau, R2, mean squared and mean absolute error of final accuracies [networks]."""
+    return {
+        "tau": tau(measured, predicted),
+        "r2": float(r2_score(measured, predicted)),
+        "mse": float(mean_squared_error(measured, predicted)),
+        "mae": float(np.abs(predicted - measured).mean()),
+    }
 
 
 def score(measured: Floats, predicted: Floats) -> Metrics:
@@ -69,16 +84,22 @@ class Ceiling:
     spread: float
 
 
-def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
-    """Estimate the noise ceiling from networks trained under several seeds; `None` with fewer than three of them."""
+def repeated_finals(observations: Sequence[Observation]) -> Floats:
+    """Return final accuracies [networks, runs] of the networks trained under several seeds, as many runs of each."""
     runs: dict[str, dict[int, float]] = {}
     for row in observations:
         runs.setdefault(row.network_id, {})[row.seed] = row.accuracy[-1]
-    repeated = [finals for finals in runs.values() if len(finals) > 1]
-    count = min((len(finals) for finals in repeated), default=0)
-    if len(repeated) < 3:
+    repeated = [[value for _, value in sorted(finals.items())] for finals in runs.values() if len(finals) > 1]
+    count = min(map(len, repeated), default=0)
+    return np.array([finals[:count] for finals in repeated])
+
+
+def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
+    """Estimate the noise ceiling from networks trained under several seeds; `None` with fewer than three of them."""
+    finals = repeated_finals(observations)
+    if len(finals) < 3:
         return None
-    finals = np.array([[value for _, value in sorted(one.items())][:count] for one in repeated])
+    count = finals.shape[1]
     taus, r2s = [], []
     for run in range(count):
         others = np.delete(finals, run, axis=1).mean(axis=1)
@@ -87,7 +108,7 @@ def ceiling(observations: Sequence[Observation]) -> Ceiling | None:
     within = float(finals.var(axis=1, ddof=1).mean())
     between = float(finals.mean(axis=1).var(ddof=1))
     return Ceiling(
-        networks=len(repeated),
+        networks=len(finals),
         tau=float(np.mean(taus)),
         r2=float(np.mean(r2s)),
         best_r2=1 - within / (between + within * (1 - 1 / count)),  # the divisor: the variance of single runs

@@ -82,11 +82,12 @@ def from_torch(module: "nn.Module", input_shape: Sequence[int], *, name: str | N
     return read(module, input_shape, name=name)
 
 
-def from_onnx(path: str | Path, *, name: str | None = None) -> Request:
+def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None, name: str | None = None) -> Request:
     """Return the request of an ONNX model, its final linear layer left out as the classifier.
 
     Args:
         path: of the file; weights in other files are not read.
+        input_shape: channels, height, width, where the model leaves them open.
         name: the network's `id`.
 
     Raises:
@@ -97,4 +98,4 @@ def from_onnx(path: str | Path, *, name: str | None = None) -> Request:
     """
     from peephole.importers.onnx import from_onnx as read  # noqa: PLC0415 - onnx is optional
 
-    return read(path, name=name)
+    return read(path, input_shape=input_shape, name=name)

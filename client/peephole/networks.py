@@ -5,8 +5,6 @@ from typing import Any, TypeAlias
 
 from .errors import RequestError
 from .model.network.faults import Fault
-from .model.requests.errors import InvalidRequestError
-from .model.requests.networks import check_ids
 
 Network: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """A list of layers, an architecture (an object with `layers`), or what an importer returns."""
@@ -37,10 +35,7 @@ def architectures_of(networks: Networks, image: Sequence[int] | None) -> tuple[A
         raise _fault("/architectures", "too-short", "there is no network")
     if image is None and len(images) > 1:
         raise _fault("/input", "missing", "the networks were imported for different images; give `input`")
-    try:
-        check_ids(found, len(found))
-    except InvalidRequestError as error:
-        raise RequestError(str(error), faults=error.faults) from None
+    _check_ids(found)
     return found, list(image or next(iter(images), ())) or None
 
 
@@ -50,6 +45,18 @@ def _listed(networks: Networks) -> Sequence[Network]:
         return [networks]
     is_layers = bool(networks) and isinstance(networks[0], Mapping) and "type" in networks[0]
     return [networks] if is_layers else networks  # type: ignore[list-item]
+
+
+def _check_ids(architectures: Architectures) -> None:
+    """The service sees the ids of one request only."""
+    seen: set[str] = set()
+    for index, architecture in enumerate(architectures):
+        name = architecture.get("id")
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            raise _fault(f"/architectures/{index}/id", "duplicate", "another network has this id")
+        seen.add(name)
 
 
 def _fault(where: str, code: str, detail: str) -> RequestError:

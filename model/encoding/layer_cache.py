@@ -15,7 +15,7 @@ from ..network.schema import COMMON, Layer
 from ..network.shapes import Shape, ShapeError
 from .layer_code import EXTENDED, Encoding, LayerCode, encode, link, rows_of
 
-MAX_ENTRIES = 50_000  # 50 MB: a client that sends ever new layers cannot fill the memory
+MAX_ROWS = 50_000  # 50 MB: a client that sends ever new layers cannot fill the memory
 
 LayerKey = tuple[tuple[str, object], ...]
 
@@ -122,12 +122,13 @@ class LayerCache:
         except ShapeError:
             resolve(layers, image)  # raises with the layer's place
             raise
-        if self._count >= MAX_ENTRIES:
+        if self._count >= MAX_ROWS:
             self._clear()
-        self._count += 1
+        rows = list(rows_of(layer, before))
+        self._count += len(rows)
         row = LAYER_TYPES[layer["type"]]
         self._entries[key] = entry = _Entry(
-            np.array(list(rows_of(layer, before)), dtype=np.int32).tobytes(),
+            np.array(rows, dtype=np.int32).tobytes(),
             after,
             row.params(layer, before, after),
             row.flops(layer, before, after),

@@ -17,7 +17,10 @@ ALIKE = 0.75  # similarity of a misspelt type to the one that is meant, by diffl
 
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
 _SIZES = ("kernel_size", "stride", "dilation", "output_size")
-_PADDING = f'must be "same", an integer from 0 to {MAX_SIZE}, or a list of two of them: [vertical, horizontal]'
+_PADDING = (
+    f'must be "same", an integer from 0 to {MAX_SIZE}, or a list of two of them: [vertical, horizontal]; '
+    'instead of "valid" write 0'
+)
 _FORMS = dict.fromkeys(_SIZES, f"must be an integer from 1 to {MAX_SIZE}, or a list of two of them: [height, width]")
 _FORMS |= {"padding": _PADDING, "groups": 'must be "depthwise" or an integer from 1 to 1000000'}
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
@@ -33,7 +36,7 @@ _SPELLINGS = {
     "linear": ("dense", "fc", "gemm", "fullyconnected", "innerproduct", "matmul"),
     "silu": ("swish",),
     "hard_swish": ("hardswish",),
-    "relu6": (),
+    "relu6": ("clip",),
     "add": ("sum", "residual", "plus"),
     "mul": ("multiply", "product"),
     "concat": ("concatenate", "cat"),
@@ -53,7 +56,7 @@ _NO_TYPES = {
     "write batch_norm or group_norm": "instancenorm, instancenormalization, localresponsenorm, lrn",
     "leave it out: the classifier is not listed": "logsoftmax",
     'leave it out: layers read the image as "input"': "input, inputlayer",
-    "it cannot be expressed": "bilinear, maxunpool, adaptivemaxpool, globalmaxpool, globalmaxpooling",
+    "it cannot be expressed": "bilinear, maxunpool, adaptivemaxpool, globalmaxpool, globalmaxpooling, pixelshuffle",
 }  # why well-known layers are none of the types, though some look like misspelt ones
 _NO_FIELDS = {
     "dilations": "write dilation",
@@ -67,6 +70,7 @@ _NO_FIELDS = {
     "rate": "write p",
     "id": "write name",
     "input": "write inputs: a list of names",
+    "activation": "write a layer behind it",
     "in_channels": "it follows from the layer before",
     "in_features": "it follows from the layer before",
     "num_features": "it follows from the layer before",
@@ -80,6 +84,7 @@ _CODES = {
     "json_invalid": "not-json",
     "too_short": "too-short",
     "too_long": "too-long",
+    "string_too_short": "too-short",
     "string_too_long": "too-long",
     "one_width": "one-width",
 }
@@ -94,11 +99,13 @@ _SENTENCES = {
     "literal_error": "must be one of {expected}",
     "too_short": "must hold at least one element",
     "too_long": "has more elements than the limit of {max_length}",
+    "string_too_short": "must have at least one character",
     "string_too_long": "must have at most {max_length} characters",
     "dict_type": "must be an object",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "string_type": "must be a string",
+    "bool_type": "must be true or false",
     "int_type": "must be an integer",
     "int_from_float": "must be an integer",
     "float_type": "must be a number",
@@ -109,6 +116,7 @@ _LAX = {
     "model_attributes_type": "dict_type",
     "int_parsing": "int_type",
     "float_parsing": "float_type",
+    "bool_parsing": "bool_type",
 }  # what pydantic calls the same where it is not strict, as for tables
 _NOT_JSON = {
     "EOF while parsing": "it ends before it is complete",
@@ -149,8 +157,9 @@ def faults_of(error: ValidationError, base: Sequence[str | int] = (), form: Any 
     for one in error.errors(include_url=False, include_input=False):
         fault = _fault(one, base, form)
         found.setdefault(fault.pointer, fault)
-    lists = {where.rpartition("/")[0] for where in found if "/epochs/" in where}
-    return [fault for where, fault in found.items() if where not in lists]  # a list need not be an integer
+    # A list with a bad element need not be an integer, and is not too short because the element does not count.
+    lists = {where.rpartition("/")[0] for where in found if where.rpartition("/")[2].isdigit()}
+    return [fault for where, fault in found.items() if where not in lists]
 
 
 def did_you_mean(layer_type: str) -> str | None:
@@ -181,6 +190,8 @@ def _fault(error: ErrorDetails, base: Sequence[str | int], form: Any) -> Fault:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         path.append("type")
     code = _CODES.get(kind) or ("out-of-range" if kind in _OUT_OF_RANGE else "wrong-type")
+    if path and path[-1] in _FORMS and (kind == "too_long" or (kind == "missing" and error["loc"][-1] != path[-1])):
+        code = "wrong-type"  # a list of another length
     if kind != "extra_forbidden":
         return Fault(pointer(*path), code, _detail(error, path, is_root=path == list(base)))
     *owner, name = path

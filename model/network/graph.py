@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .layer_types import LAYER_TYPES, shape_of
-from .schema import IMAGE, Layer
+from .schema import IMAGE, MAX_LAYERS, Layer
 from .shapes import Shape, ShapeError
 
 THE_IMAGE = -1  # as a source
+MAX_READS = 4 * MAX_LAYERS  # inputs of all layers together
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def sources_of(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
     """
     known = {IMAGE: THE_IMAGE}
     found: list[tuple[int, ...]] = []
+    reads = 0
     for index, layer in enumerate(layers):
         names = layer.get("inputs")
         is_merge = LAYER_TYPES[layer["type"]].is_merge
@@ -78,6 +80,9 @@ def sources_of(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
             raise _error(index, "inputs", f"{layer['type']} merges two or more layers: give their names")
         if names is not None:
             _check_number(index, layer["type"], len(names), is_merge=is_merge)
+        reads += 1 if names is None else len(names)
+        if reads > MAX_READS:
+            raise _error(index, "inputs", f"the network's layers have more than {MAX_READS} inputs in all")
         found.append((index - 1,) if names is None else tuple(_sources(names, index, known, layers)))
         name = layer.get("name")
         if name is not None and name in known:

@@ -32,7 +32,7 @@ Stride = Annotated[
     Field(description="An integer, or [vertical, horizontal].", examples=[2, [2, 1]]),
 ]
 Padding = Annotated[
-    Literal["same"] | Margin | Annotated[tuple[Margin, Margin], Field(strict=False)],
+    Margin | Literal["same"] | Annotated[tuple[Margin, Margin], Field(strict=False)],
     Field(
         description='"same": the output is the input\'s size divided by the stride, rounded up. Otherwise positions '
         "on each side: an integer, or [vertical, horizontal].",
@@ -68,7 +68,7 @@ class Conv(_Layer):
     out_channels: NotRequired[Width | None]
     channel_ratio: NotRequired[Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None]
     stride: NotRequired[Stride | None]
-    groups: NotRequired[Annotated[Literal["depthwise"] | Width, Field(examples=["depthwise", 32])]]
+    groups: NotRequired[Annotated[Width | Literal["depthwise"], Field(examples=["depthwise", 32])]]
     dilation: NotRequired[Pair]
     padding: NotRequired[Padding]
     bias: NotRequired[bool]

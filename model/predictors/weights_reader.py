@@ -21,7 +21,7 @@ SUMMARY_WIDTH = 32
 MLP_WIDTH = 96
 DROPOUT = 0.3
 INPUT_DROPOUT = 0.1
-LARGEST = 4.0  # standard deviations: a network unlike all others must not decide by how much it is
+MAX_DEVIATION = 4.0  # standard deviations: a network unlike all others must not decide by how much it is
 Floats = NDArray[np.floating]
 
 
@@ -42,7 +42,7 @@ class Standardised(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Standardise float32 [..., features]."""
-        return torch.clamp((values - self.mean) / self.std, -LARGEST, LARGEST)
+        return torch.clamp((values - self.mean) / self.std, -MAX_DEVIATION, MAX_DEVIATION)
 
 
 class WeightsMember(nn.Module):

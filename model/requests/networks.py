@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..artifact import Card
+from ..loaded import Model
 from ..network.faults import Fault, pointer
 from ..network.graph import Costs, NetworkError
 from ..network.schema import Layer
 from ..network.shapes import Shape
 from .errors import MAX_FAULTS, InvalidRequestError
-
-if TYPE_CHECKING:  # clients of a service load no predictor
-    from ..artifact import Card
-    from ..loaded import Model
 
 Ints = NDArray[np.int32]
 _CLASSIFIER = "the classifier is not listed, leave it out"
@@ -44,7 +42,7 @@ class Networks:
 
 def encode_networks(
     architectures: Sequence[Mapping[str, Any]],
-    model: "Model",
+    model: Model,
     *,
     image: Shape | None = None,
     max_architectures: int,
@@ -122,7 +120,7 @@ def _check_in_channels(architecture: Mapping[str, Any], index: int, image: Shape
     return [Fault(where, "impossible", f"the images have {image.channels} channels")]
 
 
-def _classifier_listed(layers: Sequence[Layer], card: "Card") -> list[str]:
+def _classifier_listed(layers: Sequence[Layer], card: Card) -> list[str]:
     """Return a note when the last layer looks like the classifier, which is not listed."""
     last = layers[-1]
     if last["type"] != "linear" or last["out_features"] != card.classes:
@@ -130,7 +128,7 @@ def _classifier_listed(layers: Sequence[Layer], card: "Card") -> list[str]:
     return [f"the last layer is linear to {card.classes} features, as many as the task has classes; {_CLASSIFIER}"]
 
 
-def _observed_of(architectures: Sequence[Mapping[str, Any]], model: "Model") -> dict[int, list[float]]:
+def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:
     """Return the accuracies seen so far, by index.
 
     Raises:
@@ -166,7 +164,7 @@ def _observed_of(architectures: Sequence[Mapping[str, Any]], model: "Model") -> 
     return observed
 
 
-def choose_epochs(requested: int | Sequence[int] | None, model: "Model") -> tuple[int, ...]:
+def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[int, ...]:
     """Return the epochs to predict.
 
     Raises:

@@ -13,7 +13,7 @@ from service.inference.engine import queue_full
 from service.state import Service, ServiceDep
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-INLINE_BYTES = 64 * 1024  # larger bodies are validated in a thread
+INLINE_BYTES = 128 * 1024  # larger bodies are validated in a thread
 INLINE_NETWORKS = 64  # larger responses are rendered in a thread
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

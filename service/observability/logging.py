@@ -11,6 +11,7 @@ from time import monotonic, sleep
 import structlog
 
 QUEUE_LINES = 10_000  # beyond it lines are dropped: a log reader that stalls must not stall the service
+WRITE_SECONDS = 0.05  # between two looks at an empty queue
 FLUSH_SECONDS = 1.0
 
 _lines: Queue[logging.LogRecord] = Queue(QUEUE_LINES)
@@ -21,6 +22,14 @@ class _QueueHandler(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """Leave the record as it is: the listener's thread renders it."""
         return record
+
+
+class _QueueListener(QueueListener):
+    def dequeue(self, block: bool) -> logging.LogRecord:
+        """Return the next record; look for it now and then: waking this thread each time would slow the event loop."""
+        while block and _lines.empty():
+            sleep(WRITE_SECONDS)
+        return _lines.get_nowait()
 
 
 def configure_logging(level: str) -> None:
@@ -51,7 +60,7 @@ def configure_logging(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    listener = QueueListener(_lines, output)
+    listener = _QueueListener(_lines, output)
     listener.start()
     atexit.register(listener.stop)
     logging.raiseExceptions = False  # a full queue drops lines without a traceback for each

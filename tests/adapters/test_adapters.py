@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from adapters.callback import StopHopeless
+from adapters.callback import EarlyStopper
 from adapters.early_stopping_client import EarlyStoppingClient, InProcess, Service
 from model.artifact import ArtifactError
 from model.continuation import CONTINUATION_CARD_FILE
@@ -58,7 +58,7 @@ def tiny_paper_folder(tmp_path: Path) -> Path:
 
 def test_the_callback_saves_epochs_and_keeps_the_best(early_stopping: EarlyStoppingClient, curves: Curves) -> None:
     """Real curves in their order: far fewer epochs, and the best network is found."""
-    search = StopHopeless(early_stopping)
+    search = EarlyStopper(early_stopping)
     spent = 0
     for curve in curves.measured[:, :EPOCHS]:
         run = search.start()
@@ -74,7 +74,7 @@ def test_the_callback_saves_epochs_and_keeps_the_best(early_stopping: EarlyStopp
 @pytest.mark.parametrize("settings", [{"confidence": 0.4}, {"confidence": 1.0}, {"min_epochs": 0}])
 def test_settings_out_of_bounds_are_rejected(early_stopping: EarlyStoppingClient, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="but is"):
-        StopHopeless(early_stopping, **settings)
+        EarlyStopper(early_stopping, **settings)
 
 
 def test_optuna_prunes_hopeless_trials(early_stopping: EarlyStoppingClient, curves: Curves) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from cli.options import TASKS
 from model.artifact import read_artifact
-from training.fitting.fit_peephole import PeepholeRecipe
+from training.fitting.fit_peephole import LSTMConfig
 
 
 def row(width, task="mine"):
@@ -31,7 +31,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=1))
+    monkeypatch.setattr("training.fitting.fit.LSTMConfig", lambda: LSTMConfig(passes=1))
 
 
 def test_fit_and_evaluate(table, peephole, rejected, tmp_path, quick):

@@ -14,7 +14,7 @@ from cli.main import COMMANDS
 from cli.options import TASKS
 
 ROOT = Path(__file__).parents[2]
-NAMES = [one.__name__.replace("_", "-") for commands in COMMANDS.values() for one in commands]
+NAMES = [one.__name__.strip("_").replace("_", "-") for commands in COMMANDS.values() for one in commands]
 HEAVY = ("torch", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "onnxruntime", "pyarrow", "fastapi", "ray")
 IMPORTED = f"""
 import sys
@@ -174,7 +174,6 @@ def test_usage_errors_end_with_status_2(arguments, message, peephole, monkeypatc
     "command",
     [
         ("predict", "--task", "mnist-mini"),
-        ("encode", "--task", "mnist-mini"),
         ("train", "--protocol", "mnist-mini", "--out", "unused.parquet"),
     ],
     ids=lambda command: command[0],
@@ -191,7 +190,6 @@ def test_files_of_networks_that_cannot_be_read_are_named(command, rejected, tmp_
         ("predict-weights", "--task", "mnist-mini"),
         ("fit", "--out", "unused", "--table"),
         ("evaluate", "--artifact", TASKS["mnist-mini"], "--table"),
-        ("fit-continuation", "--artifact", TASKS["mnist-mini"], "--table"),
         ("fit-weights", "--artifact", TASKS["mnist-mini"], "--table"),
     ],
     ids=lambda command: command[0],

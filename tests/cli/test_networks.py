@@ -9,7 +9,7 @@ from training.protocols import PROTOCOLS
 
 RELU, CONV = {"type": "relu"}, {"type": "conv", "kernel_size": 3, "out_channels": 8}
 NETWORK = {"layers": [CONV, RELU]}
-STEEP = {"layers": [CONV, {"type": "conv", "kernel_size": 3, "channel_ratio": 900.0}]}
+GROUPED = CONV | {"groups": 3}
 TASK = "mnist-mini"
 
 
@@ -69,21 +69,23 @@ def test_json_lines_hold_a_network_a_line(content, file):
         ([NETWORK, NETWORK | {"observed": []}], "/1/observed: must hold at least one element"),
         ({"layers": []}, "/layers: must hold at least one element"),
         ({"layers": [{"kernel_size": 3}]}, "/layers/0/type: `type` is missing"),
-        ([CONV, {"type": "gelu"}], "/1/type: of the activations only relu, sigmoid and tanh can be expressed"),
+        ([CONV, {"type": "mish"}], "/1/type: write silu or gelu, which are much like it; the types are: "),
         ([NETWORK, [CONV, {"type": "Conv2d"}]], "/1/1/type: did you mean `conv`?"),
         (body(epoch=[1]), "/epoch: unknown field; the fields are: "),
         (body({"layer": [RELU]}), "/architectures/0/layers: `layers` is missing"),
-        (body({"layers": [CONV | {"padding": 1}]}), "/architectures/0/layers/0/padding: unknown field"),
+        (body({"layers": [CONV | {"pads": 1}]}), "/architectures/0/layers/0/pads: unknown field; write padding"),
+        (body({"layers": [CONV | {"padding": "valid"}]}), '/architectures/0/layers/0/padding: must be "same", '),
         (body(task=3), "/task: must be a string"),
         (body(epochs=[]), "/epochs: "),
         (body(epochs=[1, 0]), "/epochs/1: "),
-        (body(out_of_range="ignore"), "/out_of_range: must be one of 'error' or 'clamp'"),
+        (body(out_of_range="clamp"), "/out_of_range: unknown field; the fields are: "),
         (body(epochs=[1, 11]), "/epochs/1: must be 1 to 10 for task mnist-mini"),
         (body(epochs=[2, 2]), "/epochs/1: each epoch may be listed once"),
-        (body(STEEP), "/architectures/0/layers/1/channel_ratio: "),
+        (body({"layers": [CONV, GROUPED]}), "/architectures/0/layers/1/groups: must divide the 8 input channels"),
         ([NETWORK, NETWORK | {"in_channels": 3}], "/1/in_channels: the task's images have 1 channels"),
-        ([CONV, {"type": "conv", "kernel_size": 50, "out_channels": 8}], "/1/kernel_size: must be 1 to 11"),
-        ([CONV, {"type": "linear", "out_features": 8}, CONV], "/2/type: conv cannot follow linear"),
+        ([CONV, GROUPED], "/1/groups: must divide the 8 input channels"),
+        ([CONV, {"type": "add"}], "/1/inputs: add merges two or more layers: give their names"),
+        ([CONV, {"type": "linear", "out_features": 8}, CONV], "/2/type: conv cannot read a flat vector"),
         (lines(NETWORK, {"layers": [CONV, {"type": "rleu"}]}), "line 2: /layers/1/type: did you mean `relu`?"),
         (lines(NETWORK, [CONV, {"type": "rleu"}]), "line 2: /1/type: did you mean `relu`?"),
         (lines(NETWORK, 3), "line 2: the JSON value must be an object"),
@@ -100,20 +102,22 @@ def test_faults_are_named_by_their_place_in_the_file(content, where, file, rejec
     ("name", "said"),
     [
         ("net.safetensors", "holds weights: `peephole predict-weights` reads them"),
-        ("net.pt", "is a PyTorch file: write the network's layers as JSON"),
+        ("net.pt", "is a PyTorch file: `peephole import` reads modules"),
         ("net.PTH", "is a PyTorch file"),
-        ("net.onnx", "is an ONNX model"),
+        ("net.onnx", "it is no ONNX model"),
         ("net.keras", "is a Keras model"),
         ("net.h5", "is a Keras model"),
     ],
 )
 def test_files_of_other_tools_are_told_apart(name, said, tmp_path, rejected):
     (tmp_path / name).write_bytes(b"\x80\x93\xff")
-    assert rejected("predict", tmp_path / name, "--task", TASK).startswith(f"{tmp_path / name} {said}")
+    assert rejected("predict", tmp_path / name, "--task", TASK).startswith(
+        (f"{tmp_path / name} {said}", f"{tmp_path / name}: {said}")
+    )
 
 
 def test_the_number_of_further_faults_is_said(rejected):
-    networks = body({"layers": [{"type": "conv", "kernel_size": 50, "out_channels": 8}]} | {"in_channels": 3})
+    networks = body({"layers": [GROUPED]} | {"in_channels": 3})
     assert rejected("predict", "-", "--task", TASK, stdin=json.dumps(networks)).endswith("(and 1 more)")
 
 
@@ -121,9 +125,8 @@ def test_networks_that_cannot_be_trained_are_named_before_anything_is(rejected, 
     protocol = PROTOCOLS["digits-mini"]
     rest = ("--protocol", protocol.name, "--out", tmp_path / "own.parquet")
     path = file(json.dumps([NETWORK, {"layers": [{"type": "linear", "out_features": 8}, CONV]}]))
-    assert (
-        rejected("train", path, *rest) == f"{path}: /1/layers/1/type: conv cannot follow linear, whose output is flat"
-    )
+    said = "conv cannot read a flat vector, which linear and flatten make"
+    assert rejected("train", path, *rest) == f"{path}: /1/layers/1/type: {said}"
     path = file(json.dumps([NETWORK, NETWORK | {"in_channels": 3}]))
     assert rejected("train", path, *rest) == f"{path}: /1/in_channels: the images of digits-mini have 1 channels"
     assert not (tmp_path / "own.parquet").exists()

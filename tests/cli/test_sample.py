@@ -15,7 +15,7 @@ def test_a_sample_is_a_valid_body_with_the_task(peephole):
         PREDICT_REQUEST.validate_json(json.dumps(document))
         assert document.get("task") == (name if name in TASKS else None)
         for one in document["architectures"]:
-            assert one["id"] == canonical_hash(one["layers"], protocol.in_channels)
+            assert one["id"] == canonical_hash(one["layers"], protocol.image)
 
 
 def test_json_lines_are_the_same_networks(peephole):

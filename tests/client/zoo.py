@@ -1,7 +1,7 @@
 """Import the CNN classifiers of torchvision and timm, and count their parameters and FLOPs beside PyTorch's counters.
 
-`python -m tests.client.zoo --write docs/importers.md` fills in the page's table; it takes half an hour on two cores. It
-needs torchvision and timm: `pip install --no-deps torchvision timm` and `pip install huggingface_hub pyyaml safetensors`.
+`python -m tests.client.zoo --write docs/importers.md` fills in the page's table in half an hour. It needs an
+environment with `pip install --no-deps torchvision==0.28.0 timm==1.0.31` and `pip install huggingface_hub pyyaml`.
 Measured models are kept in a file (`--state`), so that a second run goes on where the first ended.
 """
 
@@ -22,16 +22,20 @@ from model.network.graph import costs, resolve
 from model.network.shapes import Shape
 
 NO_CNNS = ("swin", "vit", "maxvit")
-TIMM = """
-resnet18 resnet26 resnet34 resnet50 resnet50d resnet26t resnetv2_50 resnext50_32x4d wide_resnet50_2 seresnet50
-legacy_seresnet18 seresnext26d_32x4d ecaresnet26t skresnet18 res2net50_26w_4s resnetrs50 resnest14d gcresnet33ts
-densenet121 densenet169 vgg11 vgg16_bn inception_v3 inception_v4 inception_resnet_v2 xception41 dla34 dla46_c
-hrnet_w18_small dpn68 cspresnet50 cspdarknet53 darknet53 vovnet39a ese_vovnet19b_dw selecsls42b mobilenetv1_100
-mobilenetv2_100 mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv4_conv_small mnasnet_100 semnasnet_100 fbnetc_100
-spnasnet_100 efficientnet_b0 efficientnet_lite0 tf_efficientnetv2_s mixnet_s rexnet_100 hardcorenas_a lcnet_050
-tinynet_a ghostnet_100 regnetx_002 regnety_004 gernet_s repvgg_a0 mobileone_s0 convnext_atto convmixer_768_32
-nasnetalarge pnasnet5large hgnet_tiny starnet_s1 fasternet_t0 inception_next_atto repghostnet_050
-""".split()
+TIMM = [
+    *("resnet18", "resnet26", "resnet34", "resnet50", "resnet50d", "resnet26t", "resnetv2_50"),
+    *("resnext50_32x4d", "wide_resnet50_2", "seresnet50", "legacy_seresnet18", "seresnext26d_32x4d"),
+    *("ecaresnet26t", "skresnet18", "res2net50_26w_4s", "resnetrs50", "resnest14d", "gcresnet33ts"),
+    *("densenet121", "densenet169", "vgg11", "vgg16_bn", "inception_v3", "inception_v4"),
+    *("inception_resnet_v2", "xception41", "dla34", "dla46_c", "hrnet_w18_small", "dpn68", "cspresnet50"),
+    *("cspdarknet53", "darknet53", "vovnet39a", "ese_vovnet19b_dw", "selecsls42b", "mobilenetv1_100"),
+    *("mobilenetv2_100", "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv4_conv_small"),
+    *("mnasnet_100", "semnasnet_100", "fbnetc_100", "spnasnet_100", "efficientnet_b0"),
+    *("efficientnet_lite0", "tf_efficientnetv2_s", "mixnet_s", "rexnet_100", "hardcorenas_a", "lcnet_050"),
+    *("tinynet_a", "ghostnet_100", "regnetx_002", "regnety_004", "gernet_s", "repvgg_a0", "mobileone_s0"),
+    *("convnext_atto", "convmixer_768_32", "nasnetalarge", "pnasnet5large", "hgnet_tiny", "starnet_s1"),
+    *("fasternet_t0", "inception_next_atto", "repghostnet_050"),
+]
 START, END = "<!-- table: models -->", "<!-- end -->"
 
 
@@ -78,7 +82,7 @@ def create(library: str, name: str) -> tuple[nn.Module, tuple[int, int, int]]:
 
 
 def counted(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return PyTorch's parameters and FLOPs (convolutions and linear layers) of what eval mode runs, less the classifier.
+    """Return PyTorch's parameters and FLOPs of what eval mode runs, less the classifier.
 
     The classifier is the last module with parameters, if it is linear or a convolution of one position.
     """
@@ -141,8 +145,8 @@ def table(rows: list[Row]) -> str:
         same = [row for row in mapped if row.params == row.torch_params]
         near = [row for row in mapped if abs(row.flops - row.torch_flops) <= 0.001 * row.torch_flops]
         lines.append(
-            f"- {library}: {len(mapped)} of {len(own)} imported; of these {len(same)} have PyTorch's number of parameters, "
-            f"{len(near)} its FLOPs within 0.1 %."
+            f"- {library}: {len(mapped)} of {len(own)} models are imported; of these {len(same)} have PyTorch's number "
+            f"of parameters, {len(near)} its FLOPs within 0.1 %."
         )
     lines += [
         "",

@@ -25,7 +25,7 @@ def request_body(task: str, networks: int, dice: random.Random) -> bytes:
             layers.append({"type": "conv", "kernel_size": dice.choice([1, 3, 5]), "out_channels": dice.randint(8, 200)})
             layers.append({"type": dice.choice(["relu", "tanh", "batch_norm"])})
         architectures.append({"layers": [*layers, {"type": "max_pool", "kernel_size": 2, "stride": 2}]})
-    return json.dumps({"task": task, "architectures": architectures, "out_of_range": "clamp"}).encode()
+    return json.dumps({"task": task, "architectures": architectures}).encode()
 
 
 class Load:

@@ -21,7 +21,7 @@ def gpu() -> Callable[[Artifact], None]:
 
     def check(artifact: Artifact) -> None:
         try:
-            session(artifact.files[MEMBERS_FILE], cuda=True)
+            session(artifact.files[MEMBERS_FILE])
         except NoGpuError as error:
             pytest.skip(str(error))
 
@@ -60,4 +60,4 @@ def test_the_service_loads_every_predictor_on_the_gpu(gpu) -> None:
 def test_a_missing_gpu_is_an_error_not_a_silent_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(NoGpuError, match="no CUDA provider"):
-        session(read_artifact(shipped()[0]).files[MEMBERS_FILE], cuda=True)
+        session(read_artifact(shipped()[0]).files[MEMBERS_FILE])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-GENERATED = {ROOT / "docs/results.md", ROOT / "docs/benchmarks.md"}
+GENERATED = {ROOT / "docs/results.md", ROOT / "docs/benchmarks.md", ROOT / "docs/importers.md"}
 
 
 def read(name: str) -> str:

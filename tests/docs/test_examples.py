@@ -15,7 +15,7 @@ from tests.docs.pages import PAGES, ROOT, code_blocks, read
 
 SCRIPT = ROOT / "examples/rank.py"
 CURL = re.compile(r"curl -s http://127\.0\.0\.1:8000(/\w+)[^\n]* -d '(.*?)'(?=\n)", re.DOTALL)
-OWN = ("adapters", "cli", "model", "service", "training")
+OWN = ("adapters", "cli", "model", "peephole", "service", "training")
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES

@@ -13,6 +13,7 @@ TOP_FOLDERS = (
     "adapters",
     "benchmarks",
     "cli",
+    "client",
     "data",
     "docker",
     "docs",

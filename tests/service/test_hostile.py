@@ -24,17 +24,24 @@ SOUND = b'{"architectures":[{"layers":[{"type":"relu"}]}]}'
 INFER = f"/v2/models/{TASK}/infer"
 
 CONV = {"type": "conv", "kernel_size": [3, 5], "channel_ratio": 2.0, "stride": 2}
-LAYERS = [CONV, {"type": "max_pool", "kernel_size": 2}, {"type": "dropout", "p": 0.1}]
+LAYERS = [
+    CONV | {"groups": 3, "dilation": 1, "padding": [1, 2], "bias": False, "name": "a"},
+    {"type": "max_pool", "kernel_size": 1, "padding": 0, "ceil_mode": True, "name": "b"},
+    {"type": "dropout", "p": 0.1},
+    {"type": "add", "inputs": ["a", "b"]},
+    {"type": "pad", "padding": [0, 1, 0, 1]},
+    {"type": "slice", "start": 1, "end": 4},
+]
 NETWORK = {"id": "a", "in_channels": 3, "layers": LAYERS, "observed": [0.1, 0.2]}
 TENSORS = [
     {"name": "architectures", "datatype": "BYTES", "shape": [1], "data": [json.dumps(NETWORK)]},
     {"name": "epochs", "datatype": "INT64", "shape": [2], "data": [1, 2]},
 ]
 SEEDS: list[tuple[str, Any]] = [
-    ("/predict", {"task": TASK, "architectures": [NETWORK], "epochs": [1, 10], "out_of_range": "error"}),
+    ("/predict", {"task": TASK, "architectures": [NETWORK], "epochs": [1, 10]}),
     ("/stop", {"task": TASK, "best": 0.5, "confidence": 0.9} | NETWORK),
     ("/stop", {"task": TASK, "best": 0.5, "architectures": [NETWORK, {"observed": [0.3]}]}),
-    (INFER, {"id": "r", "inputs": TENSORS, "outputs": [{"name": "lower"}], "parameters": {"out_of_range": "clamp"}}),
+    (INFER, {"id": "r", "inputs": TENSORS, "outputs": [{"name": "lower"}], "parameters": {"priority": 1}}),
 ]
 VALUES = [
     None,

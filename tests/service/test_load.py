@@ -13,6 +13,7 @@ import httpx2
 import numpy as np
 
 from model.artifact import read_artifact
+from model.encoding.layer_code import EXTENDED
 from model.runtime import Predictor
 from tests.service import graphs
 from tests.service.conftest import Serve
@@ -32,7 +33,7 @@ def predictions(client: Any, *networks: dict[str, Any], **fields: Any) -> list[d
 def test_the_fixture_predictor_computes_its_formula(tiny: Path) -> None:
     """The other tests compare with it."""
     artifact = read_artifact(tiny)
-    codes = np.ones((1, 2, 9), dtype=np.int32)
+    codes = np.ones((1, 2, len(EXTENDED.columns)), dtype=np.int32)
     curves = Predictor(artifact).run(codes, np.array([2], dtype=np.int32), [1, 2])
     expected = [1 / (1 + np.exp(-graphs.expected_logit(codes, epoch))) for epoch in (1, 2)]
     np.testing.assert_allclose(curves.accuracy[0], expected, rtol=1e-6)
@@ -58,7 +59,7 @@ def test_results_of_shipped_predictors_do_not_depend_on_the_batch(serve: Serve) 
     tasks = client.get("/info").json()["tasks"]
     assert tasks
     for task in tasks:
-        fields = {"task": task, "out_of_range": "clamp"}
+        fields = {"task": task}
         paper = [{**one, "layers": [one["layers"][0], *one["layers"][2:]]} for one in networks]  # it has no dropout
         for one, joint in zip(paper, predictions(client, *paper, **fields), strict=True):
             (alone,) = predictions(client, one, **fields)

@@ -10,9 +10,9 @@ from tests.service import graphs
 from tests.slices import Curves, continued_artifact, metaqnn_curves, trained_rows
 from training.observations.observation import Observation
 from training.weights.fit import fit_weights, members_to_fit
-from training.weights.members import WeightsRecipe
+from training.weights.members import WeightsConfig
 
-QUICK = WeightsRecipe(members=2, passes=15, pretraining_passes=8)
+QUICK = WeightsConfig(members=2, passes=15, pretraining_passes=8)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def able(tmp_path_factory: pytest.TempPathFactory, rows: list[Observation]) -> P
     """An artifact of task `tiny` that reads weights; it learnt its own table first, as another task's."""
     folder = graphs.artifact(tmp_path_factory.mktemp("able"))
     steps: list[None] = []
-    fit_weights(folder, "tiny", rows, pretraining=[rows], recipe=QUICK, on_member=lambda: steps.append(None))
+    fit_weights(folder, "tiny", rows, pretraining=[rows], config=QUICK, on_member=lambda: steps.append(None))
     assert len(steps) == members_to_fit(QUICK)
     return folder
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, VotingRegressor
 from sklearn.linear_model import LinearRegression
@@ -11,7 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model.gaussian_process import GaussianProcess
-from model.weight_features import FEATURES, KINDS, STATISTICS
 from training.baselines import Floats
 
 PARAMETERS, FLOPS = 0, 1  # columns of model.encoding.features, on a log scale
@@ -85,13 +83,3 @@ def weight_trees() -> VotingRegressor:
     )
     extra = ExtraTreesRegressor(n_estimators=TREES // 2, min_samples_leaf=2, max_features=0.3, random_state=0)
     return VotingRegressor([("boosted", boosted), ("extra", extra)])
-
-
-def feature_groups() -> dict[str, NDArray[np.intp]]:
-    """Return the columns of each statistic, of each kind of tensor, and of each end of the network."""
-    names = np.array(FEATURES)
-    found = {name: np.flatnonzero(np.char.endswith(names, f".{name}")) for name in STATISTICS}
-    found |= {kind: np.flatnonzero(np.char.startswith(names, f"{kind}.")) for kind in KINDS}
-    return found | {
-        f"{part} tensors": np.flatnonzero(np.char.find(names, f".{part}_") >= 0) for part in ("first", "last")
-    }

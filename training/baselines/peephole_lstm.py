@@ -9,7 +9,7 @@ from model.encoding.layer_code import LayerCode
 from model.runtime import CurvePredictor
 from training.baselines import Floats
 from training.fitting.calibrate import predict_table
-from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.fitting.fit_peephole import LSTMConfig, fit_peephole
 from training.observations.dataset import CurveDataset
 
 
@@ -35,17 +35,17 @@ class PlainPeephole:
     predictor: CurvePredictor
 
     def __init__(
-        self, code: LayerCode, *, final_epoch_only: bool = False, passes: int = PeepholeRecipe.passes, seed: int = 0
+        self, code: LayerCode, *, final_epoch_only: bool = False, passes: int = LSTMConfig.passes, seed: int = 0
     ) -> None:
         self.code, self.seed = code, seed
-        self.recipe = PeepholeRecipe(passes=passes)
+        self.config = LSTMConfig(passes=passes)
         if final_epoch_only:
-            self.recipe = replace(self.recipe, final_epoch_only=True, learning_rate=LAST_EPOCH_RATE)
+            self.config = replace(self.config, final_epoch_only=True, learning_rate=LAST_EPOCH_RATE)
 
     def fit(self, curves: Floats, features: NDArray[np.int32]) -> None:
         """Fit the network."""
         self.predictor = fit_peephole(
-            as_table(features, np.asarray(curves, dtype=np.float64)), self.code, self.recipe, seed=self.seed
+            as_table(features, np.asarray(curves, dtype=np.float64)), self.code, self.config, seed=self.seed
         )
 
     def predict(self, seen: Floats, features: NDArray[np.int32]) -> Floats:

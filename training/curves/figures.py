@@ -1,46 +1,18 @@
 """How good continued curves are after a tenth, a quarter, half and three quarters of the epochs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.metrics import r2_score
 
 from model.curve_continuation import milestones
-from training.curves.ridges import FEWEST, CrossFitted, margins
-from training.metrics import tau
+from training.curves.ridges import MIN_CURVES, CrossFitted, margins
+from training.metrics import final_error, rounded
 
 Floats = NDArray[np.floating]
 SHARES = (0.1, 0.25, 0.5, 0.75)
-
-
-@dataclass(frozen=True)
-class FinalError:
-    """Error of predicted final accuracies: Kendall's tau, R2, mean squared and mean absolute error."""
-
-    tau: float
-    r2: float
-    mse: float
-    mae: float
-
-
-def final_error(measured: Floats, predicted: Floats) -> FinalError:
-    """Compare final accuracies [networks]."""
-    error = predicted - measured
-    return FinalError(
-        tau=tau(measured, predicted),
-        r2=float(r2_score(measured, predicted)),
-        mse=float((error**2).mean()),
-        mae=float(np.abs(error).mean()),
-    )
-
-
-def rounded(error: FinalError) -> dict[str, float]:
-    """Return the figures as a card keeps them."""
-    return {name: float(f"{value:.4g}") for name, value in asdict(error).items()}
 
 
 def cuts(epochs: int) -> dict[float, int]:
@@ -58,7 +30,7 @@ def interval_figures(crossed: CrossFitted, seen: int) -> dict[str, float]:
     for number in np.unique(crossed.fold):
         out = crossed.fold == number
         margin = margins(crossed, ~out)[seen, seen:]
-        residuals, predicted = crossed.missed[seen, out][:, seen:], crossed.predicted[seen, out, -1]
+        residuals, predicted = crossed.residuals_outside_interval[seen, out][:, seen:], crossed.predicted[seen, out, -1]
         snapped = crossed.snapped[seen, out, -1]
         within = np.where(np.isnan(residuals), np.nan, np.abs(residuals) <= margin)
         inside.append(within[~np.isnan(within)])
@@ -86,7 +58,7 @@ def figures(curves: Floats, prior: Floats, crossings: Sequence[CrossFitted]) -> 
         The figures; none when too few curves go to the last epoch.
     """
     whole = ~np.isnan(curves).any(axis=1)
-    if whole.sum() < FEWEST:
+    if whole.sum() < MIN_CURVES:
         return {}
     final = curves[whole, -1]
     table: dict[str, Any] = {}

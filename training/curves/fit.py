@@ -12,9 +12,17 @@ from model.continuation import ContinuationCard, pack_continuation, write_contin
 from model.curve_continuation import CurveContinuation, milestones
 from training.curves.figures import figures
 from training.curves.kernels import add_kernels
-from training.curves.ridges import CrossFitted, cross_fit, final_quantiles, fit_ridges, gate, margins
+from training.curves.ridges import (
+    CrossFitted,
+    cross_fit,
+    final_quantiles,
+    fit_ridges,
+    margins,
+    replace_if_worse_than_baseline,
+)
 from training.fitting.calibrate import LEVEL
 from training.fitting.chance_level import fit_chance_level
+from training.fitting.out_of_fold import KeptPredictions
 
 Floats = NDArray[np.floating]
 
@@ -38,13 +46,13 @@ def fit_curve_continuation(
     for known in (None, before):
         crossed = cross_fit(logits, known, fold)
         ridges = fit_ridges(logits, known)
-        gate(ridges, crossed, logits, known)
+        replace_if_worse_than_baseline(ridges, crossed, logits, known)
         crossed, kernels = add_kernels(crossed, logits, known, fold)
         all_ridges.append(ridges)
         all_kernels.append(kernels)
         crossings.append(crossed)
     chance_levels = np.array(
-        [[fit_chance_level(*each) for each in zip(one.measured, one.unsnapped, strict=True)] for one in crossings]
+        [[fit_chance_level(*each) for each in zip(one.measured, one.raw, strict=True)] for one in crossings]
     )
     fitted = CurveContinuation(
         milestones=at,
@@ -63,19 +71,16 @@ def fit_curve_continuation(
     return fitted, crossings
 
 
-def fit_continuation(
-    folder: Path, predictor: Card, curves: Floats, prior: Floats, fold: NDArray[np.intp]
-) -> ContinuationCard:
+def fit_continuation(folder: Path, predictor: Card, known: KeptPredictions) -> ContinuationCard:
     """Fit a continuation and write it beside the predictor that it continues.
 
     Args:
         folder: the artifact's.
         predictor: the artifact's card.
-        curves: measured accuracies [networks, epochs], NaN where not measured.
-        prior: out-of-fold predictions of the same networks (`training.fitting.calibrate.OutOfFold.predicted`).
-        fold: which fold predicted each network.
+        known: the predictor's out-of-fold predictions (`training.fitting.out_of_fold.read_out_of_fold`).
     """
-    fitted, crossings = fit_curve_continuation(curves, prior, fold)
+    curves, fold = known.measured, known.fold
+    fitted, crossings = fit_curve_continuation(curves, known.predicted, fold)
     files = pack_continuation(fitted)
     card = ContinuationCard(
         files=digests(files),
@@ -84,7 +89,7 @@ def fit_continuation(
         predictor_sha256=predictor.sha256,
         interval_level=LEVEL,
         training={"networks": len(curves), "folds": len(np.unique(fold))},
-        metrics=figures(curves, prior, crossings),
+        metrics=figures(curves, known.predicted, crossings),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_continuation(folder, card, files)

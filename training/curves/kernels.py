@@ -13,7 +13,7 @@ from training.curves.ridges import CrossFitted, Mask
 
 Floats = NDArray[np.floating]
 SHARES = (0.0, 0.5, 1.0)
-FEWEST = 40
+MIN_WHOLE_CURVES = 40
 
 
 def _features(logits: Floats, prior: Floats | None, seen: int) -> Floats:
@@ -62,7 +62,7 @@ def fit_kernels(logits: Floats, prior: Floats | None) -> Kernels:
     points = np.where(whole[:, None], logits, 0)
     scale, constant = np.zeros((epochs + 1, 3 * epochs - 1)), np.zeros(epochs + 1)
     coefficients = np.zeros((epochs + 1, len(points)))
-    for seen in range(1, epochs if whole.sum() >= FEWEST else 1):
+    for seen in range(1, epochs if whole.sum() >= MIN_WHOLE_CURVES else 1):
         change = (logits[:, -1] - logits[:, seen - 1])[whole]
         spread = float(change.std())
         if spread == 0:
@@ -114,7 +114,7 @@ def add_kernels(
         for seen in range(1, epochs):
             final[seen, out] = fitted.predict(logits[out], None if prior is None else prior[out], seen)
     predicted, share = crossed.predicted.copy(), np.zeros(epochs + 1)
-    enough = (~np.isnan(logits).any(axis=1)).sum() >= 2 * FEWEST
+    enough = (~np.isnan(logits).any(axis=1)).sum() >= 2 * MIN_WHOLE_CURVES
     for seen in range(1, epochs if enough else 1):
         ridge = crossed.predicted[seen, :, -1]
         for number in np.unique(fold):

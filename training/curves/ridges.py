@@ -10,14 +10,14 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from training.fitting.calibrate import LEVEL, conformal_margins
-from training.fitting.chance_level import cross_fit_chance_level, missed
+from training.fitting.chance_level import cross_fit_chance_level, residuals_outside_interval
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 STRENGTHS = np.logspace(-3, 3, 13)
 QUANTILES = 199
 NEVER = 1e6  # a logit that no accuracy reaches: the tail that too few residuals cannot tell
-FEWEST = 8
+MIN_CURVES = 8
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ class Ridges:
         return middle
 
 
-def _fit_one(features: Floats, change: Floats) -> tuple[Floats, float]:
-    """Return coefficients and constant on the features as they are."""
+def _fit_one(features: Floats, changes: Floats) -> tuple[Floats, Floats]:
+    """Return coefficients [targets, features] and constants [targets] on the features as they are.
+
+    Args:
+        features: [networks, features].
+        changes: [networks, targets]; each has a strength of its own.
+    """
     scaler = StandardScaler().fit(features)
-    fitted = RidgeCV(STRENGTHS).fit(scaler.transform(features), change)
-    coefficients = fitted.coef_ / scaler.scale_
-    return coefficients, float(fitted.intercept_ - coefficients @ scaler.mean_)
+    fitted = RidgeCV(STRENGTHS, alpha_per_target=True).fit(scaler.transform(features), changes)
+    coefficients = np.atleast_2d(fitted.coef_) / scaler.scale_
+    return coefficients, fitted.intercept_ - coefficients @ scaler.mean_
 
 
 def fit_ridges(logits: Floats, prior: Floats | None) -> Ridges:
@@ -54,20 +59,27 @@ def fit_ridges(logits: Floats, prior: Floats | None) -> Ridges:
     epochs = logits.shape[1]
     weights = np.zeros((epochs + 1, epochs, epochs + 3))
     for seen in range(1, epochs):
-        for target in range(seen, epochs):
-            known = ~np.isnan(logits[:, [*range(seen), target]]).any(axis=1)
-            if known.sum() < FEWEST:
+        for targets in _alike(logits, seen) if prior is None else [[target] for target in range(seen, epochs)]:
+            known = ~np.isnan(logits[:, [*range(seen), targets[0]]]).any(axis=1)
+            if known.sum() < MIN_CURVES:
                 continue  # stays at the last accuracy seen
             columns = [logits[known, :seen]]
             if prior is not None:
-                columns.append(prior[known][:, [seen - 1, target]])
-            change = logits[known, target] - logits[known, seen - 1]
-            coefficients, constant = _fit_one(np.hstack(columns), change)
-            row = weights[seen, target]
-            row[:seen] = coefficients[:seen]
-            row[epochs : epochs + len(coefficients) - seen] = coefficients[seen:]
-            row[epochs + 2] = constant
+                columns.append(prior[known][:, [seen - 1, *targets]])
+            changes = logits[known][:, targets] - logits[known, seen - 1 : seen]
+            coefficients, constants = _fit_one(np.hstack(columns), changes)
+            weights[seen, targets, :seen] = coefficients[:, :seen]
+            weights[seen, targets, epochs : epochs + coefficients.shape[1] - seen] = coefficients[:, seen:]
+            weights[seen, targets, epochs + 2] = constants
     return Ridges(weights)
+
+
+def _alike(logits: Floats, seen: int) -> list[list[int]]:
+    """Return the epochs to come, those together that the same networks reached: one regression fits them all."""
+    groups: dict[bytes, list[int]] = {}
+    for target in range(seen, logits.shape[1]):
+        groups.setdefault(np.isnan(logits[:, target]).tobytes(), []).append(target)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -85,14 +97,14 @@ class CrossFitted:
     fold: NDArray[np.intp]
 
     @property
-    def unsnapped(self) -> Floats:
+    def raw(self) -> Floats:
         """Predicted accuracies, same shape as `predicted`."""
         return np.asarray(expit(self.predicted))
 
     @cached_property
     def snapped(self) -> Floats:
         """Predicted accuracies, snapped to chance levels that the other folds gave; same shape as `predicted`."""
-        each = zip(self.measured, self.unsnapped, strict=True)
+        each = zip(self.measured, self.raw, strict=True)
         return np.stack([cross_fit_chance_level(measured, predicted, self.fold) for measured, predicted in each])
 
     @property
@@ -101,9 +113,9 @@ class CrossFitted:
         return np.asarray(expit(self.predicted + self.residuals))
 
     @cached_property
-    def missed(self) -> Floats:
+    def residuals_outside_interval(self) -> Floats:
         """Residuals as the intervals see them, which reach to the snapped predictions too."""
-        return missed(self.residuals, self.measured, self.unsnapped, self.snapped)
+        return residuals_outside_interval(self.residuals, self.measured, self.raw, self.snapped)
 
 
 def cross_fit(logits: Floats, prior: Floats | None, fold: NDArray[np.intp]) -> CrossFitted:
@@ -119,7 +131,7 @@ def cross_fit(logits: Floats, prior: Floats | None, fold: NDArray[np.intp]) -> C
     return CrossFitted(predicted, logits - predicted, fold)
 
 
-def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | None) -> int:
+def replace_if_worse_than_baseline(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | None) -> int:
     """Replace regressions that lose, out of fold, to the last accuracy seen or to the prior; return how many.
 
     The replaced entries of `crossed` are replaced as well, so that intervals follow.
@@ -130,10 +142,10 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
         for target in range(seen, epochs):
             if np.isnan(crossed.residuals[seen, :, target]).all():
                 continue  # no curve goes that far
-            rivals = {"last": logits[:, seen - 1]}
+            baselines = {"last": logits[:, seen - 1]}
             if prior is not None:
-                rivals["prior"] = prior[:, target]
-            errors = {name: np.nanmean((logits[:, target] - rival) ** 2) for name, rival in rivals.items()}
+                baselines["prior"] = prior[:, target]
+            errors = {name: np.nanmean((logits[:, target] - baseline) ** 2) for name, baseline in baselines.items()}
             best = min(errors, key=lambda name: errors[name])
             if errors[best] >= np.nanmean(crossed.residuals[seen, :, target] ** 2):
                 continue
@@ -142,8 +154,8 @@ def gate(ridges: Ridges, crossed: CrossFitted, logits: Floats, prior: Floats | N
             row[:] = 0
             if best == "prior":
                 row[seen - 1], row[epochs + 1] = -1, 1
-            crossed.predicted[seen, :, target] = rivals[best]
-            crossed.residuals[seen, :, target] = logits[:, target] - rivals[best]
+            crossed.predicted[seen, :, target] = baselines[best]
+            crossed.residuals[seen, :, target] = logits[:, target] - baselines[best]
     return replaced
 
 
@@ -156,7 +168,7 @@ def margins(crossed: CrossFitted, chosen: Mask, level: float = LEVEL) -> Floats:
     widths = np.zeros((count, epochs))
     seen, target = np.triu_indices(count, m=epochs)
     seen, target = seen[seen > 0], target[seen > 0]
-    residuals = crossed.missed[:, chosen][seen, :, target].T
+    residuals = crossed.residuals_outside_interval[:, chosen][seen, :, target].T
     if residuals.size:
         widths[seen, target] = conformal_margins(residuals, np.ones_like(residuals), level)
     for after in range(1, epochs):

@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold
 
 from model.calibration import StandardisedPrediction
 from model.runtime import CurvePredictor
-from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
 from training.metrics import Floats, Metrics, score
 from training.observations.dataset import CurveDataset
 
@@ -26,7 +26,7 @@ class OutOfFold:
     Attributes:
         measured: accuracies, NaN where not measured [networks, epochs].
         predicted: accuracies, snapped to a chance level that the other folds gave [networks, epochs].
-        unsnapped: accuracies as the predictors gave them [networks, epochs].
+        raw: accuracies as the predictors gave them [networks, epochs].
         curves: the same on the predictors' own scale [networks, epochs].
         residuals: measured minus predicted on the predictor's own scale, NaN where not measured, 0 where what
             was measured lies between the prediction and the snapped one [networks, epochs].
@@ -37,7 +37,7 @@ class OutOfFold:
 
     measured: Floats
     predicted: Floats
-    unsnapped: Floats
+    raw: Floats
     curves: Floats
     residuals: Floats
     variance: Floats
@@ -72,7 +72,7 @@ def cross_validate(
         folds: how many parts.
         seed: of the split.
     """
-    unsnapped, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
+    raw, curves, residuals, variance = (np.empty_like(table.curves) for _ in range(4))
     distance = np.empty(len(table))
     fold_of = np.empty(len(table), dtype=np.intp)
     groups = table.duplicate_groups
@@ -83,13 +83,13 @@ def cross_validate(
         held_out = np.flatnonzero(inside)
         predictor = fit(table.rows(np.flatnonzero(~inside)), number)
         part = table.rows(held_out)
-        unsnapped[held_out], prediction = predict_table(predictor, part)
+        raw[held_out], prediction = predict_table(predictor, part)
         curves[held_out], variance[held_out], distance[held_out] = prediction
         residuals[held_out] = predictor.calibration.scale.standardise(part.curves) - curves[held_out]
         fold_of[held_out] = number
-    predicted = cross_fit_chance_level(table.curves, unsnapped, fold_of)
-    residuals = missed(residuals, table.curves, unsnapped, predicted)
-    return OutOfFold(table.curves, predicted, unsnapped, curves, residuals, variance, distance, fold_of)
+    predicted = cross_fit_chance_level(table.curves, raw, fold_of)
+    residuals = residuals_outside_interval(residuals, table.curves, raw, predicted)
+    return OutOfFold(table.curves, predicted, raw, curves, residuals, variance, distance, fold_of)
 
 
 def conformal_margins(residuals: Floats, uncertainty: Floats, level: float = LEVEL) -> Floats:
@@ -125,7 +125,7 @@ def calibrate(predictor: CurvePredictor, result: OutOfFold) -> CurvePredictor:
         predictor.calibration,
         margins=conformal_margins(result.residuals, np.sqrt(result.variance + base**2)),
         base_uncertainty=base,
-        chance_level=fit_chance_level(result.measured, result.unsnapped),
+        chance_level=fit_chance_level(result.measured, result.raw),
     )
     return replace(predictor, calibration=calibration)
 

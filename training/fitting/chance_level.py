@@ -7,7 +7,7 @@ from model.calibration import ChanceLevel, snap
 
 Floats = NDArray[np.floating]
 SHARE = 0.05
-FEWEST = 5
+MIN_TIED = 5
 STEPS = np.geomspace(0.002, 0.4, 16)  # of accuracy, between the level and the threshold
 TIE = 1e-6
 DECIMALS = 9
@@ -16,7 +16,7 @@ DECIMALS = 9
 def _level(measured: Floats) -> float | None:
     """Return the accuracy that most networks share; `None` when no twentieth of them share one."""
     values, counts = np.unique(measured.round(DECIMALS), return_counts=True)
-    if counts.max(initial=0) < max(FEWEST, SHARE * len(measured)):
+    if counts.max(initial=0) < max(MIN_TIED, SHARE * len(measured)):
         return None
     return float(values[counts.argmax()])
 
@@ -62,7 +62,9 @@ def cross_fit_chance_level(measured: Floats, predicted: Floats, fold: NDArray[np
     return snapped
 
 
-def missed(residuals: Floats, measured: Floats, predicted: Floats, snapped: Floats) -> NDArray[np.float64]:
+def residuals_outside_interval(
+    residuals: Floats, measured: Floats, predicted: Floats, snapped: Floats
+) -> NDArray[np.float64]:
     """Return residuals as an interval around both predictions sees them: 0 for what lies between the two."""
     low, high = np.minimum(predicted, snapped) - TIE, np.maximum(predicted, snapped) + TIE
     moved = np.abs(predicted - snapped) > TIE

@@ -16,13 +16,13 @@ from model.encoding.layer_code import table_1
 from model.ensemble import FeatureScaler
 from model.network.shapes import Shape
 from model.predictors.graph_encoder import GraphEncoder
-from training.fitting.recipe import Recipe
+from training.fitting.ensemble_config import EnsembleConfig
 from training.metrics import tau
 from training.observations.dataset import CurveDataset, carry_forward
 
 log = logging.getLogger(__name__)
 RANKING_SHARPNESS = 3.0  # per standard deviation
-FEWEST_TO_RANK = 8
+MIN_RANKED = 8
 
 
 @dataclass(frozen=True)
@@ -86,32 +86,32 @@ def _ranking_loss(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     return (F.softplus(-gaps) * differ).sum() / torch.clamp(differ.sum(), min=1) / RANKING_SHARPNESS
 
 
-def _train(member: GraphEncoder, data: MemberInputs, chosen: torch.Tensor, recipe: Recipe, passes: int) -> None:
-    optimizer = torch.optim.AdamW(member.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = passes * -(-len(chosen) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
+def _train(member: GraphEncoder, data: MemberInputs, chosen: torch.Tensor, config: EnsembleConfig, passes: int) -> None:
+    optimizer = torch.optim.AdamW(member.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    steps = passes * -(-len(chosen) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps)
     weights = torch.ones(data.targets.shape[1])
-    weights[-1] = recipe.final_epoch_weight
+    weights[-1] = config.final_epoch_weight
     for _ in range(passes):
-        for indices in chosen[torch.randperm(len(chosen))].split(recipe.batch_size):
+        for indices in chosen[torch.randperm(len(chosen))].split(config.batch_size):
             inputs, targets = data.batch(indices)
             predicted = member(*inputs)
             loss = _loss(predicted, targets, weights)
-            loss = loss + recipe.ranking_weight * _ranking_loss(predicted[:, -1], data.final[indices])
+            loss = loss + config.ranking_weight * _ranking_loss(predicted[:, -1], data.final[indices])
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
+            nn.utils.clip_grad_norm_(member.parameters(), config.gradient_norm)
             optimizer.step()
             schedule.step()
 
 
-def _train_member(data: Data, chosen: torch.Tensor, recipe: Recipe, seed: int) -> GraphEncoder:
+def _train_member(data: Data, chosen: torch.Tensor, config: EnsembleConfig, seed: int) -> GraphEncoder:
     """Train a member on each pretraining table in turn, and then on the chosen networks of its own task."""
     torch.manual_seed(seed)
     member = GraphEncoder(data.own.targets.shape[1], data.own.whole.shape[1])
     for other in data.pretraining:
-        _train(member, other, torch.arange(len(other.lengths)), recipe, recipe.pretraining_passes)
-    _train(member, data.own, chosen, recipe, recipe.passes)
+        _train(member, other, torch.arange(len(other.lengths)), config, config.pretraining_passes)
+    _train(member, data.own, chosen, config, config.passes)
     return member.eval()
 
 
@@ -121,21 +121,21 @@ def _validation_tau(member: GraphEncoder, data: MemberInputs, chosen: torch.Tens
     return tau(data.final[chosen].numpy(), member(*inputs)[:, -1].numpy())
 
 
-def fit_member(data: Data, recipe: Recipe, seed: int) -> GraphEncoder:
+def fit_member(data: Data, config: EnsembleConfig, seed: int) -> GraphEncoder:
     """Train a member without a tenth of the networks; one that cannot rank that tenth has collapsed and is refitted.
 
-    Fewer than `FEWEST_TO_RANK` networks rank by chance and show no collapse.
+    Fewer than `MIN_RANKED` networks rank by chance and show no collapse.
     """
     count = len(data.own.lengths)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
-    cut = max(2, round(count * recipe.inner_validation))
+    cut = max(2, round(count * config.inner_validation))
     best: tuple[float, GraphEncoder] | None = None
-    for attempt in range(recipe.attempts):
-        member = _train_member(data, order[cut:], recipe, seed + 1000 * attempt)
+    for attempt in range(config.attempts):
+        member = _train_member(data, order[cut:], config, seed + 1000 * attempt)
         reached = _validation_tau(member, data.own, order[:cut])
         if best is None or reached > best[0]:
             best = reached, member
-        if reached >= recipe.collapsed_tau or cut < FEWEST_TO_RANK:
+        if reached >= config.collapsed_tau or cut < MIN_RANKED:
             break
         log.warning("a member reached tau %.2f on its inner validation networks; fitting it again", reached)
     assert best is not None  # noqa: S101 - there is at least one attempt

@@ -28,7 +28,7 @@ class Evaluation:
         metrics: tau, R2 and MSE of the final accuracy, mean absolute error over the curves.
         coverage: share of measured accuracies inside the interval.
         mean_width: of the intervals.
-        unfamiliar: share of networks beyond the card's distance threshold.
+        out_of_distribution: share of networks beyond the card's distance threshold.
         noise: the noise ceiling, where networks were trained under several seeds.
     """
 
@@ -40,7 +40,7 @@ class Evaluation:
     metrics: Metrics
     coverage: float
     mean_width: float
-    unfamiliar: float
+    out_of_distribution: float
     noise: Ceiling | None
 
 
@@ -131,6 +131,6 @@ def evaluate(
         metrics=score(table.curves, accuracy),
         coverage=float(inside[measured].mean()),
         mean_width=float((upper - lower)[:, measured.any(axis=0)].mean()),
-        unfamiliar=float((distance > card.distance_threshold).mean()),
+        out_of_distribution=float((distance > card.distance_threshold).mean()),
         noise=ceiling(rows),
     )

@@ -17,28 +17,28 @@ from model.encoding.layer_code import CODES
 from model.ensemble import Ensemble
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.runtime import CurvePredictor
-from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
+from training.fitting.calibrate import FOLDS, LEVEL, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit_ensemble import fit_ensemble
-from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
-from training.fitting.recipe import Recipe
+from training.fitting.fit_peephole import LSTMConfig, fit_peephole
+from training.fitting.out_of_fold import write_out_of_fold
 from training.metrics import ceiling
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
 from training.protocols import PROTOCOLS
 
-FAMILIAR_SHARE = 0.99
-FEWEST_NETWORKS = 20
+IN_DISTRIBUTION_SHARE = 0.99
+MIN_NETWORKS = 20
 Split = Literal["train", "all"]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A written artifact's card, and the out-of-fold predictions behind its figures."""
+    """A written artifact's card, and the networks that it was fitted to."""
 
     card: Card
-    out_of_fold: OutOfFold
     table: CurveDataset
 
 
@@ -54,11 +54,11 @@ def fit(
     split: Split = "all",
     pretraining: Sequence[Sequence[Observation]] = (),
     seed: int = 0,
-    recipe: Recipe | None = None,
+    config: EnsembleConfig | None = None,
     description: str | None = None,
     on_fit: Callable[[str], None] = lambda step: None,
 ) -> Fitted:
-    """Fit a predictor and write its artifact.
+    """Fit a predictor and write its artifact, and its out-of-fold predictions beside it.
 
     Args:
         observations: rows of one task, or of several with `task` given.
@@ -72,7 +72,7 @@ def fit(
         pretraining: tables of other tasks, which ensemble members are trained on first. Rows of the task itself are
             left out, and so are each fold's networks and, with `split`, the test split.
         seed: fixes folds and initial weights.
-        recipe: of the ensemble.
+        config: of the ensemble.
         description: one sentence for the card.
         on_fit: called with a description before each of the fits.
 
@@ -88,11 +88,11 @@ def fit(
     if not used:
         raise ObservationError("no network of the table belongs to the train split")
     table = to_dataset(used, code, image)
-    if len(table) < FEWEST_NETWORKS:
-        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {FEWEST_NETWORKS} is the least")
+    if len(table) < MIN_NETWORKS:
+        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {MIN_NETWORKS} is the least")
     if not table.duplicate_groups.any():
         raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
-    settings = recipe or Recipe()
+    settings = config or EnsembleConfig()
     others = pretraining_tables(pretraining, name, code, image, split)
     everything = to_dataset(rows, code, image) if others else table
 
@@ -103,7 +103,7 @@ def fit(
     def fit_once(part: CurveDataset, fold: int) -> CurvePredictor:
         on_fit(f"fold {fold + 1} of {FOLDS}" if fold < FOLDS else "all networks")
         if code_name == "paper":
-            return fit_peephole(part, code, PeepholeRecipe(), seed=seed + fold)
+            return fit_peephole(part, code, LSTMConfig(), seed=seed + fold)
         first = without_held_out(others, everything, part)
         return fit_ensemble(part, image, settings, seed=seed + 100 * fold, pretraining=first)
 
@@ -137,7 +137,7 @@ def fit(
         in_channels=image.channels,
         resolution=image.height,
         classes=PROTOCOLS[name].classes if name in PROTOCOLS else None,
-        training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
+        training=_training(used, table, split, settings if code_name == "extended" else LSTMConfig())
         | ({"duplicates_left_out": duplicates} if duplicates else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
         | ({"networks_listed": len(listed)} if pretrained else {})
@@ -154,7 +154,7 @@ def fit(
             "onnx_difference": float(f"{difference:.2g}"),
         },
         interval_level=LEVEL,
-        distance_threshold=float(np.quantile(validated.distance, FAMILIAR_SHARE)),
+        distance_threshold=float(np.quantile(validated.distance, IN_DISTRIBUTION_SHARE)),
         layers=(int(table.lengths.min()), int(table.lengths.max())),
         opset=opset(model),
         created_at=created.isoformat(timespec="seconds"),
@@ -162,15 +162,16 @@ def fit(
     )
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, files, listed)
-    return Fitted(card, validated, table)
+    write_out_of_fold(out, card, table, validated.predicted, validated.fold)
+    return Fitted(card, table)
 
 
 def _training(
-    rows: Sequence[Observation], table: CurveDataset, split: Split, recipe: Recipe | PeepholeRecipe
+    rows: Sequence[Observation], table: CurveDataset, split: Split, config: EnsembleConfig | LSTMConfig
 ) -> dict[str, Any]:
     content = "\n".join(sorted(f"{row.network_id} {row.seed} {row.accuracy}" for row in rows))
     final = table.final
-    limit = recipe.process_networks if isinstance(recipe, Recipe) else len(table)
+    limit = config.gp_networks if isinstance(config, EnsembleConfig) else len(table)
     return {
         "networks": len(table),
         "rows": len(rows),
@@ -183,6 +184,6 @@ def _training(
             "min": round(float(final.min()), 4),
             "max": round(float(final.max()), 4),
         },
-        "recipe": asdict(recipe),
+        "config": asdict(config),
         **({"gaussian_process_scales_fitted_to": limit} if limit < len(table) else {}),
     }

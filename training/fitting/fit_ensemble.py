@@ -17,8 +17,8 @@ from model.network.shapes import Shape
 from model.predictors.export import TorchNetwork
 from model.predictors.members import Members
 from model.runtime import CurvePredictor
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.ensemble_members import Data, fit_member, member_inputs
-from training.fitting.recipe import Recipe
 from training.observations.dataset import CurveDataset, carry_forward
 from training.observations.pretraining import PretrainingTable
 
@@ -32,17 +32,17 @@ def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> 
     return shares
 
 
-def gaussian_process_part(networks: int, recipe: Recipe, seed: int) -> NDArray[np.intp]:
-    """Return which networks give the Gaussian process its scales: all, or a random part as the recipe says."""
-    if networks <= recipe.process_networks:
+def gaussian_process_part(networks: int, config: EnsembleConfig, seed: int) -> NDArray[np.intp]:
+    """Return which networks give the Gaussian process its scales: all, or a random part as the config says."""
+    if networks <= config.gp_networks:
         return np.arange(networks)
-    return np.sort(np.random.default_rng(seed).choice(networks, recipe.process_networks, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(networks, config.gp_networks, replace=False))
 
 
 def fit_ensemble(
     table: CurveDataset,
     image: Shape,
-    recipe: Recipe,
+    config: EnsembleConfig,
     *,
     seed: int = 0,
     pretraining: Sequence[PretrainingTable] = (),
@@ -58,7 +58,7 @@ def fit_ensemble(
     Args:
         table: networks in the extended code.
         image: shape of the task's images.
-        recipe: sizes and schedules.
+        config: sizes and schedules.
         seed: fixes everything random.
         pretraining: tables of other tasks that ensemble members are trained on first.
         relevance: from hand features [networks, features] and final targets [networks] to a share for each feature.
@@ -67,15 +67,15 @@ def fit_ensemble(
     scale = CurveScale.of_logits(table.curves)
     filled = carry_forward(scale.standardise(table.curves))
     features = network_features(attributes(table.codes, table.lengths, image))
-    scaler = FeatureScaler.fit(features, relevance(features, filled[:, -1]), recipe.features)
+    scaler = FeatureScaler.fit(features, relevance(features, filled[:, -1]), config.features)
     known = [other for other in pretraining if len(other.table)]
     others = [member_inputs(other.table, other.image, scaler, table.epochs) for other in known]
     data = Data(member_inputs(table, image, scaler, table.epochs), others)
-    part = gaussian_process_part(len(table), recipe, seed)
-    process = GaussianProcess.fit(scaler(features)[0], filled, points=recipe.process_points, part=part)
+    part = gaussian_process_part(len(table), config, seed)
+    process = GaussianProcess.fit(scaler(features)[0], filled, points=config.gp_points, part=part)
     members = []
-    for number in range(recipe.members):
-        members.append(fit_member(data, recipe, seed + number))
+    for number in range(config.members):
+        members.append(fit_member(data, config, seed + number))
         on_member()
-    ensemble = Ensemble(image, scaler, process, recipe.process_weight)
+    ensemble = Ensemble(image, scaler, process, config.gp_weight)
     return CurvePredictor(ensemble, Calibration.without(scale), TorchNetwork(Members(members)))

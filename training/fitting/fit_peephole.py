@@ -16,7 +16,7 @@ from training.observations.dataset import CurveDataset
 
 
 @dataclass(frozen=True)
-class PeepholeRecipe:
+class LSTMConfig:
     """How the paper's predictor is trained; the paper gives its sizes and loss, the rest is this project's choice."""
 
     passes: int = 80
@@ -25,19 +25,19 @@ class PeepholeRecipe:
     final_epoch_only: bool = False
 
 
-def fit_peephole(table: CurveDataset, code: LayerCode, recipe: PeepholeRecipe, *, seed: int = 0) -> CurvePredictor:
+def fit_peephole(table: CurveDataset, code: LayerCode, config: LSTMConfig, *, seed: int = 0) -> CurvePredictor:
     """Fit Peephole with the smooth L1 loss, on whole curves or, as in equation 2, on their last epoch alone."""
     torch.manual_seed(seed)
     codes, lengths = torch.from_numpy(table.codes), torch.from_numpy(table.lengths)
     curves = torch.from_numpy(table.curves).float()
     network = Peephole(code, table.epochs)
-    optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate)
-    steps = recipe.passes * -(-len(table) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
-    first = table.epochs if recipe.final_epoch_only else 1
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    steps = config.passes * -(-len(table) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps)
+    first = table.epochs if config.final_epoch_only else 1
     epochs = torch.arange(first, table.epochs + 1)
-    for _ in range(recipe.passes):
-        for chosen in torch.randperm(len(table)).split(recipe.batch_size):
+    for _ in range(config.passes):
+        for chosen in torch.randperm(len(table)).split(config.batch_size):
             if len(chosen) * len(epochs) < 2:
                 continue  # batch normalisation needs two values
             longest = int(lengths[chosen].max())

@@ -115,11 +115,12 @@ def _contradictions(row: Observation, image: dict[str, int | None], epochs: int 
 
 
 def _outside_code(row: Observation, code: LayerCode, image: Shape) -> Iterator[tuple[Place, str]]:
-    """Yield what a layer code cannot express."""
+    """Yield what makes no sense in a network, or what a layer code cannot express."""
     try:
         encode(row.layers, code, image)
     except NetworkError as error:
         for fault in error.faults:
             value = row.layers[fault.layer].get(fault.field)
             written = list(value) if isinstance(value, tuple) else value
-            yield ("layers", fault.layer, fault.field), f"is {written}: {fault.message}"
+            is_written = "" if value is None else f"is {written}"
+            yield ("layers", fault.layer, fault.field), f"{is_written}: {fault.message}"

@@ -1,7 +1,7 @@
 """Experiments on how the shipped predictor is fitted: without each of its steps, and to fewer networks."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,8 @@ from model.calibration import snap
 from model.encoding.features import SIGNAL, select
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import OutOfFold, cross_validate, predict_table
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit_ensemble import explained, fit_ensemble
-from training.fitting.recipe import Recipe
 from training.metrics import tau
 from training.observations.dataset import CurveDataset, Floats
 from training.observations.pretraining import PretrainingTable, pretraining_tables, without_held_out
@@ -45,16 +45,16 @@ def _without_signal(features: Array, targets: Array) -> Array:
     return shares
 
 
-def _steps(recipe: Recipe, features: int) -> dict[str, tuple[Recipe, Relevance]]:
+def _steps(config: EnsembleConfig, features: int) -> dict[str, tuple[EnsembleConfig, Relevance]]:
     return {
-        AS_IT_SHIPS: (recipe, explained),
-        "one member instead of four": (replace(recipe, members=1), explained),
-        "without the Gaussian process": (replace(recipe, process_weight=0.0), explained),
-        "the Gaussian process alone": (replace(recipe, members=1, process_weight=1.0), explained),
-        "without signal propagation": (recipe, _without_signal),
-        "all features alike": (replace(recipe, features=features), _alike),
-        "without pretraining on other tasks": (replace(recipe, pretraining_passes=0), explained),
-        "without the ranking term": (replace(recipe, ranking_weight=0.0), explained),
+        AS_IT_SHIPS: (config, explained),
+        "one member instead of four": (replace(config, members=1), explained),
+        "without the Gaussian process": (replace(config, gp_weight=0.0), explained),
+        "the Gaussian process alone": (replace(config, members=1, gp_weight=1.0), explained),
+        "without signal propagation": (config, _without_signal),
+        "all features alike": (replace(config, features=features), _alike),
+        "without pretraining on other tasks": (replace(config, pretraining_passes=0), explained),
+        "without the ranking term": (replace(config, ranking_weight=0.0), explained),
     }
 
 
@@ -71,13 +71,15 @@ def _card(task: Task) -> Card:
     return task.predictor.card
 
 
-def _validate(task: Task, pretraining: Sequence[PretrainingTable], recipe: Recipe, relevance: Relevance) -> OutOfFold:
+def _validate(
+    task: Task, pretraining: Sequence[PretrainingTable], config: EnsembleConfig, relevance: Relevance
+) -> OutOfFold:
     """Cross-validate on the training split; networks outside a fold's part are learnt nowhere."""
     learning = task.networks.rows(task.parts[0][0])
 
     def fit(part: CurveDataset, fold: int) -> CurvePredictor:
-        others = without_held_out(pretraining, task.networks.table, part) if recipe.pretraining_passes else ()
-        return fit_ensemble(part, learning.image, recipe, seed=100 * fold, relevance=relevance, pretraining=others)
+        others = without_held_out(pretraining, task.networks.table, part) if config.pretraining_passes else ()
+        return fit_ensemble(part, learning.image, config, seed=100 * fold, relevance=relevance, pretraining=others)
 
     return cross_validate(learning.table, fit)
 
@@ -86,11 +88,11 @@ def ablation(study: Study) -> Iterator[Row]:
     """The shipped predictor without each of its steps, cross-validated on the training split."""
     for task in study.own:
         pretraining = _pretraining(task, study)
-        for name, (recipe, relevance) in _steps(Recipe(), task.networks.features.shape[1]).items():
-            found = _validate(task, pretraining, recipe, relevance)
+        for name, (config, relevance) in _steps(EnsembleConfig(), task.networks.features.shape[1]).items():
+            found = _validate(task, pretraining, config, relevance)
             measured = {name: found.metrics()}
             if name == AS_IT_SHIPS:
-                measured["without the chance level"] = found.metrics(found.unsnapped)
+                measured["without the chance level"] = found.metrics(found.raw)
             for step, error in measured.items():
                 figures, networks = asdict(error), len(found.measured)
                 yield from rows_of("ablation", task.name, step, figures, networks=networks, **task.shas)
@@ -113,20 +115,19 @@ def learning_curve(study: Study) -> Iterator[Row]:
 
 
 def _baseline(baseline: Baseline, test: Networks, some: Networks, seed: int) -> Floats:
-    return baseline.predict(some, test, 0, seed)[0]
+    return baseline.predict(some, test, 0, seed)
 
 
 def _shipped(task: Task, study: Study, known: Networks, test: Networks) -> Predict:
     """Return the shipped predictor's fit, pretrained as its card says and snapped to the card's chance level."""
     card = _card(task)
-    known_settings = {field.name for field in fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in card.training["recipe"].items() if name in known_settings})
+    config = EnsembleConfig(**card.training["config"])
     pretraining = without_held_out(_pretraining(task, study), task.networks.table, known.table)
     assert task.predictor is not None  # noqa: S101 - the experiments are of shipped tasks
     level = task.predictor.calibration.chance_level
 
     def predict(some: Networks, seed: int) -> Floats:
-        predictor = fit_ensemble(some.table, some.image, recipe, seed=seed, pretraining=pretraining)
+        predictor = fit_ensemble(some.table, some.image, config, seed=seed, pretraining=pretraining)
         predicted, _ = predict_table(predictor, test.table)
         return np.asarray(snap(predicted, *level)[:, -1], dtype=np.float64)
 

@@ -2,21 +2,21 @@
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from training.baselines import FinalPredictor
-from training.baselines.curves import BakerSVR, LastValue, ParametricMixture
+from training.baselines.curves import BakerSVR, LastValue
 from training.baselines.features import FLOPS, PARAMETERS, BoostedTrees, FeatureGaussianProcess, OneFeature
 from training.baselines.peephole_lstm import PlainPeephole
-from training.curves.figures import cuts, final_error
+from training.curves.figures import cuts
+from training.metrics import final_error
 from training.observations.dataset import Floats
 from training.study.networks import Networks, Study, Task, folds
-from training.study.results import Row, record_networks, rows_of
+from training.study.results import Row, rows_of
 from training.study.shipped import picking
-from training.study.structure import look_into
 
 BEFORE, QUARTER, SHARES = (0.0,), (0.25,), (0.1, 0.25, 0.5)
 
@@ -48,12 +48,12 @@ class Baseline:
         """Whether what it needs is installed."""
         return importlib.util.find_spec(self.needs) is not None
 
-    def predict(self, fitting: Networks, test: Networks, seen: int, seed: int) -> tuple[Floats, FinalPredictor]:
-        """Fit; return final accuracies of other networks [networks] after `seen` epochs, and what was fitted."""
+    def predict(self, fitting: Networks, test: Networks, seen: int, seed: int) -> Floats:
+        """Fit; return final accuracies of other networks [networks] after `seen` epochs."""
         method = self.make(fitting, seed)
         method.fit(fitting.curves, fitting.codes if self.reads_codes else fitting.features)
         predicted = method.predict(test.curves[:, :seen], test.codes if self.reads_codes else test.features)
-        return np.asarray(predicted, dtype=np.float64), method
+        return np.asarray(predicted, dtype=np.float64)
 
 
 def _lc_net(_: Networks, seed: int) -> FinalPredictor:
@@ -82,7 +82,6 @@ BASELINES = (
     Baseline("last seen value", lambda n, seed: LastValue(), (*SHARES, 0.75)),
     SVR,
     LC_NET,
-    Baseline("parametric mixture (Domhan et al.)", lambda n, seed: ParametricMixture(), (), during=True),
 )
 
 
@@ -91,23 +90,15 @@ def epochs_seen(share: float, epochs: int) -> int:
     return min(max(1, round(share * epochs)), epochs - 1) if share else 0
 
 
-def title(baseline: Baseline, share: float = 0.0) -> str:
-    """Return the name of a baseline's column in the table of drawn networks."""
-    return f"{baseline.name}, after {100 * share:.0f} %" if share else baseline.name
-
-
-DRAWN = (title(LC_NET, 0.25), title(SVR, 0.25), title(LSTM))
-
-
 def baselines(study: Study) -> Iterator[Row]:
     """Every baseline: fitted to the training split and measured on the test split, or cross-validated."""
     for task in study.chosen:
         for baseline in BASELINES:
             if baseline.runs:
-                yield from sorted(_measure(baseline, task, study))
+                yield from sorted(_measure(baseline, task))
 
 
-def _measure(baseline: Baseline, task: Task, study: Study) -> Iterator[Row]:
+def _measure(baseline: Baseline, task: Task) -> Iterator[Row]:
     networks = task.networks
     for share in baseline.shares:
         seen = epochs_seen(share, networks.curves.shape[1])
@@ -115,19 +106,14 @@ def _measure(baseline: Baseline, task: Task, study: Study) -> Iterator[Row]:
             figures: list[dict[str, float]] = []
             for fitting, test in task.parts:
                 known, others = networks.rows(fitting), networks.rows(test)
-                predicted, fitted = baseline.predict(known, others, seen, seed)
-                figures.append(asdict(final_error(others.final, predicted)))
+                predicted = baseline.predict(known, others, seen, seed)
+                figures.append(final_error(others.final, predicted))
             means = {name: np.mean([part[name] for part in figures]) for name in figures[0]}
             tested = sum(len(test) for _, test in task.parts)
             about: dict[str, Any] = {"epochs_seen": seen, "networks": tested, "seed": seed, "data_sha": task.data_sha}
             yield from rows_of("baselines", task.name, baseline.name, means, **about)
             if task.own and seed == 0:
                 yield from rows_of("picking", task.name, baseline.name, picking(others.final, predicted), **about)
-                if title(baseline, share) in DRAWN:
-                    drawn = dict(zip(others.table.network_ids, predicted, strict=True))
-                    record_networks(study.drawn_networks, task.name, {title(baseline, share): drawn})
-                if baseline is LSTM and isinstance(fitted, PlainPeephole):
-                    yield from look_into(fitted.predictor, task, study, baseline.name)
 
 
 def during_training(study: Study) -> Iterator[Row]:
@@ -139,8 +125,8 @@ def during_training(study: Study) -> Iterator[Row]:
             for seen in cuts(networks.curves.shape[1]).values() if baseline.during and baseline.runs else ():
                 predicted = np.empty(len(networks))
                 for rest, test in folds(len(networks)):
-                    predicted[test], _ = baseline.predict(networks.rows(rest), networks.rows(test), seen, 0)
-                figures = asdict(final_error(networks.final, predicted))
+                    predicted[test] = baseline.predict(networks.rows(rest), networks.rows(test), seen, 0)
+                figures = final_error(networks.final, predicted)
                 about: dict[str, Any] = {"epochs_seen": seen, "networks": len(networks), "data_sha": task.data_sha}
                 rows += rows_of("during-training", task.name, baseline.name, figures, **about)
             yield from rows

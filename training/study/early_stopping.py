@@ -1,41 +1,29 @@
-"""Experiments on stopping runs early: searches replayed on measured curves, and one real search."""
+"""Experiment on stopping runs early: searches replayed on measured curves."""
 
 import importlib.util
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import logit as log_odds
 
 from model.calibration import logit
-from model.continuation import read_continuation
-from model.encoding.layer_code import encode, pad
 from training.curves.kernels import add_kernels
-from training.curves.prior import out_of_fold
 from training.curves.ridges import CrossFitted, cross_fit, final_quantiles
-from training.measuring import datasets
-from training.measuring.datasets import Images as OneSet
-from training.measuring.train import train_network
-from training.observations.observation import Observation
-from training.protocols import PROTOCOLS, TrainingProtocol
-from training.study.networks import Study, Task
+from training.fitting.out_of_fold import read_out_of_fold
+from training.study.networks import Study
 from training.study.results import Row, rows_of
 
 Array = NDArray[np.floating]
-Images = tuple[OneSet, OneSet]
 Order = NDArray[np.intp]
 Stop = Callable[[int, int, float, float], bool]
 """Whether a rule stops a network: its number, the epochs seen, the last accuracy, the best final accuracy so far."""
 Rule = Callable[[], Stop]
 """A fresh one for every search."""
 TRIALS, ORDERS = 100, 20
-LIVE_TRIALS, LIVE_SEED = 25, 7
 
 
 def search(curves: Array, order: Order, stop: Stop) -> tuple[int, float]:
@@ -172,75 +160,14 @@ def early_stopping(study: Study) -> Iterator[Row]:
     for task in study.chosen:
         if task.predictor is None:
             continue
-        card = task.predictor.card
-        pretraining = [study.tasks[name].rows for name in card.training.get("pretrained_on", {})]
-        prior = out_of_fold(task.rows, card, pretraining=pretraining)
-        whole = ~np.isnan(prior.table.curves).any(axis=1)
-        curves, fold, before = prior.table.curves[whole], prior.fold[whole], logit(prior.predicted[whole])
+        kept = read_out_of_fold(task.artifact, task.predictor.card)
+        whole = ~np.isnan(kept.measured).any(axis=1)
+        curves, fold, before = kept.measured[whole], kept.fold[whole], logit(kept.predicted[whole])
         alone, informed = (
             Continuations.of(add_kernels(cross_fit(logit(curves), known, fold), logit(curves), known, fold)[0])
             for known in (None, before)
         )
         for name, rule in rules(curves, alone, informed).items():
-            about = {"networks": len(curves), "data_sha": task.data_sha}
-            yield from rows_of("early-stopping", task.name, name, replay(curves, rule), **about)
-
-
-class _StoppedError(Exception):
-    """A run was stopped."""
-
-
-def _train(
-    row: Observation, protocol: TrainingProtocol, images: Images, stop: Callable[[list[float]], bool]
-) -> list[float]:
-    """Train a network until its curve is to be stopped, or to its end; return the curve."""
-    curve: list[float] = []
-
-    def on_epoch(accuracy: float) -> None:
-        curve.append(accuracy)
-        if len(curve) < protocol.epochs and stop(curve):
-            raise _StoppedError
-
-    with suppress(_StoppedError):
-        train_network(row.layers, protocol, images, seed=row.seed, on_epoch=on_epoch)
-    return curve
-
-
-def _search_live(task: Task, confidence: float | None) -> dict[str, float]:
-    """Train 25 test networks in one order, with the shipped rule where a confidence is given."""
-    continued, predictor = read_continuation(task.artifact), task.predictor
-    assert continued is not None and predictor is not None, f"{task.name} ships no continuation"  # noqa: S101, PT018
-    protocol, card = PROTOCOLS[task.name], predictor.card
-    images = datasets.load(protocol)
-    known = {row.network_id: row for row in task.split("test") if row.protocol == protocol.key}
-    drawn = np.random.default_rng(LIVE_SEED).permutation(len(known))[:LIVE_TRIALS]
-    best, before, curves = 0.0, np.empty(0, dtype=np.float32), []
-
-    def stop(curve: list[float]) -> bool:
-        if confidence is None or best == 0:
-            return False
-        return bool(continued.run([curve], prior=before, best=best).below[0] >= confidence)
-
-    wall, processor = time.perf_counter(), time.process_time()
-    for row in (known[sorted(known)[index]] for index in drawn):
-        codes = encode(row.layers, card.layer_code, card.image).codes
-        before = predictor.run(*pad([codes]), range(1, card.epochs + 1)).accuracy
-        curves.append(_train(row, protocol, images, stop))
-        best = max([best, *curves[-1][protocol.epochs - 1 :]])
-    return {
-        "epochs": sum(map(len, curves)),
-        "stopped": sum(len(curve) < protocol.epochs for curve in curves),
-        "processor_seconds": time.process_time() - processor,
-        "wall_seconds": time.perf_counter() - wall,
-        "best": best,
-    }
-
-
-def live_search(study: Study) -> Iterator[Row]:
-    """A real search by the shipped rule and without one: the same networks in the same order, from the same seeds."""
-    torch.set_flush_denormal(True)
-    for task in study.own:
-        for confidence in (None, 0.95, 0.8):
-            name = f"Peephole, layers known, {confidence}" if confidence else "full training"
-            figures = _search_live(task, confidence)
-            yield from rows_of("live-search", task.name, name, figures, networks=LIVE_TRIALS, **task.shas)
+            yield from rows_of(
+                "early-stopping", task.name, name, replay(curves, rule), networks=len(curves), **task.shas
+            )

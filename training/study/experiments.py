@@ -23,9 +23,7 @@ REFITS: dict[str, Experiment] = {
     "learning-curve": ablation.learning_curve,
     "ablation": ablation.ablation,
     "early-stopping": early_stopping.early_stopping,
-    "live-search": early_stopping.live_search,
     "weights": weights.weights,
-    "weight-statistics": weights.weight_statistics,
 }
 
 

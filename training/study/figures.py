@@ -10,14 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from model.continuation import read_continuation
 from training.observations.dataset import to_dataset
-from training.study.baselines import DRAWN
 from training.study.networks import Study, Task
-from training.study.results import read_networks
-from training.study.shipped import SHIPPED
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -29,15 +25,6 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 OURS, OTHERS, DARK, PALE = "#1f6f8b", ("#c2410c", "#64748b", "#a3a3a3"), "#0f172a", "#cbd5e1"
-KINDS = {  # colours of layer types
-    "conv": "#c2410c",
-    "batch_norm": "#0f172a",
-    "max_pool": "#1f6f8b",
-    "avg_pool": "#60a5fa",
-    "relu": "#a3a3a3",
-    "sigmoid": "#ca9a04",
-    "tanh": "#a78bfa",
-}
 CURVES = 12
 SEEN = (0, 1, 2, 5)
 
@@ -55,33 +42,19 @@ def _saved(path: Path, title: str, width: float, height: float) -> Iterator[Figu
 
 
 def scatter(study: Study, results: pd.DataFrame) -> None:
-    """Measured against predicted final accuracies (the paper's Figure 5), a panel for each method."""
+    """Measured against predicted final accuracies (the paper's Figure 5)."""
     del results
-    for task, networks in _with_networks(study):
+    for task in study.own:
         if (found := task.evaluation) is None:
             continue
-        final = pd.Series(found.table.final, found.table.network_ids)
-        panels = {title: networks[title].dropna() for title in DRAWN if title in networks}
-        panels[SHIPPED] = pd.Series(found.predicted[:, -1], found.table.network_ids)
-        values = pd.concat([final, *panels.values()])
-        low, high = values.min() - 0.02, values.max() + 0.02
-        title = f"{task.name}: predicted against measured final accuracy"
-        with _saved(_path(study, "scatter", task), title, 2.6 * len(panels), 3.1) as figure:
-            axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-            for axis, (name, predicted) in zip(axes, panels.items(), strict=True):
-                axis.plot([low, high], [low, high], color=PALE, lw=1, zorder=0)
-                axis.scatter(final[predicted.index], predicted, s=10, alpha=0.6, color=OURS, linewidths=0)
-                axis.set(xlabel="measured", aspect="equal", xlim=(low, high), ylim=(low, high))
-                axis.set_title(name, fontsize=8)
-            axes[0].set_ylabel("predicted")
-
-
-def _with_networks(study: Study) -> Iterator[tuple[Task, pd.DataFrame]]:
-    """Return the project's own tasks with what pictures show of their networks."""
-    networks = read_networks(study.drawn_networks)
-    for task in study.own:
-        if task.name in networks.index:
-            yield task, networks.loc[[task.name]].droplevel("task")
+        final, predicted = found.table.final, found.predicted[:, -1]
+        ends = min(final.min(), predicted.min()) - 0.02, max(final.max(), predicted.max()) + 0.02
+        title = f"{task.name}: final accuracies"
+        with _saved(_path(study, "scatter", task), title, 3.4, 3.5) as figure:
+            axis = figure.subplots()
+            axis.plot(ends, ends, color=PALE, lw=1, zorder=0)
+            axis.scatter(final, predicted, s=10, alpha=0.6, color=OURS, linewidths=0)
+            axis.set(xlabel="measured", ylabel="predicted", aspect="equal", xlim=ends, ylim=ends)
 
 
 def _select(results: pd.DataFrame, task: Task, experiment: str) -> pd.DataFrame:
@@ -107,50 +80,6 @@ def learning_curve(study: Study, results: pd.DataFrame) -> None:
             axis.set_xticks([], minor=True)
             axis.set(xlabel="networks in the training set", ylabel="tau on the test split")
             figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-
-
-def cells(study: Study, results: pd.DataFrame) -> None:
-    """Responses of one LSTM cell along networks' layers (the paper's Figure 6)."""
-    for task, networks in _with_networks(study):
-        layers = {row.network_id: [layer["type"] for layer in row.layers] for row in task.rows}
-        final = pd.Series(task.networks.final, task.networks.table.network_ids)
-        responses = networks.lstm_cell.dropna()
-        shown = sorted(responses.index, key=lambda name: final[name])
-        cell = _select(results, task, "lstm-cell").query("metric == 'cell'").value.item()
-        title = f"{task.name}: responses of LSTM cell {cell:.0f}"
-        with _saved(_path(study, "cells", task), title, 9, 1.05 * len(shown) + 0.5) as figure:
-            axes = figure.subplots(len(shown), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-            for axis, name in zip(axes, shown, strict=True):
-                values = np.array(responses[name].split(), dtype=float)
-                axis.plot(values, color=PALE, lw=1, zorder=0)
-                colours = [KINDS[kind] for kind in layers[name]]
-                axis.scatter(range(len(values)), values, s=18, color=colours, linewidths=0)
-                axis.set_ylabel(f"ends at\n{final[name]:.2f}", rotation=0, ha="right", va="center")
-            axes[-1].set(xlabel="layer, from the image on", xlim=(-1, max(len(layers[name]) for name in shown)))
-            handles = [Line2D([], [], marker="o", ls="", color=colour, label=kind) for kind, colour in KINDS.items()]
-            figure.legend(handles=handles, loc="outside lower center", ncols=len(KINDS), fontsize=8)
-
-
-def embedding(study: Study, results: pd.DataFrame) -> None:
-    """Structural features in the plane, coloured by accuracy (the paper's Figure 7)."""
-    del results
-    for task, networks in _with_networks(study):
-        final = pd.Series(task.networks.final, task.networks.table.network_ids)
-        tested = {row.network_id for row in task.split("test")}
-        places = networks[["tsne_x", "tsne_y"]].dropna()
-        test = places.index.isin(tested)
-        with _saved(_path(study, "tsne", task), f"{task.name}: structural features by t-SNE", 5.2, 3.8) as figure:
-            axis = figure.subplots()
-            style: dict[str, Any] = {"vmin": final.min(), "vmax": final.max(), "cmap": "viridis", "linewidths": 0}
-            handles = []
-            for chosen, marker, label in ((~test, "o", "training set"), (test, "^", "test split")):
-                part = places[chosen]
-                axis.scatter(part.tsne_x, part.tsne_y, c=final[part.index], s=16, marker=marker, **style)
-                handles.append(Line2D([], [], marker=marker, ls="", ms=4, color=DARK, label=label))
-            figure.colorbar(axis.collections[0], ax=axis, label="measured final accuracy")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
 
 
 def _draw_curve(axis: Axes, predicted: Any, lower: Any, upper: Any, measured: Any) -> None:
@@ -212,10 +141,10 @@ def replays(study: Study, results: pd.DataFrame) -> None:
     figures = rows.pivot_table("value", "method", ["task", "metric"])
     tasks = sorted(set(rows.task))
     figures = figures.sort_values((tasks[0], "speedup"))
-    title, size = "Replayed searches: mean and standard deviation", (4.2 + 5 * len(tasks), 0.9 + 0.3 * len(figures))
-    with _saved(study.docs / "pictures" / "replay.png", title, *size) as figure:
-        axes = figure.subplots(1, 2 * len(tasks), sharey=True, squeeze=False).reshape(-1, 2)
-        for task, pair in zip(tasks, axes, strict=True):
+    title, lines = "Replayed searches: mean and standard deviation", -(-len(tasks) // 2)
+    with _saved(study.docs / "pictures" / "replay.png", title, 14.2, lines * (0.9 + 0.3 * len(figures))) as figure:
+        axes = figure.subplots(lines, 4, sharey=True, squeeze=False).reshape(-1, 2)
+        for task, pair in zip(tasks, axes, strict=False):
             for axis, metric, scale in zip(pair, ("speedup", "lost"), (1, 100), strict=True):
                 mean, spread = scale * figures[task, metric], scale * figures[task, f"{metric}_std"]
                 colours = [OURS if "Peephole" in rule else PALE for rule in figures.index]
@@ -228,8 +157,6 @@ def replays(study: Study, results: pd.DataFrame) -> None:
 FIGURES: tuple[Callable[[Study, pd.DataFrame], None], ...] = (
     scatter,
     learning_curve,
-    cells,
-    embedding,
     curves,
     continued_curve,
     replays,

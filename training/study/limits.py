@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import gammaln
 
-from training.metrics import tau
+from training.metrics import repeated_finals, tau
 from training.observations.dataset import Floats
 from training.observations.observation import Observation
 
@@ -36,7 +36,7 @@ def tau_interval(measured: Floats, predicted: Floats) -> tuple[float, float]:
 
 def ceiling_interval(rows: Sequence[Observation]) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the noise ceiling's tau over the networks trained under several seeds."""
-    finals = _repeated(rows)
+    finals = repeated_finals(rows)
     return _bootstrap(len(finals), lambda drawn: _ceiling(finals[drawn], 0.0))
 
 
@@ -46,18 +46,8 @@ def untied_ceiling(rows: Sequence[Observation]) -> float:
     Networks that never learn end at exactly the same accuracy. Another run of such a network shares the tie, which
     `training.metrics.ceiling` counts in its favour; a prediction without a chance level cannot tie.
     """
-    finals, rng = _repeated(rows), np.random.default_rng(0)
+    finals, rng = repeated_finals(rows), np.random.default_rng(0)
     return float(np.mean([_ceiling(finals, TINY * rng.random(len(finals))) for _ in range(TIE_BREAKS)]))
-
-
-def _repeated(rows: Sequence[Observation]) -> Floats:
-    """Return final accuracies [networks, seeds] of the networks with several seeds."""
-    runs: dict[str, list[float]] = {}
-    for row in sorted(rows, key=lambda row: row.seed):
-        runs.setdefault(row.network_id, []).append(row.accuracy[-1])
-    repeated = [finals for finals in runs.values() if len(finals) > 1]
-    count = min(map(len, repeated))
-    return np.array([finals[:count] for finals in repeated])
 
 
 def _ceiling(finals: Floats, shift: Floats | float) -> float:

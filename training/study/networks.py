@@ -168,11 +168,6 @@ class Study:
         """The table of figures."""
         return self.docs / "data" / "results.csv"
 
-    @property
-    def drawn_networks(self) -> Path:
-        """What pictures show of single networks."""
-        return self.docs / "data" / "networks.csv"
-
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """The tables at hand by task, the project's own first."""

@@ -76,25 +76,3 @@ def record(path: Path, rows: Iterable[Row]) -> None:
     partial = path.with_suffix(".partial")
     whole.to_csv(partial, index=False, float_format="%g", lineterminator="\n")
     partial.replace(path)
-
-
-def read_networks(path: Path) -> pd.DataFrame:
-    """Return what pictures show of single networks, a row each, by task and `network_id`.
-
-    A column for each drawn baseline (predicted final accuracies), `tsne_x` and `tsne_y`, and `lstm_cell`, the cell's
-    responses along the layers with spaces between; empty where a network has none.
-    """
-    if not path.exists():
-        return pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=["task", "network_id"]))
-    return pd.read_csv(path, dtype={"network_id": str, "lstm_cell": str}).set_index(["task", "network_id"])
-
-
-def record_networks(path: Path, task: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write columns of a task's networks, each by `network_id`, in place of the columns of these names."""
-    old = read_networks(path)
-    new = pd.DataFrame(columns)
-    new.index = pd.MultiIndex.from_product([[task], new.index], names=["task", "network_id"])
-    if task in old.index:
-        old.loc[task, old.columns.intersection(new.columns)] = None
-    whole = new.combine_first(old).dropna(how="all").sort_index()
-    whole.to_csv(path, float_format="%.4g", lineterminator="\n")

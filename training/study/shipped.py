@@ -11,9 +11,8 @@ import numpy as np
 from model.continuation import read_continuation
 from model.encoding.layer_code import encode, pad
 from model.network.graph import costs, resolve
-from training.curves.figures import final_error
 from training.fitting.evaluate import BATCH, Evaluation
-from training.metrics import ceiling, score, tau
+from training.metrics import ceiling, final_error, score, tau
 from training.observations.dataset import Floats, to_dataset
 from training.observations.observation import Observation
 from training.observations.read import read
@@ -142,7 +141,7 @@ def continuation(study: Study) -> Iterator[Row]:
         for seen in SEEN:
             found = continued.run([curve[:seen].tolist() for curve in table.curves], prior=before)
             lower, upper, final = found.lower[:, -1], found.upper[:, -1], table.final
-            figures = asdict(final_error(final, found.accuracy[:, -1]))
+            figures = final_error(final, found.accuracy[:, -1])
             figures["final_coverage"] = ((lower <= final) & (final <= upper)).mean()
             figures["final_width"] = (upper - lower).mean()
             which = {"epochs_seen": seen, "networks": len(table)}

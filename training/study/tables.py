@@ -53,19 +53,11 @@ COLUMNS = {  # heading and format, from a row's key and metrics; a cell is empty
     "flops": ("FLOPs", "{flops:,.0f}"),
     "predicted": ("predicted", "{accuracy:.3f}, {lower:.3f} to {upper:.3f}"),
     "measured": ("measured, mean of the seeds", "{measured:.3f}"),
-    "lstm_cell": ("cell", "{cell:.0f}"),
-    "rises": ("rises at convolutions, at other layers", "{rises_at_convolutions:.0%}, {rises_at_others:.0%}"),
     "both": ("measured on both", "{both:.0f}"),
     "tau_measured": ("tau between the measurements", "{tau_measured:.3f}"),
     "share": ("share out of distribution", "{share:.3f}"),
     "speedup": ("times fewer epochs", "{speedup:.2f} ± {speedup_std:.2f}"),
     "lost": ("best lost: mean, worst", "{lost:.4f}, {lost_worst:.4f}"),
-    "epochs": ("epochs", "{epochs:.0f}"),
-    "stopped": ("stopped", "{stopped:.0f}"),
-    "cpu_seconds": ("CPU seconds", "{processor_seconds:.0f}"),
-    "wall_seconds": ("wall-clock seconds", "{wall_seconds:.0f}"),
-    "best": ("best", "{best:.5f}"),
-    "left_out": ("left out: tau, R2", "{tau_without:.3f}, {r2_without:.3f}"),
 }
 
 
@@ -108,7 +100,6 @@ TABLES = {
     "intervals": Table("intervals", "task method coverage mean_width median_width", "task method"),
     "found-networks": Table("found-networks", "method params flops predicted measured", "task -measured"),
     "learning-curve": Table("learning-curve", "after_fit tau", "task -tau", across="networks"),
-    "lstm-cell": Table("lstm-cell", "task lstm_cell rises", "task"),
     "transfer": Table(
         "transfer", "predictor networks_of networks tau both tau_measured", where=f"task in {OWN} and method in {OWN}"
     ),
@@ -118,9 +109,7 @@ TABLES = {
         "continuation baselines", "task seen method tau r2 mae interval", where=f"epochs_seen > 0 and task in {OWN}"
     ),
     "early-stopping": Table("early-stopping", "method speedup lost", "task speedup", across="task"),
-    "live-search": Table("live-search", "method epochs cpu_seconds wall_seconds stopped best", "-epochs"),
     "weights": Table("weights", "task method tau r2 mae", "task -r2"),
-    "weight-statistics": Table("weight-statistics", "method tau r2 left_out", "-r2", "task == 'mnist-mini'"),
 }
 for _task in ("cifar10-mini", "mnist-mini"):
     _of = f"task == '{_task}'"

@@ -24,19 +24,19 @@ from model.weights import (
     within_reach,
     write_weights_predictor,
 )
-from training.curves.figures import final_error, rounded
 from training.fitting.calibrate import FOLDS, LEVEL, conformal_margins
-from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
+from training.metrics import final_error, rounded
 from training.observations.observation import Observation
-from training.weights.members import WeightsRecipe, fit_reader
-from training.weights.table import WeightsTable, tabulate_weights
+from training.weights.dataset import WeightsDataset, to_weights_dataset
+from training.weights.members import WeightsConfig, fit_reader
 
 Floats = NDArray[np.floating]
 BATCH = 256
 
 
 @torch.no_grad()
-def read_table(reader: WeightsReader, table: WeightsTable) -> Floats:
+def read_table(reader: WeightsReader, table: WeightsDataset) -> Floats:
     """Return accuracies [networks] before they are snapped to a chance level."""
     parts = []
     for start in range(0, len(table.final), BATCH):
@@ -52,19 +52,19 @@ class CrossValidated:
 
     Attributes:
         predicted: snapped to a chance level that the other folds gave.
-        unsnapped: as they were read.
+        raw: as they were read.
         chance_level: level and threshold that all folds give; 0 and 0 where none helps.
     """
 
     predicted: Floats
-    unsnapped: Floats
+    raw: Floats
     chance_level: tuple[float, float]
 
 
-Fit = Callable[[WeightsTable, Sequence[WeightsTable]], Callable[[WeightsTable], Floats]]
+Fit = Callable[[WeightsDataset, Sequence[WeightsDataset]], Callable[[WeightsDataset], Floats]]
 
 
-def cross_validated(table: WeightsTable, fit: Fit, pretraining: Sequence[WeightsTable] = ()) -> CrossValidated:
+def cross_validated(table: WeightsDataset, fit: Fit, pretraining: Sequence[WeightsDataset] = ()) -> CrossValidated:
     """Predict each network by what `fit` made of the others, and of other tasks' tables without its architecture."""
     read, fold = np.empty(len(table.final)), np.empty(len(table.final), dtype=np.intp)
     for number, (training, rest) in enumerate(GroupKFold(FOLDS).split(table.summary, table.final, table.groups)):
@@ -76,22 +76,22 @@ def cross_validated(table: WeightsTable, fit: Fit, pretraining: Sequence[Weights
     return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, (level, threshold))
 
 
-def by_reader(recipe: WeightsRecipe | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
+def by_reader(config: WeightsConfig | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
     """Return how the shipped reader is fitted, for `cross_validated`."""
 
-    def fit(table: WeightsTable, pretraining: Sequence[WeightsTable]) -> Callable[[WeightsTable], Floats]:
-        reader = fit_reader(table, pretraining=pretraining, recipe=recipe, on_member=on_member)
+    def fit(table: WeightsDataset, pretraining: Sequence[WeightsDataset]) -> Callable[[WeightsDataset], Floats]:
+        reader = fit_reader(table, pretraining=pretraining, config=config, on_member=on_member)
         return lambda table: read_table(reader, table)
 
     return fit
 
 
-def figures(table: WeightsTable, predicted: Floats) -> dict[str, float]:
+def figures(table: WeightsDataset, predicted: Floats) -> dict[str, float]:
     """Return errors of predicted accuracies, as a card keeps them."""
     return rounded(final_error(table.final, predicted))
 
 
-def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsTable) -> float:
+def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsDataset) -> float:
     """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
     predictor = WeightsPredictor(card, graph)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
@@ -105,7 +105,7 @@ def fit_weights(
     observations: Sequence[Observation],
     *,
     pretraining: Sequence[Sequence[Observation]] = (),
-    recipe: WeightsRecipe | None = None,
+    config: WeightsConfig | None = None,
     on_member: Callable[[], None] = lambda: None,
 ) -> WeightsCard:
     """Fit to every network, measure by cross-validation over architectures, and write beside the predictor.
@@ -115,26 +115,28 @@ def fit_weights(
         task: whose networks.
         observations: rows with `weight_stats`.
         pretraining: rows of other tasks, each of one, to learn from first.
-        recipe: sizes and schedules.
+        config: sizes and schedules.
         on_member: called after each member of each fit; `members_to_fit` says how often.
 
     Raises:
         ObservationError: when there are too few rows.
         RuntimeError: when ONNX and PyTorch disagree; nothing is written.
     """
-    recipe = recipe or WeightsRecipe()
-    fit = by_reader(recipe, on_member)
-    table, early = (tabulate_weights(observations, moment) for moment in ("final", "quarter"))
-    others, early_others = ([tabulate_weights(rows, moment) for rows in pretraining] for moment in ("final", "quarter"))
+    config = config or WeightsConfig()
+    fit = by_reader(config, on_member)
+    table, early = (to_weights_dataset(observations, moment) for moment in ("final", "quarter"))
+    others, early_others = (
+        [to_weights_dataset(rows, moment) for rows in pretraining] for moment in ("final", "quarter")
+    )
     validated = cross_validated(table, fit, others)
-    errors = logit(validated.unsnapped) - logit(table.final)
-    residuals = missed(errors, table.final, validated.unsnapped, validated.predicted)[:, None]
+    errors = logit(validated.raw) - logit(table.final)
+    residuals = residuals_outside_interval(errors, table.final, validated.raw, validated.predicted)[:, None]
     margin = float(conformal_margins(residuals, np.ones_like(residuals))[0])
     metrics: dict[str, Any] = {
         "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
         "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
     }
-    reader = fit_reader(table, pretraining=others, recipe=recipe, on_member=on_member)
+    reader = fit_reader(table, pretraining=others, config=config, on_member=on_member)
     graph = to_onnx(reader)
     card = WeightsCard(
         files=digests({WEIGHTS_FILE: graph}),
@@ -147,7 +149,7 @@ def fit_weights(
         training={
             "rows": len(table.final),
             "networks": len(set(table.groups.tolist())),
-            "recipe": asdict(recipe),
+            "config": asdict(config),
             "pretrained_on": [
                 {"task": rows[0].task, "rows": len(other.final)}
                 for rows, other in zip(pretraining, others, strict=True)
@@ -164,6 +166,6 @@ def fit_weights(
     return card
 
 
-def members_to_fit(recipe: WeightsRecipe | None = None) -> int:
+def members_to_fit(config: WeightsConfig | None = None) -> int:
     """Return how many members `fit_weights` fits: those of two cross-validations, and those that it writes."""
-    return (recipe or WeightsRecipe()).members * (2 * FOLDS + 1)
+    return (config or WeightsConfig()).members * (2 * FOLDS + 1)

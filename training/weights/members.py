@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from model.predictors.weights_reader import Standardised, WeightsMember, WeightsReader
 from model.weights import pad_layers
-from training.weights.table import WeightsTable
+from training.weights.dataset import WeightsDataset
 
 
 @dataclass(frozen=True)
-class WeightsRecipe:
+class WeightsConfig:
     """How members are trained; passes are over the networks of a table."""
 
     members: int = 3
@@ -43,7 +43,7 @@ def _floats(values: NDArray[np.floating]) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _inputs(table: WeightsTable, layers: Standardised, summary: Standardised) -> _Inputs:
+def _inputs(table: WeightsDataset, layers: Standardised, summary: Standardised) -> _Inputs:
     padded, lengths = pad_layers(table.layers)
     return _Inputs(
         layers(torch.from_numpy(padded)),
@@ -53,28 +53,28 @@ def _inputs(table: WeightsTable, layers: Standardised, summary: Standardised) ->
     )
 
 
-def _train(member: WeightsMember, inputs: _Inputs, passes: int, recipe: WeightsRecipe) -> None:
+def _train(member: WeightsMember, inputs: _Inputs, passes: int, config: WeightsConfig) -> None:
     """Minimise the cross-entropy of the accuracies, which are shares of images."""
-    batches = -(-len(inputs.final) // recipe.batch_size)
-    optimiser = torch.optim.AdamW(member.parameters(), weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=passes * batches + 1)
+    batches = -(-len(inputs.final) // config.batch_size)
+    optimiser = torch.optim.AdamW(member.parameters(), weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=passes * batches + 1)
     member.train()
     for _ in range(passes):
-        for chosen in torch.randperm(len(inputs.final)).split(recipe.batch_size):
+        for chosen in torch.randperm(len(inputs.final)).split(config.batch_size):
             loss = F.binary_cross_entropy_with_logits(member(*inputs.batch(chosen)), inputs.final[chosen])
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(member.parameters(), recipe.gradient_norm)
+            nn.utils.clip_grad_norm_(member.parameters(), config.gradient_norm)
             optimiser.step()
             schedule.step()
     member.eval()
 
 
 def fit_reader(
-    table: WeightsTable,
+    table: WeightsDataset,
     *,
-    pretraining: Sequence[WeightsTable] = (),
-    recipe: WeightsRecipe | None = None,
+    pretraining: Sequence[WeightsDataset] = (),
+    config: WeightsConfig | None = None,
     on_member: Callable[[], None] = lambda: None,
 ) -> WeightsReader:
     """Fit to every network of a table.
@@ -82,22 +82,22 @@ def fit_reader(
     Args:
         table: networks of the task.
         pretraining: other tasks' networks, which ensemble members are trained on first, one table after the other.
-        recipe: sizes and schedules.
+        config: sizes and schedules.
         on_member: called after each member.
     """
-    recipe = recipe or WeightsRecipe()
+    config = config or WeightsConfig()
     layers, summary = Standardised(np.concatenate(table.layers)), Standardised(table.summary)
     own = _inputs(table, layers, summary)
     others = [_inputs(other, layers, summary) for other in pretraining if len(other.final)]
     members = []
     torch.set_flush_denormal(True)  # what weight decay and the optimiser let fade would take twice the time
     try:
-        for seed in range(recipe.members):
+        for seed in range(config.members):
             torch.manual_seed(seed)
             member = WeightsMember()
             for other in others:
-                _train(member, other, recipe.pretraining_passes, recipe)
-            _train(member, own, recipe.passes, recipe)
+                _train(member, other, config.pretraining_passes, config)
+            _train(member, own, config.passes, config)
             members.append(member)
             on_member()
     finally:

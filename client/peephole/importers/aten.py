@@ -186,10 +186,21 @@ def _select(graph: Graph, x: Any, dim: int, index: int) -> Tensor:
     return shaping.squeeze(shaping.narrow(graph, x, place, start, start + 1), [place])
 
 
+def _unbind(graph: Graph, x: Any, dim: int) -> list[Tensor]:
+    return [_select(graph, x, dim, index) for index in range(shape_of_value(x)[dim])]
+
+
 def _transpose(_: Graph, x: Any, first: int, second: int) -> Tensor:
     dims = list(range(len(shape_of_value(x))))
     dims[first], dims[second] = dims[second], dims[first]
     return shaping.permute(x, dims)
+
+
+def _movedim(_: Graph, x: Any, source: Any, destination: Any) -> Tensor:
+    before, after = shaping.dims_of(x, source), shaping.dims_of(x, destination)
+    rest = iter([dim for dim in range(len(shape_of_value(x))) if dim not in before])
+    moved = dict(zip(after, before, strict=True))
+    return shaping.permute(x, [moved[dim] if dim in moved else next(rest) for dim in shaping.dims_of(x, None)])
 
 
 def _flatten(_: Graph, x: Any, start: int, end: int) -> Tensor:
@@ -287,6 +298,8 @@ OPERATORS: dict[str, Handler] = {
     "unflatten": _unflatten,
     "permute": lambda _, x, dims: shaping.permute(x, shaping.dims_of(x, dims)),
     "transpose": _transpose,
+    "movedim": _movedim,
+    "unbind": _unbind,
     "squeeze": lambda _, x, dims=None: shaping.squeeze(x, shaping.dims_of(x, dims)),
     "unsqueeze": lambda _, x, dim: shaping.unsqueeze(x, [dim % (len(shape_of_value(x)) + 1)]),
     "channel_shuffle": lambda graph, x, groups: op.elementwise(graph, "channel_shuffle", x, groups=groups),
@@ -302,6 +315,6 @@ CREATORS: dict[str, float] = {"zeros": 0, "zeros_like": 0, "ones": 1, "ones_like
 
 VIEWS = {
     *("alias", "chunk", "detach", "expand", "flatten", "getitem", "narrow", "permute", "reshape", "select", "slice"),
-    *("split", "split_with_sizes", "squeeze", "transpose", "unbind", "unflatten", "unsqueeze", "view"),
+    *("split", "movedim", "split_with_sizes", "squeeze", "transpose", "unbind", "unflatten", "unsqueeze", "view"),
 }
 """Operators whose result may share memory with what they read."""

@@ -61,7 +61,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 def _exported(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
     """Export a module; where that fails, what symbolic tracing makes of it.
 
-    Tracing runs Python code that export rejects, such as a module that stores its feature maps.
+    Tracing goes into what export rejects, such as a scripted module within another.
     """
     weight = next((one for one in (*module.parameters(), *module.buffers()) if one.is_floating_point()), torch.empty(0))
     images = torch.zeros(BATCH, image.channels, image.height, image.width, device=weight.device, dtype=weight.dtype)

@@ -8,7 +8,6 @@ import pytest
 from model.encoding.features import (
     COUNTS,
     FEATURES,
-    GROUPS,
     LAYER_FEATURES,
     SIGNAL,
     attributes,
@@ -177,19 +176,12 @@ def test_a_run_of_sigmoids_ends_at_a_normalisation():
 
 def test_a_signal_survives_relu_and_not_sigmoids():
     kept, lost = features_of(*(codes_of(*[CONV, kind] * 5) for kind in (RELU, SIGMOID)))["fall of the signal"]
-    assert abs(kept) < 1e-9
+    assert abs(kept) < 1e-6
     assert lost > 10
 
 
 def test_the_receptive_field_grows_with_kernels_and_strides():
     assert features_of(codes_of(CONV, POOL, CONV))["log receptive field"] == pytest.approx(log(2 + 1 + 2 * 2))
-
-
-def test_each_group_names_its_columns():
-    layers = attributes(*pad([codes_of(*MADE), codes_of(CONV)]), IMAGE)
-    for names, group in GROUPS:
-        assert sum(block.size for block in group(layers)) == 2 * len(names), group.__name__
-    assert len(set(FEATURES)) == len(FEATURES)
 
 
 def test_features_are_chosen_by_name():

@@ -146,7 +146,7 @@ def size(cache: LayerCache) -> int:
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends ever new layers empties the cache; what it gives stays right."""
-    monkeypatch.setattr(layer_cache, "MAX_ENTRIES", 50)
+    monkeypatch.setattr(layer_cache, "MAX_ROWS", 50)
     cache = LayerCache(EXTENDED)
     largest = 0
     for width in range(1, 400):
@@ -157,11 +157,14 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(cache._places) <= 50 + 1
     assert 30 < largest <= 50
     check(cache, [conv(out_channels=1), RELU])
+    for width in range(1, 9):  # a merge counts by its rows
+        check(cache, [conv(out_channels=width, name="a"), {"type": "add", "inputs": ("a",) * 30}])
+        assert sum(len(entry.rows) for entry in cache._entries.values()) <= 90 * 4 * len(EXTENDED.columns)
 
 
 def test_threads_may_share_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two reader threads encode at the same time, here while it is emptied again and again."""
-    monkeypatch.setattr(layer_cache, "MAX_ENTRIES", 20)
+    monkeypatch.setattr(layer_cache, "MAX_ROWS", 20)
     cache = LayerCache(EXTENDED)
 
     def work(seed: int) -> None:

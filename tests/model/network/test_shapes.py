@@ -18,8 +18,7 @@ def pytorch(size: int, kernel: int, stride: int, padding: int, *, ceil_mode: boo
 def ours(size: int, kernel: int, stride: int, padding: int, *, ceil_mode: bool) -> int | None:
     try:
         return slid(size, kernel, stride, padding, ceil_mode=ceil_mode)
-    except ShapeError as error:
-        assert error.field == "kernel_size"
+    except ShapeError:
         return None
 
 
@@ -41,8 +40,9 @@ def test_same_divides_by_the_stride_and_rounds_up(size: int, stride: int, positi
 
 def test_a_dilated_kernel_spans_more() -> None:
     assert slid(9, 3, 1, 0, dilation=3) == 3
-    with pytest.raises(ShapeError, match="spans 9 positions, but its padded input has 7"):
+    with pytest.raises(ShapeError, match="spans 9 positions, but its padded input has 7") as caught:
         slid(5, 3, 1, 1, dilation=4)
+    assert caught.value.field == "kernel_size"
 
 
 def test_a_shape_is_said_in_one_way() -> None:

@@ -13,8 +13,8 @@ from model.predictors.peephole import Peephole, fold_batch_norm
 from model.runtime import CurvePredictor
 from model.sampling.blocks import sample_blocks
 from model.sampling.skeleton import assemble
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit_ensemble import fit_ensemble
-from training.fitting.recipe import Recipe
 from training.observations.dataset import CurveDataset
 
 IMAGE = Shape(1, 14, 14)
@@ -94,7 +94,7 @@ def test_the_ensemble_is_exported_within_tolerance():
     rng = np.random.default_rng(0)
     curves = np.clip(np.sort(rng.uniform(0.1, 0.9, (len(codes), EPOCHS)), axis=1), 0, 1)
     table = CurveDataset([str(number) for number in range(len(codes))], codes, lengths, curves)
-    ensemble = fit_ensemble(table, IMAGE, Recipe(members=2, passes=2, attempts=1))
+    ensemble = fit_ensemble(table, IMAGE, EnsembleConfig(members=2, passes=2, attempts=1))
     model = to_onnx(ensemble.run.module)
     assert largest_difference(ensemble, model, encodings, EPOCHS) < TOLERANCE
 

@@ -16,7 +16,6 @@ from tests.service.live import Live
 from tests.service.requests import RELU, metric, problem
 
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
-WIDE = {"type": "conv", "kernel_size": 3, "channel_ratio": 65.0}
 NETWORKS: list[dict[str, Any]] = [{"id": "a", "layers": [CONV, RELU]}, {"id": "b", "layers": [RELU]}]
 TEXT, OTHER = map(json.dumps, NETWORKS)
 INFER = "/v2/models/tiny/infer"
@@ -190,20 +189,6 @@ def test_an_element_that_is_no_json_is_pointed_at(client: TestClient, element: s
     pointer, detail = only_fault(infer(client, architectures(TEXT, element)))
     assert pointer == "/architectures/1"
     assert detail.startswith(f"not JSON: {why}")
-
-
-def test_ratios_are_clamped_on_request(client: TestClient) -> None:
-    """By the request's parameter `out_of_range`, checked as /predict's field."""
-    tensor = architectures(json.dumps({"layers": [CONV, WIDE]}))
-    for choice in ("zzz", 1, True, None, {}):
-        assert only_fault(infer(client, tensor, parameters={"out_of_range": choice})) == (
-            "/parameters/out_of_range",
-            "must be one of 'error' or 'clamp'",
-        )
-    for parameters in ({}, {"out_of_range": "error"}):
-        pointer, _ = only_fault(infer(client, tensor, parameters=parameters))
-        assert pointer == "/architectures/0/layers/1/channel_ratio"
-    assert infer(client, tensor, parameters={"out_of_range": "clamp"}).status_code == 200
 
 
 def test_parameters_of_other_extensions_are_ignored(client: TestClient) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from model.network.schema import FIELDS
 from tests.service.api.conftest import EPOCHS
 from tests.service.conftest import Serve
 from tests.service.requests import RELU, problem
 
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
 LISTED = "must be an integer of at least 1, or a list of such integers"
-TYPES = "conv, max_pool, avg_pool, relu, sigmoid, tanh, batch_norm, dropout, linear, global_avg_pool"
-OF_REQUEST = "the fields are: architectures, task, epochs, out_of_range"
+OF_REQUEST = "the fields are: architectures, task, epochs"
+MERGES = "merges two or more layers: give their names"
 OF_NETWORK = "the fields are: layers, id, in_channels, observed"
 OF_EACH = "describes one run: move it into each of `architectures`, or leave `architectures` out"
 
@@ -38,14 +39,20 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
         "/predict",
         of(layers=[{"type": "Conv2d"}]),
         FIRST + "/layers/0/type",
-        f"did you mean `conv`? The types are: {TYPES}",
+        f"did you mean `conv`? The types are: {', '.join(FIELDS)}",
     ),
     (
         "/predict",
         of(layers=[CONV | {"groups": 8}]),
         FIRST + "/layers/0/groups",
-        "unknown field; grouped convolutions cannot be expressed; "
-        "the fields of conv are: kernel_size, out_channels, channel_ratio, stride",
+        "must divide the 3 input channels",
+    ),
+    (
+        "/predict",
+        of(layers=[CONV | {"dilations": 2}]),
+        FIRST + "/layers/0/dilations",
+        "unknown field; write dilation; the fields of conv are: "
+        "kernel_size, out_channels, channel_ratio, stride, groups, dilation, padding, bias, name, inputs",
     ),
     (
         "/predict",
@@ -55,10 +62,11 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
     ),
     (
         "/predict",
-        of(layers=[CONV | {"kernel_size": 12}]),
+        of(layers=[CONV | {"kernel_size": 40, "padding": 0}]),
         FIRST + "/layers/0/kernel_size",
-        "must be 1 to 11 in the extended code",
+        "spans 40 positions, but its padded input has 32",
     ),
+    ("/predict", of(layers=[RELU, {"type": "add"}]), FIRST + "/layers/1/inputs", f"add {MERGES}"),
     ("/predict", of(codes=[]), FIRST + "/codes", f"unknown field; {OF_NETWORK}"),
     ("/predict", of(**{"a b": 1}), FIRST, f"has an unknown field; {OF_NETWORK}"),
     ("/predict", of() | {"epoch": 3}, "/epoch", f"unknown field; {OF_REQUEST}"),
@@ -72,7 +80,7 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
     ("/predict", of() | {"epochs": [3, 3]}, "/epochs/1", "each epoch may be listed once"),
     ("/predict", of() | {"task": 5}, "/task", "must be a string"),
     ("/predict", of() | {"task": "cifar10"}, "/task", "must be one of: cifar10-mini"),
-    ("/predict", of() | {"out_of_range": "x"}, "/out_of_range", "must be one of 'error' or 'clamp'"),
+    ("/predict", of() | {"out_of_range": "x"}, "/out_of_range", f"unknown field; {OF_REQUEST}"),
     ("/predict", of(id="x" * 201), FIRST + "/id", "must have at most 200 characters"),
     ("/predict", of(id=7), FIRST + "/id", "must be a string"),
     ("/predict", of(in_channels=1_000_001), FIRST + "/in_channels", "must be at most 1000000"),
@@ -104,12 +112,6 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
         {"best": 0.5, "architectures": [{"layers": [RELU]}]},
         FIRST + "/observed",
         "`observed` is missing: the accuracies after epochs 1, 2, ... so far",
-    ),
-    (
-        "/stop",
-        {"best": 0.5, "observed": [0.3], "out_of_range": "x"},
-        "/out_of_range",
-        "must be one of 'error' or 'clamp'",
     ),
 ]
 

@@ -1,5 +1,6 @@
 """`POST /predict`: responses are the model's, in the order and under the names of the request."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from model.artifact import read_artifact
+from model.artifact import ZOO, read_artifact
 from model.encoding.layer_code import encode
+from model.network.schema import LAYERS
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.requests import RELU, metric, network, problem
@@ -17,10 +19,10 @@ from tests.service.requests import RELU, metric, network, problem
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
 
 
-def curve(layers: list[Any], epochs: list[int], tiny: Path, *, clamp: bool = False) -> list[float]:
+def curve(layers: list[Any], epochs: list[int], tiny: Path) -> list[float]:
     """Return the accuracy that the tiny predictor's formula gives."""
     card = read_artifact(tiny).card
-    codes = encode(layers, card.layer_code, card.image, clamp=clamp).codes
+    codes = encode(layers, card.layer_code, card.image).codes
     return [1 / (1 + math.exp(-graphs.expected_logit(codes, epoch))) for epoch in epochs]
 
 
@@ -101,47 +103,102 @@ def test_networks_longer_or_shorter_than_the_training_set_carry_a_note(client: T
     assert short["notes"] == ["1 layers; the training set has networks of 2 to 60"]
 
 
-def test_clamp_takes_the_outermost_bin_and_says_so(client: TestClient, tiny: Path) -> None:
-    """A ratio outside the table is an error, or with `clamp` the outermost bin and a note."""
+def test_the_papers_code_takes_the_nearest_ratio_and_says_so(serve: Serve, tiny_paper: Path) -> None:
+    """The extended code knows any ratio; Table 1 of the paper ends at 3."""
     layers: list[Any] = [CONV, RELU, {"type": "conv", "kernel_size": 1, "channel_ratio": 100.0}, RELU]
-    for fields in ({}, {"out_of_range": "error"}):
-        response = client.post("/predict", json={"architectures": [{"layers": layers}], **fields})
-        (fault,) = problem(response, 422)["errors"]
-        assert fault["pointer"] == "/architectures/0/layers/2/channel_ratio"
-        assert fault["detail"].endswith('"out_of_range": "clamp" takes the nearest one')
+    client = serve(models=(tiny_paper,))
     for _ in range(2):
-        (prediction,) = predict(client, {"layers": layers}, out_of_range="clamp")["predictions"]
+        (prediction,) = predict(client, {"layers": layers})["predictions"]
         (note,) = prediction["notes"]
-        assert note.startswith("/layers/2/channel_ratio: channel ratio 100 is outside")
-        assert note.endswith("took the nearest value of the layer code")
-        assert prediction["accuracy"][0] == pytest.approx(curve(layers, [1], tiny, clamp=True)[0], abs=1e-5)
-    again = client.post("/predict", json={"architectures": [{"layers": layers}]})
-    problem(again, 422)  # what was clamped for one client is still an error for the next
+        assert note.startswith("/layers/2: channel ratio 100 is outside 0.25 to 3; took the nearest")
 
 
-def test_clamping_is_offered_where_it_helps(client: TestClient) -> None:
-    """Not for a kernel outside the code, nor to a client that clamps already; both faults are reported at once."""
-    layers = [
-        CONV,
-        {"type": "conv", "kernel_size": 3, "channel_ratio": 65.0},
-        {"type": "conv", "kernel_size": 12, "out_channels": 1040},
+def test_any_kernel_ratio_and_stride_is_predicted(client: TestClient, tiny: Path) -> None:
+    layers: list[Any] = [
+        CONV | {"kernel_size": [1, 7], "stride": 9},
+        {"type": "conv", "kernel_size": 1, "channel_ratio": 100.0},
+        {"type": "max_pool", "kernel_size": 9},
     ]
-    body: dict[str, Any] = {"architectures": [{"layers": layers}]}
-    kernel, ratio = problem(client.post("/predict", json=body), 422)["errors"]
-    assert (kernel["pointer"], kernel["code"]) == ("/architectures/0/layers/2/kernel_size", "not-in-code")
-    assert (ratio["pointer"], ratio["code"]) == ("/architectures/0/layers/1/channel_ratio", "out-of-range")
-    assert "clamp" in ratio["detail"]
-    assert "clamp" not in kernel["detail"]
-    (only,) = problem(client.post("/predict", json=body | {"out_of_range": "clamp"}), 422)["errors"]
-    assert only == kernel
+    (prediction,) = predict(client, {"layers": layers}, epochs=1)["predictions"]
+    assert prediction["notes"] == []
+    assert prediction["accuracy"] == pytest.approx(curve(layers, [1], tiny), abs=1e-5)
+
+
+RESIDUAL = [
+    CONV,
+    RELU | {"name": "stem"},
+    CONV,
+    {"type": "batch_norm", "name": "branch"},
+    {"type": "add", "inputs": ["branch", "stem"]},
+]
+DEPTHWISE = [CONV, CONV | {"groups": "depthwise"}, {"type": "hard_swish"}, CONV | {"kernel_size": 1}]
+SQUEEZE_EXCITE = [
+    CONV | {"name": "body"},
+    {"type": "global_avg_pool"},
+    CONV | {"kernel_size": 1, "out_channels": 4},
+    {"type": "silu"},
+    CONV | {"kernel_size": 1},
+    {"type": "sigmoid", "name": "gate"},
+    {"type": "mul", "inputs": ["body", "gate"]},
+]
+DENSE = [
+    CONV | {"name": "a"},
+    CONV | {"name": "b"},
+    {"type": "concat", "inputs": ["a", "b", "input"]},
+    {"type": "flatten"},
+    {"type": "linear", "out_features": 10},
+]
+
+
+@pytest.mark.parametrize("layers", [RESIDUAL, DEPTHWISE, SQUEEZE_EXCITE, DENSE])
+def test_graphs_are_predicted(serve: Serve, tiny: Path, layers: list[Any]) -> None:
+    """By the formula of the test's predictor, and by one that ships; wherever they stand in a request."""
+    client = serve(models=(tiny, ZOO / "cifar10-mini"))
+    read = LAYERS.validate_python(layers)
+    found = predict(client, {"layers": [RELU]}, {"layers": layers}, epochs=[1, 2], task="tiny")["predictions"]
+    np.testing.assert_allclose(found[1]["accuracy"], curve(read, [1, 2], tiny), atol=1e-5)
+    (alone,) = predict(client, {"layers": layers}, task="cifar10-mini")["predictions"]
+    _, crowd, _ = predict(client, *({"layers": one} for one in ([RELU], layers, [RELU] * 9)), task="cifar10-mini")[
+        "predictions"
+    ]
+    np.testing.assert_allclose(alone["accuracy"], crowd["accuracy"], atol=1e-5)
+    assert all(0 <= value <= 1 for value in alone["accuracy"])
+
+
+def test_a_fault_of_a_graph_is_pointed_at(client: TestClient) -> None:
+    """In the network that has it, at the field to change; no name is repeated."""
+    networks = [{"layers": RESIDUAL}, {"layers": [CONV | {"name": "secret"}, {"type": "add", "inputs": ["secret"]}]}]
+    body = {"architectures": [*networks, {"layers": [CONV, CONV | {"groups": 3}]}]}
+    document = problem(client.post("/predict", json=body), 422)
+    assert document["errors"] == [
+        {
+            "pointer": "/architectures/1/layers/1/inputs",
+            "code": "impossible",
+            "detail": "add merges two or more layers, this is one",
+        },
+        {
+            "pointer": "/architectures/2/layers/1/groups",
+            "code": "impossible",
+            "detail": "must divide the 16 input channels",
+        },
+    ]
+    assert "secret" not in json.dumps(document)
+
+
+def test_limits_of_a_network(client: TestClient) -> None:
+    """2,048 layers; a layer that reads a thousand others is no fault."""
+    document = problem(client.post("/predict", json={"architectures": [{"layers": [RELU] * 5000}]}), 422)
+    assert (document["errors"][0]["pointer"], document["errors"][0]["code"]) == ("/architectures/0/layers", "too-long")
+    many = [RELU | {"name": f"n{index}", "inputs": ["input"]} for index in range(1000)]
+    predict(client, {"layers": [*many, {"type": "add", "inputs": [layer["name"] for layer in many]}]})
 
 
 @pytest.mark.parametrize(
     ("layer", "where", "says"),
     [
-        ({"type": "conv", "kernel_size": 3, "out_channels": 8}, "type", "conv cannot follow linear"),
-        ({"type": "max_pool", "kernel_size": 2}, "type", "max_pool cannot follow linear"),
-        ({"type": "global_avg_pool"}, "type", "global_avg_pool cannot follow linear"),
+        ({"type": "conv", "kernel_size": 3, "out_channels": 8}, "type", "conv cannot read a flat vector"),
+        ({"type": "max_pool", "kernel_size": 2}, "type", "max_pool cannot read a flat vector"),
+        ({"type": "global_avg_pool"}, "type", "global_avg_pool cannot read a flat vector"),
     ],
 )
 def test_a_spatial_layer_behind_linear_is_rejected(
@@ -155,15 +212,6 @@ def test_a_spatial_layer_behind_linear_is_rejected(
     predict(client, {"layers": [CONV, {"type": "global_avg_pool"}, layer]})
 
 
-def test_a_pool_that_would_stride_too_far_needs_a_stride(client: TestClient) -> None:
-    """Its stride is its kernel when it is left out."""
-    pool = {"type": "max_pool", "kernel_size": 9}
-    (fault,) = problem(client.post("/predict", json={"architectures": [{"layers": [pool]}]}), 422)["errors"]
-    assert fault["pointer"] == "/architectures/0/layers/0/kernel_size"
-    assert fault["detail"] == "the stride must be at most 8; a pool without one strides by its kernel"
-    predict(client, {"layers": [pool | {"stride": 8}]})
-
-
 def test_every_loaded_task_is_served_by_name(serve: Serve, tiny: Path, tiny_paper: Path) -> None:
     """With two predictors `task` chooses; without it the error lists them."""
     client = serve(models=(tiny, tiny_paper))
@@ -174,7 +222,7 @@ def test_every_loaded_task_is_served_by_name(serve: Serve, tiny: Path, tiny_pape
     assert document["errors"][0]["pointer"] == "/task"
     body = {"task": "tiny-paper", "architectures": [{"layers": [{"type": "dropout"}]}]}
     (fault,) = problem(client.post("/predict", json=body), 422)["errors"]
-    assert "the paper code does not know dropout; it knows conv, max_pool" in fault["detail"]
+    assert "the paper's code does not know dropout; it knows conv, max_pool" in fault["detail"]
 
 
 def test_headers_say_which_request_and_where_the_time_went(client: TestClient) -> None:

@@ -143,20 +143,12 @@ def test_runs_with_and_without_layers_may_be_mixed(mini: TestClient) -> None:
 
 def test_a_fault_in_a_mixed_request_is_pointed_at_in_the_request(mini: TestClient) -> None:
     """Counted among all runs, not among those with layers."""
-    bad = [{"type": "conv", "kernel_size": 12, "out_channels": 8}]
+    bad = [{"type": "conv", "kernel_size": 3, "out_channels": 8, "groups": 2}]
     runs = [{"observed": CURVE}, {"observed": CURVE, "layers": LAYERS}, {"observed": CURVE, "layers": bad}]
     (fault,) = problem(mini.post("/stop", json={"best": 0.5, "architectures": runs}), 422)["errors"]
-    assert fault["pointer"] == "/architectures/2/layers/0/kernel_size"
+    assert fault["pointer"] == "/architectures/2/layers/0/groups"
     (fault,) = problem(mini.post("/stop", json={"best": 0.5, **runs[2]}), 422)["errors"]
-    assert fault["pointer"] == "/layers/0/kernel_size"
-
-
-def test_ratios_are_clamped_unless_that_is_an_error(mini: TestClient) -> None:
-    """A decision about a run in progress is better than none, so `clamp` is the default here."""
-    layers = [*LAYERS, {"type": "conv", "kernel_size": 1, "channel_ratio": 100}]
-    decide(mini, best=0.5, observed=CURVE, layers=layers)
-    response = mini.post("/stop", json={"best": 0.5, "observed": CURVE, "layers": layers, "out_of_range": "error"})
-    assert problem(response, 422)["errors"][0]["pointer"] == "/layers/6/channel_ratio"
+    assert fault["pointer"] == "/layers/0/groups"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.slices import Curves
 from training.curves.figures import figures
 from training.curves.fit import fit_curve_continuation
 from training.curves.kernels import add_kernels, fit_kernels
-from training.curves.ridges import cross_fit, fit_ridges, gate, margins
+from training.curves.ridges import cross_fit, fit_ridges, margins, replace_if_worse_than_baseline
 from training.metrics import tau
 
 
@@ -61,7 +61,7 @@ def test_a_regression_that_loses_is_replaced_by_what_beats_it(curves: Curves) ->
     """On random walks nothing beats the last value; out of fold, the gated continuation never loses to it."""
     walks = np.random.default_rng(0).normal(size=(len(curves.fold), 8)).cumsum(axis=1)
     crossed = cross_fit(walks, None, curves.fold)
-    assert gate(fit_ridges(walks, None), crossed, walks, None) > 0
+    assert replace_if_worse_than_baseline(fit_ridges(walks, None), crossed, walks, None) > 0
     for seen in range(1, 8):
         for target in range(seen, 8):
             last = np.mean((walks[:, target] - walks[:, seen - 1]) ** 2)
@@ -133,7 +133,7 @@ def test_support_vectors_and_ridges_are_continued_as_they_were_validated(curves:
     logits, prior = logit(curves.measured), logit(curves.prior)
     fitted, _ = fit_curve_continuation(curves.measured, curves.prior, curves.fold)
     ridges, kernels = fit_ridges(logits, prior), fit_kernels(logits, prior)
-    gate(ridges, cross_fit(logits, prior, curves.fold), logits, prior)
+    replace_if_worse_than_baseline(ridges, cross_fit(logits, prior, curves.fold), logits, prior)
     for seen in (2, 7, 15):
         got = fitted.run(curves.measured, np.full(len(logits), seen), curves.prior, np.zeros(len(logits)))
         ridge, share = ridges.predict(logits, prior, seen)[:, -1], fitted.share[1, seen]
@@ -213,4 +213,4 @@ def test_a_network_that_learnt_nothing_is_continued_at_the_accuracy_of_all_that_
     assert (got.lower <= got.accuracy).all()
     assert (got.accuracy <= got.upper).all()
     final = measured[:, -1]
-    assert tau(final, crossings[1].snapped[4, :, -1]) > tau(final, crossings[1].unsnapped[4, :, -1])
+    assert tau(final, crossings[1].snapped[4, :, -1]) > tau(final, crossings[1].raw[4, :, -1])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from model.continuation import CONTINUATION_CARD_FILE, Continuation, ContinuationCard
-from model.curve_continuation import MOST_MILESTONES, milestones
+from model.curve_continuation import MOST_MILESTONES, CurveContinuation, milestones
 from tests.slices import Curves
 from training.curves.figures import figures
 from training.curves.fit import fit_curve_continuation
+from training.curves.ridges import CrossFitted
 
 STRETCH = 3
 
@@ -19,6 +20,11 @@ def stretched(curves: np.ndarray) -> np.ndarray:
     epochs = curves.shape[1]
     fine = np.linspace(1, epochs, STRETCH * epochs)
     return np.stack([np.interp(fine, np.arange(1, epochs + 1), curve) for curve in curves])
+
+
+@pytest.fixture(scope="module")
+def long_fit(curves: Curves) -> tuple[CurveContinuation, list[CrossFitted]]:
+    return fit_curve_continuation(stretched(curves.measured), stretched(curves.prior), curves.fold)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 20, MOST_MILESTONES, MOST_MILESTONES + 1, 100, 200, 600, 3000])
@@ -76,9 +82,11 @@ def test_intervals_hold_between_milestones_as_they_do_at_them(curves: Curves) ->
     assert np.mean(steps) >= 0.8
 
 
-def test_between_two_milestones_the_one_that_was_passed_decides(curves: Curves) -> None:
+def test_between_two_milestones_the_one_that_was_passed_decides(
+    long_fit: tuple[CurveContinuation, list[CrossFitted]],
+) -> None:
     """What the learning rate did since then is not mistaken for what it had done by then."""
-    fitted, _ = fit_curve_continuation(stretched(curves.measured), stretched(curves.prior), curves.fold)
+    fitted, _ = long_fit
     at = milestones(fitted.epochs)
     passed = int(at[np.flatnonzero(np.diff(at) > 1)[0]])
     first = [0.2] * passed
@@ -96,10 +104,12 @@ def test_between_two_milestones_the_one_that_was_passed_decides(curves: Curves) 
     assert got[1].accuracy[0, passed] == pytest.approx(0.9)
 
 
-def test_every_epoch_may_be_the_newest(curves: Curves, continued: Path) -> None:
+def test_every_epoch_may_be_the_newest(
+    curves: Curves, continued: Path, long_fit: tuple[CurveContinuation, list[CrossFitted]]
+) -> None:
     """Each prefix is continued, milestone or not, and a finished run is below or it is not."""
-    measured, prior = stretched(curves.measured[:60]), stretched(curves.prior[:60])
-    fitted, crossings = fit_curve_continuation(measured, prior, curves.fold[:60])
+    measured, prior = stretched(curves.measured), stretched(curves.prior)
+    fitted, crossings = long_fit
     card = ContinuationCard.model_validate_json((continued / CONTINUATION_CARD_FILE).read_text())
     continuation = Continuation(card.model_copy(update={"epochs": measured.shape[1]}), fitted)
     for seen in range(1, measured.shape[1] + 1):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.calibration import snap
-from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, missed
+from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
 from training.metrics import tau
 
 LEVEL, EPOCHS = 0.1128, 3
@@ -63,4 +63,6 @@ def test_epochs_not_measured_do_not_count(accuracies: tuple[np.ndarray, np.ndarr
 def test_an_interval_around_both_predictions_misses_nothing_between_them() -> None:
     measured, predicted, snapped = np.array([[0.1128, 0.15, 0.3]]), np.full((1, 3), 0.2), np.array([[0.1128, 0.2, 0.2]])
     residuals = measured - predicted
-    np.testing.assert_allclose(missed(residuals, measured, predicted, snapped), [[0, -0.05, 0.1]], atol=1e-9)
+    np.testing.assert_allclose(
+        residuals_outside_interval(residuals, measured, predicted, snapped), [[0, -0.05, 0.1]], atol=1e-9
+    )

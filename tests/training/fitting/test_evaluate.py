@@ -10,7 +10,7 @@ from model.artifact import NETWORKS_FILE, ArtifactError, read_artifact, read_net
 from model.runtime import Predictor
 from training.fitting.evaluate import evaluate
 from training.fitting.fit import fit
-from training.fitting.fit_peephole import PeepholeRecipe
+from training.fitting.fit_peephole import LSTMConfig
 from training.observations.observation import Observation, split_of
 
 
@@ -33,7 +33,7 @@ def folders(tmp_path_factory):
     """Artifacts fitted to the training split and to all networks of one table."""
     found = {split: tmp_path_factory.mktemp(split) for split in ("train", "all")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=1))
+        patch.setattr("training.fitting.fit.LSTMConfig", lambda: LSTMConfig(passes=1))
         for split, folder in found.items():
             fit(OWN, folder, code_name="paper", split=split)
     return found
@@ -132,11 +132,8 @@ def test_what_one_network_cannot_say_is_null(tmp_path, folders):
     assert (figures["networks"], figures["r2"]) == (1, None)
 
 
-def test_curves_of_one_epoch_have_nothing_to_continue(tmp_path, folders):
-    table = tmp_path / "t.jsonl"
-    table.touch()
-    arguments = ["fit-continuation", "--table", str(table), "--artifact", str(folders["all"])]
-    found = CliRunner().invoke(app, arguments)
+def test_curves_of_one_epoch_have_nothing_to_continue(folders):
+    found = CliRunner().invoke(app, ["fit-continuation", "--artifact", str(folders["all"])])
     assert "nothing to continue" in str(found.exception)
 
 

@@ -9,19 +9,20 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from model.artifact import read_artifact
+from model.artifact import ArtifactError, read_artifact
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, read_continuation
 from model.runtime import Predictor
 from tests.training.tables import jsonl, networks, row
 from training.curves.fit import fit_continuation
-from training.curves.prior import out_of_fold
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit import fit
 from training.fitting.fit_ensemble import gaussian_process_part
-from training.fitting.fit_peephole import PeepholeRecipe
-from training.fitting.recipe import Recipe
+from training.fitting.fit_peephole import LSTMConfig
+from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold
+from training.metrics import score
 from training.observations.observation import Observation
 
-TINY = Recipe(members=1, passes=1, attempts=1)
+TINY = EnsembleConfig(members=1, passes=1, attempts=1)
 
 
 def check(folder, fitted):
@@ -46,15 +47,14 @@ def check(folder, fitted):
     ],
 )
 def test_curves_of_any_length_make_a_predictor_and_a_continuation(tmp_path, monkeypatch, code, lengths):
-    monkeypatch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
+    monkeypatch.setattr("training.fitting.fit.LSTMConfig", lambda: LSTMConfig(passes=2))
     rows = [Observation.model_validate(one) for one in networks(lengths)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = fit(rows, tmp_path, code_name=code, recipe=TINY)
+        fitted = fit(rows, tmp_path, code_name=code, config=TINY)
         check(tmp_path, fitted)
         if fitted.card.epochs > 1:
-            validated = fitted.out_of_fold
-            card = fit_continuation(tmp_path, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
+            card = fit_continuation(tmp_path, fitted.card, read_out_of_fold(tmp_path, fitted.card))
             json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
             assert card.epochs == max(lengths)
 
@@ -63,16 +63,15 @@ def test_curves_of_any_length_make_a_predictor_and_a_continuation(tmp_path, monk
 @pytest.mark.parametrize("curves", [2, 12])
 def test_single_accuracies_are_fitted_as_the_last_epoch(tmp_path, monkeypatch, code, curves):
     """Among curves; so few of those, too, that no epoch but the last has a spread."""
-    monkeypatch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
+    monkeypatch.setattr("training.fitting.fit.LSTMConfig", lambda: LSTMConfig(passes=2))
     single = [one | {"accuracy": one["accuracy"][-1]} for one in networks([3] * 24)[curves:]]
     rows = [Observation.model_validate(one) for one in networks([3] * curves) + single]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = fit(rows, tmp_path, code_name=code, recipe=TINY)
+        fitted = fit(rows, tmp_path, code_name=code, config=TINY)
         check(tmp_path, fitted)
         assert np.isnan(fitted.table.curves).sum(axis=0).tolist() == [24 - curves, 24 - curves, 0]
-        validated = fitted.out_of_fold
-        fit_continuation(tmp_path, fitted.card, fitted.table.curves, validated.predicted, validated.fold)
+        fit_continuation(tmp_path, fitted.card, read_out_of_fold(tmp_path, fitted.card))
     json.loads((tmp_path / "continuation.json").read_text(), parse_constant=pytest.fail)
 
 
@@ -81,7 +80,7 @@ def test_a_folder_that_cannot_be_written_is_rejected_before_anything_is_fitted(t
     out = tmp_path / "mine"
     out.write_text("a file")
     with pytest.raises(FileExistsError):
-        fit([Observation.model_validate(one) for one in networks([1] * 24)], out, recipe=TINY)
+        fit([Observation.model_validate(one) for one in networks([1] * 24)], out, config=TINY)
     assert out.read_text() == "a file"
 
 
@@ -91,32 +90,39 @@ def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
         (tmp_path / name).write_text("of an earlier fit")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit([Observation.model_validate(one) for one in networks([1] * 24)], tmp_path, recipe=TINY)
+        fit([Observation.model_validate(one) for one in networks([1] * 24)], tmp_path, config=TINY)
     assert read_continuation(tmp_path) is None
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "arrays.npz",
         "card.json",
         "members.onnx",
         "networks.txt",
+        "out_of_fold.parquet",
     ]
 
 
-def test_predictions_kept_for_one_predictor_are_not_taken_for_another(tmp_path, monkeypatch):
-    """Both are of one recipe and one table; how members are built is in no recipe."""
-    rows = [Observation.model_validate(one) for one in networks([2] * 24)]
+def test_a_fit_keeps_the_predictions_that_its_figures_are_of(tmp_path):
+    """Of every network by what was not fitted to it; those of another fit are not taken for its own."""
+    rows = [Observation.model_validate(one) for one in networks([*([2] * 23), 1])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        card = fit(rows, tmp_path / "mine", recipe=TINY).card
-        first = out_of_fold(rows, card, cache=tmp_path)
-        monkeypatch.setattr("training.curves.prior.fit_ensemble", lambda *_, **__: pytest.fail("it was fitted again"))
-        assert np.array_equal(out_of_fold(rows, card, cache=tmp_path).predicted, first.predicted)
-        with pytest.raises(pytest.fail.Exception, match="fitted again"):
-            out_of_fold(rows, card.model_copy(update={"files": {"members.onnx": "0" * 64}}), cache=tmp_path)
+        fitted = fit(rows, tmp_path, config=TINY)
+    card, kept = fitted.card, read_out_of_fold(tmp_path, fitted.card)
+    assert kept.network_ids == fitted.table.network_ids
+    np.testing.assert_array_equal(kept.measured, fitted.table.curves)
+    folds = [kept.fold == number for number in range(5)]
+    found = np.mean([score(kept.measured[out], kept.predicted[out]).mse for out in folds])
+    assert found == pytest.approx(card.metrics["cross_validation"]["mse"], rel=1e-3)
+    with pytest.raises(ArtifactError, match="of another fit"):
+        read_out_of_fold(tmp_path, card.model_copy(update={"files": {"members.onnx": "0" * 64}}))
+    (tmp_path / OUT_OF_FOLD_FILE).unlink()
+    with pytest.raises(ArtifactError, match="has no out_of_fold"):
+        read_out_of_fold(tmp_path, card)
 
 
 def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
     """The commands from a table with bad rows to figures, with nothing but three fields in a row."""
-    monkeypatch.setattr("training.fitting.fit.PeepholeRecipe", lambda: PeepholeRecipe(passes=2))
+    monkeypatch.setattr("training.fitting.fit.LSTMConfig", lambda: LSTMConfig(passes=2))
     table = jsonl(tmp_path / "t.jsonl", *networks([1] * 24), row(accuracy=[]))
     run = CliRunner().invoke
     arguments = ["fit", "--table", str(table), "--out", str(tmp_path / "mine"), "--code", "paper"]
@@ -135,11 +141,11 @@ def test_the_card_keeps_what_fit_says_of_the_table(tmp_path, monkeypatch):
 
 def test_the_scales_of_the_process_are_fitted_to_a_part_of_a_large_table_and_the_card_says_so(tmp_path):
     rows = [Observation.model_validate(one) for one in networks([1] * 30)]
-    small = replace(TINY, process_networks=12)
-    first = fit(rows, tmp_path / "a", recipe=small)
+    small = replace(TINY, gp_networks=12)
+    first = fit(rows, tmp_path / "a", config=small)
     assert first.card.training["gaussian_process_scales_fitted_to"] == 12
     check(tmp_path / "a", first)
-    assert fit(rows, tmp_path / "b", recipe=small).card.sha256 == first.card.sha256
+    assert fit(rows, tmp_path / "b", config=small).card.sha256 == first.card.sha256
     assert gaussian_process_part(30, TINY, 0).tolist() == list(range(30))
     assert len(set(gaussian_process_part(30, small, 0))) == 12
     assert gaussian_process_part(30, small, 0).tolist() != gaussian_process_part(30, small, 1).tolist()

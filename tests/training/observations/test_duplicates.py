@@ -8,13 +8,13 @@ from model.calibration import Calibration, CurveScale, StandardisedPrediction
 from model.encoding.layer_code import EXTENDED
 from model.network.shapes import Shape
 from training.fitting.calibrate import cross_validate
+from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit import fit
-from training.fitting.recipe import Recipe
 from training.observations.dataset import to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 
 IMAGE = Shape(3, 32, 32)
-TINY = Recipe(members=1, passes=1, attempts=1)
+TINY = EnsembleConfig(members=1, passes=1, attempts=1)
 
 
 def network(width, accuracy, *, copy=False):

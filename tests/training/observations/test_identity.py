@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.artifact import NETWORKS_FILE, ZOO, read_artifact, read_networks
 from model.network.hashing import canonical_hash
+from model.network.shapes import Shape
 from tests.strategies import extended_layers
 from training.fitting.evaluate import fitted_among
 from training.measuring.datasets import data_folder
@@ -119,7 +120,7 @@ def test_ways_to_write_a_network_have_one_canonical_hash(layers, channels):
             "in_channels": channels,
         }
     )
-    assert spelled.network_id == spelled.canonical == canonical_hash(layers, channels)
+    assert spelled.network_id == spelled.canonical == canonical_hash(layers, Shape(channels, 32, 32))
 
 
 def test_a_ratio_means_the_channels_that_it_gives():
@@ -127,10 +128,9 @@ def test_a_ratio_means_the_channels_that_it_gives():
         {"type": "conv", "kernel_size": 3, "channel_ratio": 2.0},
         {"type": "conv", "kernel_size": 3, "stride": 1, "out_channels": 6},
     )
-    assert canonical_hash([ratio, ratio], 3) == canonical_hash(
-        [channels, {"type": "conv", "kernel_size": 3, "out_channels": 12}], 3
-    )
-    assert canonical_hash([ratio], 1) != canonical_hash([channels], 1)
+    wide = channels | {"out_channels": 12}
+    assert canonical_hash([ratio, ratio], Shape(3, 32, 32)) == canonical_hash([channels, wide], Shape(3, 32, 32))
+    assert canonical_hash([ratio], Shape(1, 32, 32)) != canonical_hash([channels], Shape(1, 32, 32))
 
 
 def test_different_networks_have_different_hashes():

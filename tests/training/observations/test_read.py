@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.network.hashing import canonical_hash
+from model.network.shapes import Shape
 from tests.training.tables import LAYERS, jsonl, row
 from training.observations.observation import Observation, ObservationError
 from training.observations.read import read, write_parquet
@@ -46,7 +47,7 @@ def test_a_pandas_frame_with_structs_and_arrays_is_read_like_json(tmp_path):
     rows = read(tmp_path / "t.parquet")
     assert [one.accuracy for one in rows] == [[0.5, 0.6], [0.5]]
     expected = Observation.model_validate(row()).layers
-    assert {one.network_id for one in rows} == {canonical_hash(expected, 3)}
+    assert {one.network_id for one in rows} == {canonical_hash(expected, Shape(3, 32, 32))}
 
 
 @pytest.mark.parametrize("layers", [json.dumps(LAYERS), LAYERS, np.array(LAYERS, dtype=object)])

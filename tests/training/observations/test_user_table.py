@@ -9,6 +9,8 @@ from tests.training.tables import LAYERS, jsonl, networks, row
 from training.observations.observation import Observation, ObservationError
 from training.observations.user_table import load, without_repeated
 
+GROUPED = [{"type": "conv", "kernel_size": 3, "out_channels": 8, "groups": 2}]  # of images of three channels
+
 
 def test_percent_is_an_error_of_the_whole_table(tmp_path):
     table = jsonl(tmp_path / "t.jsonl", *[row(accuracy=[0.9, 87.3 + number]) for number in range(9)], row())
@@ -67,12 +69,20 @@ def test_layers_outside_the_code_are_named_and_counted(tmp_path):
     with pytest.raises(ObservationError) as caught:
         load(table, PAPER)
     text = str(caught.value)
-    assert "lines 2-3: layers/4/type is dropout: the paper code does not know dropout; it knows conv," in text
+    assert "lines 2-3: layers/4/type is dropout: the paper's code does not know dropout; it knows conv," in text
     assert "(4 times in 2 lines)" in text
     assert "line 4: layers/0/kernel_size is [3, 13]: must be 1 to 5" in text
     assert "--skip-bad-rows" in text
-    with pytest.raises(ObservationError, match=r"line 4: layers/0/kernel_size is \[3, 13\]: must be 1 to 11"):
+    assert len(load(table, EXTENDED).rows) == 4
+
+
+def test_networks_that_make_no_sense_are_named(tmp_path):
+    lonely = [*LAYERS, {"type": "add"}]
+    table = jsonl(tmp_path / "t.jsonl", row(), row(layers=GROUPED), row(layers=lonely))
+    with pytest.raises(ObservationError) as caught:
         load(table, EXTENDED)
+    assert "line 2: layers/0/groups is 2: must divide the 3 input channels" in str(caught.value)
+    assert f"line 3: layers/{len(LAYERS)}/inputs: add merges two or more layers: give their names" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +105,7 @@ def test_rows_that_contradict_what_is_known_are_named(tmp_path, changes, message
 
 
 def test_bad_rows_are_left_out_on_demand_with_a_count(tmp_path):
-    wide = [{"type": "conv", "kernel_size": 13, "out_channels": 8}]
-    table = jsonl(tmp_path / "t.jsonl", row(), row(accuracy=[]), "{", row(layers=wide))
+    table = jsonl(tmp_path / "t.jsonl", row(), row(accuracy=[]), "{", row(layers=GROUPED))
     found = load(table, EXTENDED, skip_bad_rows=True)
     assert (len(found.rows), found.skipped_rows) == (1, 3)
     assert all(f"line {number}" in found.skipped for number in (2, 3, 4))

@@ -4,20 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from model.artifact import ZOO
-from model.network.shapes import cost
+from model.network.graph import costs, resolve
 from tests.slices import metaqnn_curves, trained_rows
-from training.baselines import peephole_lstm
 from training.baselines.features import FLOPS, PARAMETERS
-from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
 from training.metrics import ceiling, tau
 from training.observations.observation import Observation
 from training.observations.read import read, write_parquet
-from training.study import baselines, early_stopping, experiments, figures, limits, shipped, structure
+from training.study import baselines, early_stopping, experiments, figures, limits, shipped
 from training.study.networks import Study, Task, describe
-from training.study.results import read_networks, read_results
+from training.study.results import read_results
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,13 +39,6 @@ def tiny(tmp_path) -> Study:
     write_parquet(tmp_path / "data" / "mnist-mini.parquet", trained_rows())
     (tmp_path / "docs" / "data").mkdir(parents=True)
     return Study(tmp_path, tmp_path / "zoo", tmp_path / "nowhere")
-
-
-@pytest.fixture(scope="module")
-def plain():
-    networks = describe(trained_rows())
-    table = peephole_lstm.as_table(networks.codes, networks.curves)
-    return networks, fit_peephole(table, networks.code, PeepholeRecipe(passes=2))
 
 
 @pytest.mark.parametrize("experiment", [shipped.held_out_networks, shipped.noise_ceiling, shipped.population])
@@ -84,9 +74,9 @@ def test_the_single_features_are_the_cost_of_a_network():
     rows = trained_rows()
     networks = describe(rows)
     layers = {row.network_id: row.layers for row in rows}
-    costs = np.array([cost(layers[name], networks.image) for name in networks.table.network_ids])
-    assert tau(costs[:, 0], networks.features[:, PARAMETERS]) > 0.95
-    assert tau(costs[:, 1], networks.features[:, FLOPS]) > 0.95
+    found = [costs(resolve(layers[name], networks.image)) for name in networks.table.network_ids]
+    assert tau(np.array([one.params for one in found]), networks.features[:, PARAMETERS]) > 0.95
+    assert tau(np.array([one.flops for one in found]), networks.features[:, FLOPS]) > 0.95
 
 
 def test_ties_count_for_the_ceiling_but_not_for_the_untied_one(measured):
@@ -131,36 +121,6 @@ def test_networks_of_another_search_space_are_out_of_distribution(measured):
     share = {(row.task, row.method): row.value for row in shipped.other_tasks(study) if row.metric == "share"}
     assert share["wide", "mnist-mini"] == 1
     assert share["mnist-mini", "mnist-mini"] < 0.1
-
-
-def test_cell_responses_are_those_of_the_lstm(plain):
-    networks, predictor = plain
-    responses = structure.cell_responses(predictor, networks.codes[:1])
-    length = int(networks.table.lengths[0])
-    embedded = predictor.run.module.layers(torch.from_numpy(networks.codes[:1, :length]))
-    with torch.no_grad():
-        _, (_, memory) = predictor.run.module.lstm(embedded)
-    np.testing.assert_allclose(responses[0, length - 1], np.tanh(memory[0, 0].numpy()), atol=1e-6)
-
-
-def test_a_cell_that_rises_at_convolutions_is_found():
-    rng = np.random.default_rng(0)
-    is_conv = rng.random((5, 20)) < 0.4
-    responses = np.cumsum(rng.normal(0, 0.1, (5, 20, 8)), axis=1)
-    responses[:, :, 3] = np.cumsum(np.where(is_conv, 0.1, -0.05), axis=1)
-    assert structure.convolution_cell(responses, is_conv, np.ones_like(is_conv)) == 3
-
-
-def test_what_is_kept_of_networks_is_what_the_pictures_draw(tiny, plain):
-    networks, predictor = plain
-    (task,) = tiny.own
-    rows = list(structure.look_into(predictor, task, tiny, "the LSTM"))
-    assert {row.metric for row in rows} == {"cell", "rises_at_convolutions", "rises_at_others"}
-    kept = read_networks(tiny.drawn_networks)
-    assert len(kept.tsne_x.dropna()) == len(networks)
-    for (_, name), responses in kept.lstm_cell.dropna().items():
-        (length,) = {len(row.layers) for row in task.rows if row.network_id == name}
-        assert len(responses.split()) == length
 
 
 def test_baselines_are_measured_on_the_test_split(tiny, monkeypatch):

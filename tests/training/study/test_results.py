@@ -14,10 +14,8 @@ from training.study.networks import Study, Task
 from training.study.results import (
     KEY,
     Row,
-    read_networks,
     read_results,
     record,
-    record_networks,
     rows_of,
 )
 from training.study.tables import TABLES, Table, fill, render
@@ -82,17 +80,6 @@ def test_recording_replaces_the_rows_of_a_method_and_sorts(tmp_path):
     ]
     record(path, rows_of("e", "t", "b", {"tau": 0.2}))
     assert read_results(path).value.to_list() == [131072, 0.5, 0.2]
-
-
-def test_columns_of_drawn_networks_are_replaced(tmp_path):
-    path = tmp_path / "networks.csv"
-    record_networks(path, "t", {"svr": {"0a": 0.1, "0b": 0.2}})
-    record_networks(path, "u", {"svr": {"0a": 0.3}})
-    record_networks(path, "t", {"cell": {"0c": "0.1 -0.2"}})
-    record_networks(path, "t", {"svr": {"0b": 0.4}})
-    found = read_networks(path)
-    assert found.svr.dropna().to_dict() == {("t", "0b"): 0.4, ("u", "0a"): 0.3}
-    assert found.cell.dropna().to_dict() == {("t", "0c"): "0.1 -0.2"}
 
 
 def test_a_table_averages_seeds_sorts_and_leaves_out_what_was_not_measured(tmp_path):

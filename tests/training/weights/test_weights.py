@@ -26,9 +26,9 @@ from tests.training.conftest import QUICK
 from training.metrics import tau
 from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS
+from training.weights.dataset import to_weights_dataset
 from training.weights.fit import by_reader, cross_validated, read_table
 from training.weights.members import fit_reader
-from training.weights.table import tabulate_weights
 
 
 def network(seed: int = 0) -> dict[str, np.ndarray]:
@@ -58,7 +58,7 @@ def test_a_precision_that_numpy_lacks_is_named() -> None:
 def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
     """Networks never seen, 60 real ones: the ranking is far from chance, with final weights and after a quarter."""
     for moment in ("final", "quarter"):
-        table = tabulate_weights(rows, moment)
+        table = to_weights_dataset(rows, moment)
         assert tau(table.final, cross_validated(table, by_reader(QUICK)).predicted) > 0.4
 
 
@@ -66,11 +66,11 @@ def test_another_task_is_learnt_from_first_but_for_the_architectures_that_are_as
     rows: list[Observation],
 ) -> None:
     """Its labels reach what is read; those of a network that is predicted do not."""
-    table = tabulate_weights(rows, "final")
+    table = to_weights_dataset(rows, "final")
     first, second = table.only(np.arange(40)), table.only(np.arange(40, len(table.final)))
     right = table.without(first)
     wrong = replace(right, final=1 - right.final)
-    ways = [read_table(fit_reader(first, pretraining=[one], recipe=QUICK), second) for one in (right, wrong)]
+    ways = [read_table(fit_reader(first, pretraining=[one], config=QUICK), second) for one in (right, wrong)]
     assert np.abs(ways[0] - second.final).mean() < np.abs(ways[1] - second.final).mean()
     seen: list[int] = []
 
@@ -87,7 +87,7 @@ def test_another_task_is_learnt_from_first_but_for_the_architectures_that_are_as
 
 
 def test_an_answer_does_not_depend_on_those_beside_it(predictor: WeightsPredictor, rows: list[Observation]) -> None:
-    table = tabulate_weights(rows, "final")
+    table = to_weights_dataset(rows, "final")
     together = predictor.accuracies(table.layers, table.summary)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
@@ -117,7 +117,7 @@ def test_what_ships_reads_a_file() -> None:
 
 def test_too_few_rows_are_rejected(rows: list[Observation]) -> None:
     with pytest.raises(ObservationError, match="least"):
-        tabulate_weights(rows[:5], "final")
+        to_weights_dataset(rows[:5], "final")
 
 
 def test_the_card_says_how_good_it_is(predictor: WeightsPredictor) -> None:
@@ -125,7 +125,7 @@ def test_the_card_says_how_good_it_is(predictor: WeightsPredictor) -> None:
     assert metrics["onnx_difference"] <= 1e-5
     assert {"tau", "r2", "mae"} <= set(metrics["cross_validation"])
     training = predictor.card.training
-    assert training["recipe"]["members"] == QUICK.members
+    assert training["config"]["members"] == QUICK.members
     assert training["pretrained_on"] == [{"task": "mnist-mini", "rows": training["rows"]}]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EnsembleConfig:
     """Settings of `training.fitting.fit_ensemble`; passes are over the networks of a table."""
 
     members: int = 4
@@ -18,8 +18,8 @@ class Recipe:
     inner_validation: float = 0.1
     collapsed_tau: float = 0.3
     attempts: int = 3
-    process_weight: float = 0.3
-    process_networks: int = 1500  # for the scales of the Gaussian process, at most; time grows with their cube
-    process_points: int = 256  # inducing points, at most; the cost of a prediction grows with them
+    gp_weight: float = 0.3
+    gp_networks: int = 1500  # for the scales of the Gaussian process, at most; time grows with their cube
+    gp_points: int = 256  # inducing points, at most; the cost of a prediction grows with them
     features: int = 64
     gradient_norm: float = 1.0

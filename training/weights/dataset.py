@@ -18,7 +18,7 @@ MIN_ROWS = 30
 
 
 @dataclass(frozen=True)
-class WeightsTable:
+class WeightsDataset:
     """Networks at one moment of training.
 
     Attributes:
@@ -33,12 +33,12 @@ class WeightsTable:
     final: Floats
     groups: NDArray[np.str_]
 
-    def only(self, chosen: NDArray[np.intp]) -> "WeightsTable":
+    def only(self, chosen: NDArray[np.intp]) -> "WeightsDataset":
         """Return some of the networks."""
         layers = [self.layers[index] for index in chosen]
-        return WeightsTable(layers, self.summary[chosen], self.final[chosen], self.groups[chosen])
+        return WeightsDataset(layers, self.summary[chosen], self.final[chosen], self.groups[chosen])
 
-    def without(self, others: "WeightsTable") -> "WeightsTable":
+    def without(self, others: "WeightsDataset") -> "WeightsDataset":
         """Leave out the architectures of another table."""
         return self.only(np.flatnonzero(~np.isin(self.groups, others.groups)))
 
@@ -56,7 +56,7 @@ def _fan_in(row: Observation) -> dict[str, int]:
     return fan_ins({name: tensor.shape for name, tensor in network.named_parameters()})
 
 
-def tabulate_weights(observations: Sequence[Observation], moment: str) -> WeightsTable:
+def to_weights_dataset(observations: Sequence[Observation], moment: str) -> WeightsDataset:
     """Return the rows that have statistics of the weights at a moment, `quarter` or `final`.
 
     Raises:
@@ -76,6 +76,6 @@ def tabulate_weights(observations: Sequence[Observation], moment: str) -> Weight
         )
     read = [Weights(row.weight_stats[moment], _fan_in(row)) for row in used if row.weight_stats]
     final, groups = np.array([row.accuracy[-1] for row in used]), np.array([row.network_id for row in used])
-    return WeightsTable(
+    return WeightsDataset(
         [layer_statistics(one) for one in read], np.stack([features(one) for one in read]), final, groups
     )
