@@ -1,16 +1,65 @@
-"""Peephole for Python: networks from PyTorch modules and ONNX files, in the form that the service reads."""
+"""Peephole for Python: learning curves of networks before they are trained, from a service or in this process.
+
+`Client` and `AsyncClient` send requests to a service, `load` answers without one. `from_torch` and `from_onnx` read
+networks into the form that all of them take.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peephole.importers.graph import Request
-from peephole.importers.unmapped import ImportNote, UnmappedError, UnmappedOperator
+from .async_client import AsyncClient
+from .client import Client
+from .errors import PeepholeError, RequestError, ServiceError, UnavailableError
+from .importers.graph import Request
+from .importers.unmapped import ImportNote, UnmappedError, UnmappedOperator
+from .model.network.faults import Fault
+from .predictions import Decision, Fit, Observed, Prediction, Predictions, Task
+from .predictor import Predictor
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ImportNote", "Request", "UnmappedError", "UnmappedOperator", "from_onnx", "from_torch"]
+    from .local import LocalPredictor
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Decision",
+    "Fault",
+    "Fit",
+    "ImportNote",
+    "Observed",
+    "PeepholeError",
+    "Prediction",
+    "Predictions",
+    "Predictor",
+    "Request",
+    "RequestError",
+    "ServiceError",
+    "Task",
+    "UnavailableError",
+    "UnmappedError",
+    "UnmappedOperator",
+    "from_onnx",
+    "from_torch",
+    "load",
+]
+
+
+def load(artifact: str | Path, *, threads: int = 1) -> "LocalPredictor":
+    """Return a predictor in this process, which answers as a service does.
+
+    Args:
+        artifact: a shipped task, such as `cifar10-mini`, or an artifact's folder.
+        threads: cores that a prediction may use.
+
+    Raises:
+        ArtifactError: a ValueError, when there is no such artifact or it cannot be loaded.
+    """
+    from .local import LocalPredictor  # noqa: PLC0415 - loads ONNX Runtime, which clients of a service do not need
+
+    return LocalPredictor(artifact, threads=threads)
 
 
 def from_torch(module: "nn.Module", input_shape: Sequence[int], *, name: str | None = None) -> Request:
