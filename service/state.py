@@ -18,6 +18,8 @@ from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
+from service.tasks.threads import StoreThreads
+from store import Store
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
@@ -32,7 +34,8 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
-        inflight: POST requests being handled, and how fast.
+        inflight: requests being handled that may take long or change something, and how fast.
+        store: the stored tasks, for the threads of `store_threads`.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -46,6 +49,13 @@ class Service:
         self.registry = Registry(settings, self.metrics, workers=workers, threads=max(1, self.threads // workers))
         self.engine = Engine(settings, self.metrics, workers=workers)
         self.readers = ThreadPoolExecutor(READERS, "reader")
+        self.store = Store(
+            settings.database_url.get_secret_value(),
+            settings.state,
+            max_tasks=settings.max_tasks,
+            max_observations=settings.max_observations,
+        )
+        self.store_threads = StoreThreads()
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
         self.inflight = InFlight()
@@ -68,6 +78,8 @@ class Service:
         self.supervisor.stop()
         self.engine.stop()
         self.readers.shutdown(wait=False, cancel_futures=True)
+        self.store_threads.stop()
+        self.store.close()
 
     def not_ready(self) -> list[str]:
         """Return why predictions are not served now; nothing when they are."""

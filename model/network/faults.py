@@ -20,6 +20,7 @@ _SIZES = ("kernel_size", "stride", "dilation", "output_size")
 _PADDING = f'must be "same", an integer from 0 to {MAX_SIZE}, or a list of two of them: [vertical, horizontal]'
 _FORMS = dict.fromkeys(_SIZES, f"must be an integer from 1 to {MAX_SIZE}, or a list of two of them: [height, width]")
 _FORMS |= {"padding": _PADDING, "groups": 'must be "depthwise" or an integer from 1 to 1000000'}
+_UNIONS = {"epochs", "accuracy"}  # fields that are a number or a list of them
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
 _SPELLINGS = {
     "conv": ("convolution", "groupconv", "groupedconv"),
@@ -149,8 +150,8 @@ def faults_of(error: ValidationError, base: Sequence[str | int] = (), form: Any 
     for one in error.errors(include_url=False, include_input=False):
         fault = _fault(one, base, form)
         found.setdefault(fault.pointer, fault)
-    lists = {where.rpartition("/")[0] for where in found if "/epochs/" in where}
-    return [fault for where, fault in found.items() if where not in lists]  # a list need not be an integer
+    lists = {where.rpartition("/")[0] for where in found if not _UNIONS.isdisjoint(where.split("/")[-2:-1])}
+    return [fault for where, fault in found.items() if where not in lists]  # a list need not be a number
 
 
 def did_you_mean(layer_type: str) -> str | None:
@@ -202,8 +203,10 @@ def _path(error: ErrorDetails, base: Sequence[str | int]) -> list[str | int]:
         path.append(part)
         if part in _FORMS:  # a single integer has no elements
             break
-        if part == "epochs" or _is_layer(path):
+        if _is_layer(path):
             next(parts, None)
+        elif part in _UNIONS:
+            path += [index for index in parts if isinstance(index, int)]
     return path
 
 
@@ -229,6 +232,8 @@ def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) ->
         return _form_of(error, str(field))
     if field == "epochs":
         return "must be an integer of at least 1, or a list of such integers"
+    if field == "accuracy" and error["loc"][-1] != field and kind in ("float_type", "list_type"):
+        return "must be a number from 0 to 1, or a list of such numbers, one for each epoch"
     if kind == "union_tag_invalid":
         return _unknown_type(str(context.get("tag")))
     if kind == "dict_type" and is_root:
