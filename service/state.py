@@ -19,6 +19,8 @@ from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
+from service.tasks.threads import StoreThreads
+from store import Store
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
@@ -34,7 +36,8 @@ class Service:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
         in_context: answers requests with a context, in a thread of its own: a fit may take seconds.
-        inflight: POST requests being handled, and how fast.
+        inflight: requests being handled that may take long or change something, and how fast.
+        store: the stored tasks, for the threads of `store_threads`.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -50,6 +53,13 @@ class Service:
         self.readers = ThreadPoolExecutor(READERS, "reader")
         self.in_context = InContext()
         self.context_thread = ThreadPoolExecutor(1, "context")
+        self.store = Store(
+            settings.database_url.get_secret_value(),
+            settings.state,
+            max_tasks=settings.max_tasks,
+            max_observations=settings.max_observations,
+        )
+        self.store_threads = StoreThreads()
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
         self.inflight = InFlight()
@@ -73,6 +83,8 @@ class Service:
         self.engine.stop()
         for threads in (self.readers, self.context_thread):
             threads.shutdown(wait=False, cancel_futures=True)
+        self.store_threads.stop()
+        self.store.close()
 
     def not_ready(self) -> list[str]:
         """Return why predictions are not served now; nothing when they are."""

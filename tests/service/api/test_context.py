@@ -1,4 +1,4 @@
-"""`POST /predict` with a context: measured networks of a data set of the client's own, predicted with shipped priors."""
+"""`POST /predict` with a context: measured networks of a data set of the client's own, and shipped priors."""
 
 from collections.abc import Iterator
 from pathlib import Path
