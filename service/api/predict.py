@@ -21,6 +21,7 @@ from service.errors import request_id
 from service.inference.continuation import predict_or_continue
 from service.observability.metrics import Metrics
 from service.state import Service, ServiceDep
+from service.tasks.context import with_stored_context
 
 router = APIRouter(tags=["prediction"])
 
@@ -36,6 +37,8 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     began = perf_counter()
     call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
     if not isinstance(call, Call):
+        if "context" not in call:
+            call = await with_stored_context(call, service, service.keys.check(request.headers), deadline)
         return await _predict_in_context(request, service, deadline, call)
     validated = perf_counter()
     networks = call.networks
@@ -78,13 +81,16 @@ async def _predict_in_context(
 
 
 def _read(body: bytes, service: Service) -> Call | PredictRequest:
-    """Return a validated call; of a request with a context the document, whose networks take longer to read."""
+    """Return a validated call; of a request with a context, or for a stored task, the document."""
     document = parse(PREDICT_REQUEST, body, PredictRequest)
     if "context" in document:
         return document
     if "prior" in document:
         raise InvalidRequestError(Fault("/prior", "excluded", "only a request with a `context` has a prior"))
-    model = service.registry.choose(document.get("task"))
+    task = document.get("task")
+    if task is not None and task not in service.registry.models:
+        return document
+    model = service.registry.choose(task)
     limits = service.settings
     return read_call(document, model, max_architectures=limits.max_architectures, max_layers=limits.max_layers)
 

@@ -20,9 +20,9 @@ INPUT = [3, 16, 16]
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Iterator[TestClient]:
-    """A service with the predictors that ship."""
-    with TestClient(create_app(Settings())) as client:
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service with the predictors that ship, and a database of its own."""
+    with TestClient(create_app(Settings(state=tmp_path_factory.mktemp("state")))) as client:
         while client.get("/readyz").status_code != 200:
             pass
         yield client
@@ -86,6 +86,28 @@ def test_one_answer_does_not_depend_on_the_others(shipped: TestClient, rows: lis
     together = ask(shipped, known, rows[20:30], prior="mnist-mini")["predictions"][3]
     alone = ask(shipped, known, rows[23:24], prior="mnist-mini")["predictions"][0]
     assert alone["final_accuracy"] == pytest.approx(together["final_accuracy"], abs=2e-6)
+
+
+def test_a_stored_task_is_predicted_from_what_it_holds(shipped: TestClient, rows: list[Observation]) -> None:
+    """What is answered for stored observations is what is answered for them as a context; fewer than 3 are a 409."""
+    known = [item(row, row.accuracy[-1]) for row in rows[:20]]
+    created = shipped.put("/tasks/mine", json={"input": INPUT, "prior": "mnist-mini"})
+    assert created.status_code == 201, created.text
+    body = {"task": "mine", "architectures": [{"layers": known[0]["layers"]}, {"layers": known[1]["layers"]}]}
+    for part, status in ((known[:2], 409), (known[2:], 200)):
+        assert shipped.post("/tasks/mine/observations", json={"observations": part}).status_code == 200
+        response = shipped.post("/predict", json=body)
+        assert response.status_code == status, response.text
+    in_context = ask(shipped, known, rows[:2], prior="mnist-mini")
+    assert response.json()["predictions"] == in_context["predictions"]
+    assert response.json()["model"] == in_context["model"]
+
+
+def test_an_unknown_task_is_a_422_that_lists_the_tasks(shipped: TestClient) -> None:
+    """Neither loaded nor stored."""
+    response = shipped.post("/predict", json={"task": "nobodys", "architectures": [{"layers": [RELU]}]})
+    (fault,) = problem(response, 422)["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/task", "unknown-task")
 
 
 MEASURED = {"layers": [RELU], "accuracy": 0.5}
