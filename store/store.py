@@ -161,7 +161,11 @@ class Store:
                 connection.execute(insert(observations), [_values(one, row.id, now) for one in fresh])
             added = Added(len(fresh), len(new) - len(fresh), _networks(connection, row.id))
             if once is not None:
-                remembered: dict[str, Any] = {"added": added.added, "repeated": added.repeated, "networks": added.networks}
+                remembered: dict[str, Any] = {
+                    "added": added.added,
+                    "repeated": added.repeated,
+                    "networks": added.networks,
+                }
                 remembered |= {"key": once.key, "digest": once.digest, "created_at": self._now()}
                 connection.execute(insert(idempotency_keys).values(owner=key.owner, task_id=row.id, **remembered))
             return added
