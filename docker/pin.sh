@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 export CUSTOM_COMPILE_COMMAND="docker/pin.sh"
 for target in ${*:-build cpu gpu}; do
-  if [ "$target" = build ]; then from="--allow-unsafe docker/requirements-build.in"; else from="--extra=$target pyproject.toml"; fi
+  if [ "$target" = build ]; then from="--allow-unsafe docker/requirements-build.in"; else from="--extra=$target --extra=postgres pyproject.toml"; fi
   # shellcheck disable=SC2086 # two words are meant
   pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
     --no-emit-trusted-host --no-emit-find-links --unsafe-package=peephole-service \

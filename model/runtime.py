@@ -52,6 +52,7 @@ class Predictor:
     Attributes:
         card: the artifact's.
         calibration: the artifact's.
+        family: what was fitted beside the networks.
         provider: name of the execution provider in use.
     """
 
@@ -83,6 +84,7 @@ class Predictor:
             OnnxNetwork(model, where, family.INPUTS, family.OUTPUTS, threads=threads, provider=provider)
             for _ in range(lanes)
         ]
+        self.family = family
         self.provider = networks[0].provider
         self._lanes = [CurvePredictor(family, self.calibration, network) for network in networks]
 

@@ -17,8 +17,9 @@ from service.middleware import RequestMiddleware
 from service.observability.tracing import tracing
 from service.settings import Settings
 from service.state import Service
+from service.tasks import routes as stored_tasks
 
-ROUTERS = (predict, stop, weights, tasks, info, health, inference_protocol)
+ROUTERS = (predict, stop, weights, tasks, stored_tasks, info, health, inference_protocol)
 COMPRESS_BYTES = 1024
 COMPRESS_LEVEL = 1  # the curves of many networks shrink to a quarter; higher levels take longer than the prediction
 
@@ -47,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 allow_origins=settings.cors_origins,
                 allow_methods=["*"],
                 allow_headers=["*"],
-                expose_headers=["X-Request-ID", "Retry-After", "Server-Timing"],
+                expose_headers=["X-Request-ID", "Retry-After", "Server-Timing", "Link"],
             )
         )
     middleware.append(Middleware(GZipMiddleware, minimum_size=COMPRESS_BYTES, compresslevel=COMPRESS_LEVEL))
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.routes = [route for module in ROUTERS for route in module.router.routes]
     for module in ROUTERS:
         app.include_router(module.router)
     describe(app)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from model.network.faults import Fault, faults_of
 from model.requests.errors import MAX_FAULTS, InvalidRequestError, summary
@@ -37,8 +38,10 @@ PROBLEM_TYPES = {
     "unauthorized": ProblemType(
         401, "A key is needed", "Send Authorization: Bearer KEY, or X-API-Key: KEY.", "unauthorized"
     ),
+    "quota-exceeded": ProblemType(403, "A quota is used up", "Delete stored tasks that are no longer needed."),
     "not-found": ProblemType(404, "No such resource", "GET /docs lists the resources."),
     "method-not-allowed": ProblemType(405, "The resource has no such method", "The Allow header lists its methods."),
+    "conflict": ProblemType(409, "The request conflicts with what is stored", "See the detail."),
     "too-large": ProblemType(
         413, "The request is too large", "Split the request; GET /info publishes the limits.", "too_large"
     ),
@@ -164,12 +167,19 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
         slash = "leave out the slash at its end; " if request.scope["path"].rstrip("/") != request.scope["path"] else ""
         problem = Problem("not-found", f"There is no such path; {slash}GET /docs lists the resources.")
     elif error.status_code == 405:
-        allowed = "POST" if headers.get("Allow") == "POST" else "GET, HEAD"  # the middleware handles HEAD as GET
-        hint = "Use POST" if allowed == "POST" else f"The methods are: {allowed}"
+        allowed = ", ".join(_methods(request)) or headers.get("Allow", "")
+        hint = f"Use {allowed}" if ", " not in allowed else f"The methods are: {allowed}"
         problem = Problem("method-not-allowed", f"{hint}; GET /docs shows the form.", headers={"Allow": allowed})
     else:
         problem = Problem("bad-request", "The request is malformed.", headers=headers)
     return problem.response(request)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of all routes of a path; the middleware handles HEAD as GET."""
+    routes = [route for route in request.app.state.routes if route.matches(request.scope)[0] != Match.NONE]
+    found = {method for route in routes for method in route.methods}
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 async def handle_unexpected(request: Request, error: Exception) -> Response:

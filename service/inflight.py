@@ -12,7 +12,7 @@ MAX_SLOWER = 5.0  # than expected, that one request may count as: the process ma
 
 
 class InFlight:
-    """POST requests that are being handled.
+    """Requests that are being handled: those that may take long, or change something.
 
     Attributes:
         requests: how many.

@@ -13,6 +13,7 @@ from service.inference.registry import check_sources
 from service.observability.logging import configure_logging, flush_logs
 from service.server import Server
 from service.settings import Settings, misspelt, variable_of
+from store import DatabaseUrlError, read_url
 
 USAGE = 2
 GARBAGE_THRESHOLD = 100_000  # new objects between two collections; a request of 1,000 networks makes as many
@@ -63,6 +64,10 @@ def read_settings() -> Settings:
         raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
     has_keys = bool(settings.keys())
     check_sources(settings)
+    try:
+        read_url(settings.database_url.get_secret_value(), settings.state)
+    except DatabaseUrlError as error:
+        raise ValueError(f"setting PEEPHOLE_DATABASE_URL: {error}") from None
     if is_public(settings.host) and not has_keys and not settings.public_without_key:
         raise ValueError(
             f"HOST {settings.host} is public and no key is set: set PEEPHOLE_API_KEYS, or "

@@ -28,6 +28,7 @@ PROBES = {
     "/v2/models/{name}/ready",
     "/v2/models/{name}/versions/{version}/ready",
 }
+COUNTED = {"POST", "PUT", "DELETE"}  # a drain waits for them
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -49,7 +50,8 @@ class RequestMiddleware:
     """ASGI middleware around the whole application.
 
     The handlers put what they know into the request's state: `stages` (seconds by name), `sizes` (numbers for the log
-    line) and `problem` (the slug of an error response). HEAD is handled as GET; the server leaves the body out.
+    line), `problem` (the slug of an error response) and `stored` (it waits for the database, so its time says nothing
+    of how fast the service is). HEAD is handled as GET; the server leaves the body out.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -80,7 +82,7 @@ class RequestMiddleware:
         method, inflight = scope["method"], self.service.inflight
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
         state["body_bytes"] = self._body_bytes(headers)
-        entered = inflight.enter(state["body_bytes"]) if method == "POST" else None
+        entered = inflight.enter(state["body_bytes"]) if method in COUNTED else None
         try:
             await self.app(inner, body.receive, send_with_headers)
         except asyncio.CancelledError:  # by the server, when the drain is over
@@ -97,7 +99,7 @@ class RequestMiddleware:
             await response(scope, receive, send_with_headers)
         finally:
             if entered is not None:
-                inflight.leave(state["body_bytes"], entered, completed=status == 200)
+                inflight.leave(state["body_bytes"], entered, completed=status == 200 and "stored" not in state)
             route = getattr(inner.get("route"), "path", "unmatched")
             _count(self.service.metrics, method, route, status, perf_counter() - began, state)
 

@@ -1,6 +1,7 @@
 """Settings: read from the environment once, then passed around; nothing else reads the environment."""
 
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,8 @@ from model.network.schema import MAX_ARCHITECTURES, MAX_LAYERS
 PREFIX = "PEEPHOLE_"
 ALIKE = 0.8  # similarity of two names, by difflib: one missing letter in the shortest is
 MIB = 1024 * 1024
+DEFAULT_OWNER = "default"
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Settings(BaseSettings):
@@ -50,7 +53,19 @@ class Settings(BaseSettings):
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")
     cache_entries: int = Field(20_000, ge=0, description="Predicted curves kept in memory.")
 
-    api_keys: SecretStr = Field(SecretStr(""), description="Accepted API keys, separated by commas.")
+    state: Path = Field(
+        Path("~/.local/state/peephole"), description="Folder of the SQLite database of stored tasks, `peephole.db`."
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Database to use instead: `postgresql://...` (extra `postgres`) or `sqlite:////path/to/file`.",
+    )
+    max_tasks: int = Field(100, ge=0, description="Most stored tasks of an owner of keys.")
+    max_observations: int = Field(100_000, ge=0, description="Most stored observations of an owner of keys.")
+
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="Accepted API keys, separated by commas: `KEY` or `OWNER:KEY`."
+    )
     api_keys_file: Path | None = Field(
         None, description="A file with one key a line, beside PEEPHOLE_API_KEYS; lines that begin with # are comments."
     )
@@ -82,23 +97,25 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    def keys(self) -> list[str]:
-        """Return the API keys of the environment and of the file.
+    def keys(self) -> dict[str, str]:
+        """Return the API keys of the environment and of the file, and the owner of each.
 
         Raises:
-            ValueError: naming the setting, when the file cannot be read or holds no key, or a key has characters that
-                clients do not send alike in a header.
+            ValueError: naming the setting, when the file cannot be read or holds no key, a key has characters that
+                clients do not send alike in a header, or its owner has no usable name or is not the only one.
         """
-        keys = _usable(self.api_keys.get_secret_value().split(","), "PEEPHOLE_API_KEYS")
+        keys = _owned(self.api_keys.get_secret_value().split(","), "PEEPHOLE_API_KEYS")
         if self.api_keys_file is not None:
             try:
                 lines = self.api_keys_file.read_text("utf-8-sig", errors="surrogateescape").splitlines()
             except OSError as error:
                 raise ValueError(f"setting PEEPHOLE_API_KEYS_FILE: {error.strerror}") from error
-            in_file = _usable([line for line in lines if not line.startswith("#")], "PEEPHOLE_API_KEYS_FILE")
+            in_file = _owned([line for line in lines if not line.startswith("#")], "PEEPHOLE_API_KEYS_FILE")
             if not in_file:
                 raise ValueError("setting PEEPHOLE_API_KEYS_FILE: the file holds no key")
-            keys += in_file
+            if any(keys.get(key, owner) != owner for key, owner in in_file.items()):
+                raise ValueError("setting PEEPHOLE_API_KEYS_FILE: a key of PEEPHOLE_API_KEYS has another owner here")
+            keys |= in_file
         return keys
 
     def limits(self) -> dict[str, int]:
@@ -106,11 +123,19 @@ class Settings(BaseSettings):
         return {name: value for name, value in self.model_dump().items() if name.startswith("max_")}
 
 
-def _usable(listed: Iterable[str], setting: str) -> list[str]:
-    keys = [key.strip() for key in listed if key.strip()]
-    for number, key in enumerate(keys, start=1):
+def _owned(listed: Iterable[str], setting: str) -> dict[str, str]:
+    """Return the keys of a list and their owners: an element is `KEY` or `OWNER:KEY`."""
+    keys: dict[str, str] = {}
+    for number, text in enumerate([text.strip() for text in listed if text.strip()], start=1):
+        owner, colon, key = (part.strip() for part in text.partition(":"))
+        if not colon:
+            owner, key = DEFAULT_OWNER, text
         if not (key.isascii() and key.isprintable()):
             raise ValueError(f"setting {setting}: key {number} has other characters than printable ASCII")
+        if not (key and _OWNER.fullmatch(owner)):
+            raise ValueError(f"setting {setting}: key {number} is not of the form OWNER:KEY (a name, a colon, a key)")
+        if keys.setdefault(key, owner) != owner:
+            raise ValueError(f"setting {setting}: key {number} is there with another owner")
     return keys
 
 

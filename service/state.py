@@ -9,6 +9,7 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Request
 
+from model.requests.in_context import InContext
 from service.auth import Keys
 from service.cores import available_cores
 from service.inference.engine import Engine
@@ -18,6 +19,8 @@ from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
+from service.tasks.threads import StoreThreads
+from store import Store
 
 MAX_THREADS = 8  # one core alone reads and writes: more threads would predict faster than it can serve
 READERS = 2
@@ -32,7 +35,9 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
-        inflight: POST requests being handled, and how fast.
+        in_context: answers requests with a context, in a thread of its own: a fit may take seconds.
+        inflight: requests being handled that may take long or change something, and how fast.
+        store: the stored tasks, for the threads of `store_threads`.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -46,6 +51,15 @@ class Service:
         self.registry = Registry(settings, self.metrics, workers=workers, threads=max(1, self.threads // workers))
         self.engine = Engine(settings, self.metrics, workers=workers)
         self.readers = ThreadPoolExecutor(READERS, "reader")
+        self.in_context = InContext()
+        self.context_thread = ThreadPoolExecutor(1, "context")
+        self.store = Store(
+            settings.database_url.get_secret_value(),
+            settings.state,
+            max_tasks=settings.max_tasks,
+            max_observations=settings.max_observations,
+        )
+        self.store_threads = StoreThreads()
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
         self.inflight = InFlight()
@@ -67,7 +81,10 @@ class Service:
             task.cancel()
         self.supervisor.stop()
         self.engine.stop()
-        self.readers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.readers, self.context_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
+        self.store_threads.stop()
+        self.store.close()
 
     def not_ready(self) -> list[str]:
         """Return why predictions are not served now; nothing when they are."""

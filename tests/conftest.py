@@ -1,6 +1,12 @@
 """Settings of all tests."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before PyTorch is imported: on small networks its threads mostly wait for each other, and busily so.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "PEEPHOLE_STATE" not in os.environ:  # no test stores anything in the home folder
+    os.environ["PEEPHOLE_STATE"] = tempfile.mkdtemp(prefix="peephole-state-")
+    atexit.register(shutil.rmtree, os.environ["PEEPHOLE_STATE"], ignore_errors=True)

@@ -23,6 +23,7 @@ _PADDING = (
 )
 _FORMS = dict.fromkeys(_SIZES, f"must be an integer from 1 to {MAX_SIZE}, or a list of two of them: [height, width]")
 _FORMS |= {"padding": _PADDING, "groups": 'must be "depthwise" or an integer from 1 to 1000000'}
+_UNIONS = {"epochs", "accuracy"}  # fields that are a number or a list of them
 _ACCURACIES = {"observed", "best", "confidence", "accuracy"}
 _SPELLINGS = {
     "conv": ("convolution", "groupconv", "groupedconv"),
@@ -213,8 +214,10 @@ def _path(error: ErrorDetails, base: Sequence[str | int]) -> list[str | int]:
         path.append(part)
         if part in _FORMS:  # a single integer has no elements
             break
-        if part == "epochs" or _is_layer(path):
+        if _is_layer(path):
             next(parts, None)
+        elif part in _UNIONS:
+            path += [index for index in parts if isinstance(index, int)]
     return path
 
 
@@ -240,6 +243,8 @@ def _detail(error: ErrorDetails, path: Sequence[str | int], *, is_root: bool) ->
         return _form_of(error, str(field))
     if field == "epochs":
         return "must be an integer of at least 1, or a list of such integers"
+    if field == "accuracy" and error["loc"][-1] != field and kind in ("float_type", "list_type"):
+        return "must be a number from 0 to 1, or a list of such numbers, one for each epoch"
     if kind == "union_tag_invalid":
         return _unknown_type(str(context.get("tag")))
     if kind == "dict_type" and is_root:

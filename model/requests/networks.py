@@ -1,13 +1,13 @@
 """The networks of a request, encoded for one predictor."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifact import Card
+from ..encoding.layer_cache import LayerCache
 from ..loaded import Model
 from ..network.faults import Fault, pointer
 from ..network.graph import Costs, NetworkError
@@ -60,14 +60,48 @@ def encode_networks(
     Raises:
         InvalidRequestError: with a pointer to each fault.
     """
-    image = image or model.card.image
-    check_ids(architectures, max_architectures)
+    networks = encode_all(
+        architectures,
+        model.layers,
+        image or model.card.image,
+        classes=model.card.classes,
+        max_architectures=max_architectures,
+        max_layers=max_layers,
+    )
+    return replace(networks, observed=_observed_of(architectures, model))
+
+
+def encode_all(
+    architectures: Sequence[Mapping[str, Any]],
+    layer_cache: LayerCache,
+    image: Shape,
+    *,
+    classes: int | None = None,
+    field: str = "architectures",
+    max_architectures: int,
+    max_layers: int,
+) -> Networks:
+    """Encode validated architectures; what was observed of them is left out.
+
+    Args:
+        architectures: objects with `layers`, `id` and `in_channels`, as far as given.
+        layer_cache: of the layer code.
+        image: what the networks read.
+        classes: of the data set, where they are known.
+        field: of the request, for pointers.
+        max_architectures: the most in a request.
+        max_layers: the most in an architecture.
+
+    Raises:
+        InvalidRequestError: with a pointer to each fault.
+    """
+    check_ids(architectures, max_architectures, field)
     faults: list[Fault] = []
     known, codes, costs, notes = [], [], [], []
     for index, architecture in enumerate(architectures):
         if len(faults) > MAX_FAULTS:
             break
-        path = ("architectures", index)
+        path = (field, index)
         faults += _check_in_channels(architecture, index, image)
         layers: list[Layer] | None = architecture.get("layers")
         if layers is None:
@@ -77,7 +111,7 @@ def encode_networks(
             faults.append(Fault(pointer(*path, "layers"), "too-long", detail))
             continue
         try:
-            encoding = model.layers.encode(layers, image)
+            encoding = layer_cache.encode(layers, image)
         except NetworkError as error:
             places = [(pointer(*path, "layers", one.layer, one.field), one.message) for one in error.faults]
             faults += [Fault(place, "impossible", message) for place, message in places]
@@ -85,14 +119,14 @@ def encode_networks(
         known.append(index)
         codes.append(encoding.codes)
         costs.append(encoding.costs)
-        notes.append(encoding.notes + _classifier_listed(layers, model.card))
+        notes.append(encoding.notes + _classifier_listed(layers, classes))
     if faults:
         raise InvalidRequestError(*faults)
     ids = [architecture.get("id") for architecture in architectures]
-    return Networks(ids, known, codes, costs, notes, _observed_of(architectures, model))
+    return Networks(ids, known, codes, costs, notes, {})
 
 
-def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
+def check_ids(architectures: Sequence[Mapping[str, Any]], most: int, field: str = "architectures") -> None:
     """Check the number of architectures, and that no two have the same id.
 
     Raises:
@@ -100,14 +134,14 @@ def check_ids(architectures: Sequence[Mapping[str, Any]], most: int) -> None:
     """
     if len(architectures) > most:
         raise InvalidRequestError(
-            Fault("/architectures", "too-long", f"{len(architectures)} are more than the limit of {most}")
+            Fault(pointer(field), "too-long", f"{len(architectures)} are more than the limit of {most}")
         )
     seen: set[str] = set()
     for index, architecture in enumerate(architectures):
         name = architecture.get("id")
         if name is not None and name in seen:
-            where = pointer("architectures", index, "id")
-            raise InvalidRequestError(Fault(where, "duplicate", "another architecture of the request has this id"))
+            where = pointer(field, index, "id")
+            raise InvalidRequestError(Fault(where, "duplicate", f"another of the request's {field} has this id"))
         if name is not None:
             seen.add(name)
 
@@ -120,12 +154,12 @@ def _check_in_channels(architecture: Mapping[str, Any], index: int, image: Shape
     return [Fault(where, "impossible", f"the images have {image.channels} channels")]
 
 
-def _classifier_listed(layers: Sequence[Layer], card: Card) -> list[str]:
+def _classifier_listed(layers: Sequence[Layer], classes: int | None) -> list[str]:
     """Return a note when the last layer looks like the classifier, which is not listed."""
     last = layers[-1]
-    if last["type"] != "linear" or last["out_features"] != card.classes:
+    if last["type"] != "linear" or last["out_features"] != classes:
         return []
-    return [f"the last layer is linear to {card.classes} features, as many as the task has classes; {_CLASSIFIER}"]
+    return [f"the last layer is linear to {classes} features, as many as the task has classes; {_CLASSIFIER}"]
 
 
 def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> dict[int, list[float]]:
@@ -164,13 +198,12 @@ def _observed_of(architectures: Sequence[Mapping[str, Any]], model: Model) -> di
     return observed
 
 
-def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[int, ...]:
-    """Return the epochs to predict.
+def choose_epochs(requested: int | Sequence[int] | None, last: int, task: str) -> tuple[int, ...]:
+    """Return the epochs to predict, of curves of so many epochs; `task` says in messages whose.
 
     Raises:
         InvalidRequestError: when there is none, or one is outside the curve or repeated.
     """
-    last = model.card.epochs
     if requested is None:
         return tuple(range(1, last + 1))
     is_single = isinstance(requested, int)
@@ -180,7 +213,7 @@ def choose_epochs(requested: int | Sequence[int] | None, model: Model) -> tuple[
     for index, epoch in enumerate(epochs):
         where = pointer("epochs") if is_single else pointer("epochs", index)
         if not 1 <= epoch <= last:
-            faults.append(Fault(where, "out-of-range", f"must be 1 to {last} for task {model.card.task}"))
+            faults.append(Fault(where, "out-of-range", f"must be 1 to {last} for {task}"))
         elif epoch in seen:
             faults.append(Fault(where, "duplicate", "each epoch may be listed once"))
         seen.add(epoch)

@@ -1,9 +1,9 @@
 """A prediction: what a request asks of a predictor, and its answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifact import Card
 from ..loaded import Model
 from ..network.shapes import Shape
 from ..ranking import Ranking, rounded
@@ -30,7 +30,7 @@ def read_call(document: PredictRequest, model: Model, *, max_architectures: int,
     Raises:
         InvalidRequestError: with a pointer to each fault.
     """
-    epochs = choose_epochs(document.get("epochs"), model)
+    epochs = choose_epochs(document.get("epochs"), model.card.epochs, f"task {model.card.task}")
     networks = encode_networks(
         document["architectures"],
         model,
@@ -44,12 +44,46 @@ def read_call(document: PredictRequest, model: Model, *, max_architectures: int,
 
 def answer(call: Call, curves: Curves) -> dict[str, Any]:
     """Return the response without its request id; curves are [networks, epochs] in the order of the request."""
-    card, networks = call.model.card, call.networks
+    card = call.model.card
+    found = predictions(
+        call.networks,
+        call.epochs,
+        curves,
+        call.ranking,
+        call.trade_offs,
+        threshold=card.distance_threshold,
+        layers=card.layers,
+    )
+    model = {"task": card.task, "version": card.version, "sha256": card.sha256}
+    return {"model": model, "epochs": call.epochs, "predictions": found}
+
+
+def predictions(
+    networks: Networks,
+    epochs: Sequence[int],
+    curves: Curves,
+    ranking: Ranking,
+    trade_offs: TradeOffs,
+    *,
+    threshold: float,
+    layers: tuple[int, int],
+) -> list[dict[str, Any]]:
+    """Return what is said of each network.
+
+    Args:
+        networks: of the request.
+        epochs: of the curves, 1-based.
+        curves: [networks, epochs].
+        ranking: what ranks compare.
+        trade_offs: constraints and objectives.
+        threshold: of the curves' distances.
+        layers: of the shortest and longest network that the predictor knows.
+    """
     accuracies, lowers, uppers = (rounded(values) for values in (curves.accuracy, curves.lower, curves.upper))
-    last = call.epochs.index(max(call.epochs))
+    last = epochs.index(max(epochs))
     final = accuracies[:, last].tolist()
-    distances = rounded(curves.distance / card.distance_threshold).tolist()
-    predictions = [
+    distances = rounded(curves.distance / threshold).tolist()
+    return [
         {
             "id": name,
             "accuracy": accuracy,
@@ -63,29 +97,27 @@ def answer(call: Call, curves: Curves) -> dict[str, Any]:
             "flops": costs.flops,
             "activation_bytes": costs.activation_bytes,
             **asked,
-            "notes": notes + doubts(card, len(codes), distance),
+            "notes": notes + doubts(layers, len(codes), distance),
         }
         for name, accuracy, lower, upper, rank, distance, costs, asked, notes, codes in zip(
             networks.ids,
             accuracies.tolist(),
             lowers.tolist(),
             uppers.tolist(),
-            call.ranking.ranks(final, lowers[:, last].tolist(), uppers[:, last].tolist(), distances),
+            ranking.ranks(final, lowers[:, last].tolist(), uppers[:, last].tolist(), distances),
             distances,
             networks.costs,
-            call.trade_offs.fields(final),
+            trade_offs.fields(final),
             networks.notes,
             networks.codes,
             strict=True,
         )
     ]
-    model = {"task": card.task, "version": card.version, "sha256": card.sha256}
-    return {"model": model, "epochs": call.epochs, "predictions": predictions}
 
 
-def doubts(card: Card, layers: int, distance: float) -> list[str]:
+def doubts(known: tuple[int, int], layers: int, distance: float) -> list[str]:
     """Return the notes on a network that is unlike the predictor's training set."""
-    shortest, longest = card.layers
+    shortest, longest = known
     found = []
     if not shortest <= layers <= longest:
         found.append(f"{layers} layers; the training set has networks of {shortest} to {longest}")

@@ -5,6 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from ..context import MAX_NETWORKS, MIN_NETWORKS
 from ..network.schema import MAX_ARCHITECTURES, MAX_NAME, Fraction, Id, Layers, Size, Width
 from ..ranking import OutOfDistribution, RankBy
 
@@ -80,8 +81,38 @@ class Candidate(TypedDict):
 
 
 @_strict
+class Measured(TypedDict):
+    """A measured network of a context."""
+
+    layers: Annotated[Layers, Field(description="From the image up to, but not including, the classifier.")]
+    accuracy: Annotated[
+        Fraction | Annotated[list[Fraction], Field(min_length=1, max_length=1024, fail_fast=True)],
+        Field(description="Measured accuracy, or the curve of all epochs.", examples=[0.71, [0.31, 0.52, 0.64]]),
+    ]
+    id: NotRequired[ClientId | None]
+
+
+Context = Annotated[
+    list[Measured],
+    Field(
+        min_length=MIN_NETWORKS,
+        max_length=MAX_NETWORKS,
+        fail_fast=True,
+        description="Networks measured so far on a data set of your own; predictions are then for that data set.",
+    ),
+]
+Prior = Annotated[
+    str,
+    Field(
+        description="The task whose predictor a context builds on: auto (the default, the likeliest), a task's name, "
+        "or null for none."
+    ),
+]
+
+
+@_strict
 class PredictRequest(TypedDict):
-    """Networks to predict for one task."""
+    """Networks to predict, for one task or for what the networks of a context were measured on."""
 
     architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     task: NotRequired[Task | None]
@@ -91,6 +122,8 @@ class PredictRequest(TypedDict):
     objectives: NotRequired[Objectives]
     rank_by: NotRequired[RankedBy]
     out_of_distribution: NotRequired[OutOfDistributionRule]
+    context: NotRequired[Context]
+    prior: NotRequired[Prior | None]
 
 
 @_strict

@@ -20,14 +20,25 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Result = TypeVar("Result")
 
 
-async def admit(request: Request, service: ServiceDep) -> float:
+async def key_owner(request: Request, service: ServiceDep) -> str:
+    """Return the owner of the request's key.
+
+    Raises:
+        Problem: 401 without a key.
+    """
+    return service.keys.check(request.headers)
+
+
+Owner = Annotated[str, Depends(key_owner)]
+
+
+async def admit(request: Request, service: ServiceDep, _: Owner) -> float:
     """Return the deadline of a request on the monotonic clock; reject it before its body is read if it must be.
 
     Raises:
         Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the bodies in
             flight are too many bytes, or the expected wait is over the limit or half the time until the deadline.
     """
-    service.keys.check(request.headers)
     if reasons := service.not_ready():
         raise Problem("unavailable", "; ".join(reasons), headers=RETRY_SOON, reasons=reasons)
     settings, inflight = service.settings, service.inflight

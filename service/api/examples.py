@@ -65,6 +65,25 @@ def stop_examples(task: str) -> dict[str, dict[str, object]]:
     }
 
 
+def task_examples(task: str) -> dict[str, dict[str, object]]:
+    """Return bodies that create a stored task, in OpenAPI's form."""
+    own = {"input": [3, 64, 64], "description": "Leaves, 20 epochs: validation accuracy", "prior": task}
+    return {
+        "input": {"summary": "Images of a size", "value": {"input": [3, 64, 64]}},
+        "prior": {"summary": "With a description and a prior", "value": own},
+    }
+
+
+def observation_examples(_: str) -> dict[str, dict[str, object]]:
+    """Return bodies of measured networks, in OpenAPI's form."""
+    one = {"layers": LAYERS, "accuracy": 0.71}
+    curve = {"id": "cand-17", "layers": RESIDUAL, "accuracy": [0.52, 0.66, 0.7], "seed": 1, "proxies": {"naswot": 61.5}}
+    return {
+        "one": {"summary": "A network and its final accuracy", "value": {"observations": [one]}},
+        "curve": {"summary": "With curve, seed and proxies", "value": {"observations": [one, curve]}},
+    }
+
+
 def infer_examples(task: str) -> dict[str, dict[str, object]]:
     """Return bodies of the Open Inference Protocol, in OpenAPI's form."""
     texts = [json.dumps({"id": task, "layers": LAYERS})]

@@ -139,7 +139,7 @@ def _read(body: bytes, header: str | None, model: Model, service: Service) -> tu
         max_architectures=settings.max_architectures,
         max_layers=settings.max_layers,
     )
-    epochs = choose_epochs(tensors.elements.get("epochs"), model)
+    epochs = choose_epochs(tensors.elements.get("epochs"), model.card.epochs, f"task {model.card.task}")
     return Call(model, epochs, networks, TradeOffs({}, [], []), Ranking()), tensors
 
 

@@ -7,23 +7,28 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from model.requests.schema import PREDICT_REQUEST, StopOneRun, StopRuns
-from service.api.examples import infer_examples, predict_examples, stop_examples
+from service.api.examples import infer_examples, observation_examples, predict_examples, stop_examples, task_examples
 from service.api.schemas import ProblemDocument
 from service.api.tensors import INFER_REQUEST
+from service.tasks.schemas import POST_OBSERVATIONS, PUT_TASK
 
 _REF = "#/components/schemas/{model}"
 _STOP: TypeAdapter[Any] = TypeAdapter(StopRuns | StopOneRun)
 _INFER = (INFER_REQUEST, infer_examples)
 BODIES = {
-    "/predict": (PREDICT_REQUEST, predict_examples),
-    "/stop": (_STOP, stop_examples),
-    "/v2/models/{name}/infer": _INFER,
-    "/v2/models/{name}/versions/{version}/infer": _INFER,
+    ("post", "/predict"): (PREDICT_REQUEST, predict_examples),
+    ("post", "/stop"): (_STOP, stop_examples),
+    ("post", "/v2/models/{name}/infer"): _INFER,
+    ("post", "/v2/models/{name}/versions/{version}/infer"): _INFER,
+    ("put", "/tasks/{name}"): (PUT_TASK, task_examples),
+    ("post", "/tasks/{name}/observations"): (POST_OBSERVATIONS, observation_examples),
 }
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_STORED = "/tasks/{name}"
+_STORED_STATUSES = ("400", "401", "404", "429", "503", "504")
 _STATUSES = ("400", "401", "413", "415", "422", "429", "500", "503", "504")
 
 
@@ -54,19 +59,23 @@ def _complete(document: dict[str, Any], tasks: list[str]) -> None:
     _, definitions = models_json_schema([(ProblemDocument, "validation")], ref_template=_REF)
     schemas.update(definitions["$defs"])
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _problem()
             for parameter in operation.get("parameters", ()):
-                if parameter["name"] == "name" and tasks:
+                if parameter["name"] == "name" and tasks and path.startswith("/v2"):
                     parameter["schema"]["enum"] = tasks
-            if path in BODIES:
-                adapter, examples = BODIES[path]
+            if path.startswith(_STORED):
+                operation["responses"].update({status: _problem() for status in _STORED_STATUSES})
+            if (method, path) in BODIES:
+                adapter, examples = BODIES[method, path]
                 schema = adapter.json_schema(ref_template=_REF)
                 schemas.update(schema.pop("$defs", {}))
                 content = {"schema": schema, "examples": examples(tasks[0] if tasks else "my-task")}
                 operation["requestBody"] = {"required": True, "content": {"application/json": content}}
                 operation["responses"].update({status: _problem() for status in _STATUSES})
+                if path.startswith(_STORED):
+                    operation["responses"].update({status: _problem() for status in ("403", "409")})
                 if path == "/predict" and tasks:
                     schema["properties"]["task"] = {"enum": tasks, "description": "Which predictor."}
                     if len(tasks) > 1:
@@ -74,11 +83,12 @@ def _complete(document: dict[str, Any], tasks: list[str]) -> None:
 
 
 def _require_keys(document: dict[str, Any]) -> None:
-    """Say that predictions need a key, so that /docs can send one."""
+    """Say that predictions and stored tasks need a key, so that /docs can send one."""
     document["components"]["securitySchemes"] = _KEYS
-    for operations in document["paths"].values():
-        if "post" in operations:
-            operations["post"]["security"] = [{name: []} for name in _KEYS]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method != "get" or path.startswith(f"{_STORED}/"):
+                operation["security"] = [{name: []} for name in _KEYS]
 
 
 def _problem() -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """`POST /predict`: learning curves of networks before they are trained."""
 
-from time import perf_counter
+import asyncio
+from functools import partial
+from time import monotonic, perf_counter
 
 from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from model.artifact import Card
-from model.requests.errors import parse
+from model.network.faults import Fault
+from model.requests.errors import InvalidRequestError, parse
 from model.requests.networks import Networks
 from model.requests.predict import Call, answer, read_call
 from model.requests.schema import PREDICT_REQUEST, PredictRequest
@@ -18,6 +21,7 @@ from service.errors import request_id
 from service.inference.continuation import predict_or_continue
 from service.observability.metrics import Metrics
 from service.state import Service, ServiceDep
+from service.tasks.context import with_stored_context
 
 router = APIRouter(tags=["prediction"])
 
@@ -32,6 +36,10 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     body = await read_json_body(request, deadline)
     began = perf_counter()
     call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
+    if not isinstance(call, Call):
+        if "context" not in call:
+            call = await with_stored_context(call, service, service.keys.check(request.headers), deadline)
+        return await _predict_in_context(request, service, deadline, call)
     validated = perf_counter()
     networks = call.networks
     inference = await predict_or_continue(
@@ -55,9 +63,34 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     return Response(text, media_type="application/json")
 
 
-def _read(body: bytes, service: Service) -> Call:
+async def _predict_in_context(
+    request: Request, service: Service, deadline: float, document: PredictRequest
+) -> Response:
+    limits = service.settings
+    call = partial(
+        service.in_context.answer,
+        document,
+        service.registry.models,
+        max_architectures=limits.max_architectures,
+        max_layers=limits.max_layers,
+    )
+    async with asyncio.timeout(deadline - monotonic()):
+        found, networks = await asyncio.get_running_loop().run_in_executor(service.context_thread, call)
+    request.scope["state"]["sizes"]["networks"] = len(networks.ids)
+    return Response(to_json({"request_id": request_id(request), **found}), media_type="application/json")
+
+
+def _read(body: bytes, service: Service) -> Call | PredictRequest:
+    """Return a validated call; of a request with a context, or for a stored task, the document."""
     document = parse(PREDICT_REQUEST, body, PredictRequest)
-    model = service.registry.choose(document.get("task"))
+    if "context" in document:
+        return document
+    if "prior" in document:
+        raise InvalidRequestError(Fault("/prior", "excluded", "only a request with a `context` has a prior"))
+    task = document.get("task")
+    if task is not None and task not in service.registry.models:
+        return document
+    model = service.registry.choose(task)
     limits = service.settings
     return read_call(document, model, max_architectures=limits.max_architectures, max_layers=limits.max_layers)
 

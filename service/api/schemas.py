@@ -11,6 +11,14 @@ class ModelName(BaseModel):
     sha256: str
 
 
+class ContextName(BaseModel):
+    """What a request's context was answered by."""
+
+    prior: str | None = Field(description="The task whose predictor it builds on.")
+    networks: int = Field(description="Measured networks in the context.")
+    tau: float = Field(description="Kendall's tau when each network of the context is predicted from the others.")
+
+
 class Prediction(BaseModel):
     """The predicted learning curve of one network; the lists run along the response's `epochs`."""
 
@@ -34,7 +42,7 @@ class PredictResponse(BaseModel):
     """Predictions in the order of the request."""
 
     request_id: str
-    model: ModelName
+    model: ModelName | ContextName
     epochs: list[int]
     predictions: list[Prediction]
 

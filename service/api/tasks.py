@@ -1,14 +1,19 @@
-"""The tasks: what each predictor predicts, for people."""
+"""The tasks: what each predictor predicts, for people; and stored tasks."""
 
+from time import monotonic
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from model.artifact import Card
 from model.loaded import Model
-from model.network.schema import FIELDS
-from service.state import ServiceDep
+from model.network.layer_types import LAYER_TYPES
+from service.errors import Problem
+from service.state import Service, ServiceDep
+from service.tasks.schemas import StoredTaskDocument, StoredTaskSummary
+from service.tasks.writing import summary_line, task_document
+from store import Key
 
 router = APIRouter(tags=["about"])
 
@@ -74,7 +79,7 @@ def _task(model: Model) -> Task:
         measured=about.measured if about else None,
         search_space=SearchSpace(
             description=about.search_space if about else None,
-            layer_types=list(code.kernels if code.is_paper else FIELDS),
+            layer_types=list(code.kernels if code.is_paper else LAYER_TYPES),
             layers=list(card.layers),
             networks=card.training.get("networks", 0),
         ),
@@ -94,12 +99,35 @@ def _task(model: Model) -> Task:
 
 
 @router.get("/tasks", summary="The tasks")
-async def tasks(service: ServiceDep) -> list[TaskSummary]:
-    """Return a line for each loaded task."""
-    return [_summary(model.card) for model in service.registry.models.values()]
+async def tasks(request: Request, service: ServiceDep) -> list[TaskSummary | StoredTaskSummary]:
+    """Return a line for each loaded task, and for each stored one that belongs to the owner of the request's key.
+
+    Stored tasks are left out while their database is not available.
+    """
+    loaded = [_summary(model.card) for model in service.registry.models.values()]
+    owner = service.keys.owner(request.headers)
+    if owner is None:
+        return [*loaded]
+    try:
+        stored = await service.store_threads.run(_deadline(service), service.store.tasks, owner)
+    except Problem:
+        return [*loaded]
+    return [*loaded, *map(summary_line, stored)]
 
 
 @router.get("/tasks/{name}", summary="A task")
-async def task(service: ServiceDep, name: str) -> Task:
-    """Return what a task's predictions stand for: networks, training recipe, quality, limits."""
-    return _task(service.registry.find(name))
+async def task(request: Request, service: ServiceDep, name: str) -> Task | StoredTaskDocument:
+    """Return what a loaded task's predictions stand for, or what a stored one holds; that needs its owner's key."""
+    if name in service.registry.models or not service.registry.models:
+        return _task(service.registry.find(name))
+    key = Key(service.keys.check(request.headers), name)
+    try:
+        return task_document(await service.store_threads.run(_deadline(service), service.store.summary, key))
+    except Problem as problem:
+        if problem.slug == "not-found":
+            service.registry.find(name)  # raises with the tasks that there are
+        raise
+
+
+def _deadline(service: Service) -> float:
+    return monotonic() + service.settings.max_deadline_ms / 1000

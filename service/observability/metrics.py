@@ -79,7 +79,9 @@ class Metrics:
             "predictor_architectures_total", "Networks predicted, repeats included.", ["task"], registry=registry
         )
         self.batches = Counter("predictor_batches_total", "Calls of a predictor.", ["task"], registry=registry)
-        self.inflight = Gauge("predictor_inflight_requests", "POST requests being handled.", registry=registry)
+        self.inflight = Gauge(
+            "predictor_inflight_requests", "POST, PUT and DELETE requests being handled.", registry=registry
+        )
         self.rejected = Counter(
             "predictor_rejected_total", "Prediction requests that got an error response.", ["reason"], registry=registry
         )

@@ -1,6 +1,7 @@
 """ONNX models become the networks that their modules are; exporters' arithmetic is read as what it was."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -168,6 +169,12 @@ def test_everything_unmapped_is_reported_at_once(tmp_path):
     }
 
 
+def test_operators_in_unexpected_use_are_reported(tmp_path):
+    """A pool whose kernel is missing is no model that the standard allows."""
+    with pytest.raises(peephole.UnmappedError, match="in a way that the importer does not know"):
+        peephole.from_onnx(model(tmp_path, helper.make_node("MaxPool", ["x"], ["y"])))
+
+
 @pytest.mark.parametrize(
     ("content", "said"), [(b"", "it is no ONNX model"), (b"\x80\x93\xff", "it is no ONNX model"), (b"{}", "no ONNX")]
 )
@@ -175,6 +182,13 @@ def test_a_file_that_is_no_model_is_rejected(content, said, tmp_path):
     (tmp_path / "net.onnx").write_bytes(content)
     with pytest.raises(ValueError, match=said):
         peephole.from_onnx(tmp_path / "net.onnx")
+
+
+def test_a_network_beyond_the_limits_of_the_form_is_rejected(tmp_path):
+    names = ["x", *map(str, range(2048)), "y"]
+    nodes = [helper.make_node("Relu", [one], [other]) for one, other in pairwise(names)]
+    with pytest.raises(ValueError, match="/layers: has more elements than the limit of 2048"):
+        peephole.from_onnx(model(tmp_path, *nodes))
 
 
 def test_a_model_of_no_images_is_rejected(tmp_path):

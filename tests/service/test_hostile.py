@@ -25,12 +25,10 @@ INFER = f"/v2/models/{TASK}/infer"
 
 CONV = {"type": "conv", "kernel_size": [3, 5], "channel_ratio": 2.0, "stride": 2}
 LAYERS = [
-    CONV | {"groups": 3, "dilation": 1, "padding": [1, 2], "bias": False, "name": "a"},
-    {"type": "max_pool", "kernel_size": 1, "padding": 0, "ceil_mode": True, "name": "b"},
-    {"type": "dropout", "p": 0.1},
+    CONV | {"groups": "depthwise", "padding": [1, 2], "name": "a"},
+    {"type": "max_pool", "kernel_size": 1, "ceil_mode": True},
+    {"type": "dropout", "p": 0.1, "name": "b"},
     {"type": "add", "inputs": ["a", "b"]},
-    {"type": "pad", "padding": [0, 1, 0, 1]},
-    {"type": "slice", "start": 1, "end": 4},
 ]
 NETWORK = {"id": "a", "in_channels": 3, "layers": LAYERS, "observed": [0.1, 0.2]}
 TENSORS = [

@@ -16,7 +16,7 @@ from peephole.model.network.layer_types import shape_of
 from peephole.model.network.schema import ARCHITECTURE, IMAGE, MAX_NAME, Architecture
 from peephole.model.network.shapes import Shape, ShapeError
 
-from .layout import Layout, of_map, sizes
+from .layout import Layout, of_map, sizes, whole
 from .unmapped import ImportNote, Unmapped, UnmappedError, UnmappedOperator
 
 THE_IMAGE = -1
@@ -152,12 +152,14 @@ class Graph:
         tensors = [value for value in _flat(inputs) if isinstance(value, Tensor)]
         if not is_known or not any(self._is_tainted(tensor.layer) for tensor in tensors):
             self._unmapped.setdefault((operator, reason), []).append(self.place)
-        channels, height, width = [max(1, size) for size in (*(shape or ())[1:4], 1, 1, 1)][:3]
+        channels, height, width = (*(shape or ())[1:4], 1, 1, 1)[:3]
         image = Shape(channels, height, width)
-        is_tainted = shape is None or len(shape) not in {2, 4}
-        self.operations.append(Operation(_PLACEHOLDER, {}, (), image, self.place, is_tainted))
-        layout = self.layout_of(image)
-        return Tensor(len(self.operations) - 1, layout if shape is None else layout[: len(shape)])
+        layout = self.layout_of(image)[: len(shape or ())]
+        is_map = shape is not None and len(shape) in {2, 4} and sizes(layout) == tuple(shape)
+        self.operations.append(Operation(_PLACEHOLDER, {}, (), image, self.place, is_tainted=not is_map))
+        if not is_map:
+            layout = tuple(whole(f"dimension {place}", size) for place, size in enumerate(shape or ()))
+        return Tensor(len(self.operations) - 1, layout)
 
     def _is_tainted(self, layer: int) -> bool:
         return layer != THE_IMAGE and self.operations[layer].is_tainted

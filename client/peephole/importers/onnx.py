@@ -14,7 +14,7 @@ from peephole.model.network.shapes import Shape
 
 from .graph import Constant, Graph, Request, Tensor, Value, constant
 from .onnx_operators import OPERATORS
-from .unmapped import Unmapped
+from .unmapped import UNEXPECTED, Unmapped, reason_of
 
 BATCH = 2  # where the model leaves it open
 SMALL = 4096  # elements of constants whose value is read: shapes, sizes, factors
@@ -108,8 +108,8 @@ class _Reader:
             if handler is None:
                 raise Unmapped("no layer type says that")  # noqa: TRY301
             made = handler(self.graph, inputs, {**attributes, "outputs": len(node.output)})
-        except Unmapped as error:
-            known, reason = handler is not None, str(error)
+        except (Unmapped, *UNEXPECTED) as error:
+            known, reason = handler is not None, reason_of(error)
             return [
                 self.graph.report(node.op_type, reason, inputs, self._shape(name), is_known=known)
                 for name in node.output

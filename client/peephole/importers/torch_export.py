@@ -16,7 +16,7 @@ from peephole.model.network.shapes import Shape
 
 from .aten import CREATORS, OPERATORS, VIEWS
 from .graph import Constant, Graph, Request, Tensor, Value, constant, shape_of_value
-from .unmapped import ImportNote, Unmapped
+from .unmapped import UNEXPECTED, ImportNote, Unmapped, reason_of
 
 BATCH = 2  # of the traced images: 1 would not tell the batch from other dimensions of one element
 
@@ -135,8 +135,8 @@ class _Reader:
             self._check_change(node, name)
             value = handler(self.graph, *arguments)
             _check_shape(name, value, shape)
-        except Unmapped as error:
-            value = self._unmapped(node, str(error), inputs, is_known=handler is not None)
+        except (Unmapped, *UNEXPECTED) as error:
+            value = self._unmapped(node, reason_of(error), inputs, is_known=handler is not None)
         if name.endswith("_") and node.all_input_nodes:
             self._values[node.all_input_nodes[0]] = value  # an operator in place
         return value

@@ -10,6 +10,10 @@ class Unmapped(Exception):  # noqa: N818 - it never reaches the caller
     """One operator has no counterpart in the network form; the message says why."""
 
 
+UNEXPECTED = (IndexError, KeyError, TypeError, ValueError)
+"""What a handler raises for arguments that nobody thought of; the operator is reported then."""
+
+
 class ImportNote(UserWarning):
     """What an imported network leaves out: constant factors, or parameters that the form counts in another way."""
 
@@ -41,3 +45,10 @@ class UnmappedError(ValueError):
     def __init__(self, operators: Sequence[UnmappedOperator]) -> None:
         super().__init__("the network form cannot express " + "; ".join(map(str, operators)))
         self.operators = list(operators)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why an operator cannot be expressed, of what its handler raised."""
+    if isinstance(error, Unmapped):
+        return str(error)
+    return f"it is used in a way that the importer does not know ({type(error).__name__}: {error})"

@@ -64,7 +64,7 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
         "/predict",
         of(layers=[CONV | {"kernel_size": 40, "padding": 0}]),
         FIRST + "/layers/0/kernel_size",
-        "spans 40 positions, but its padded input has 32",
+        "spans 40 positions, but its padded input has 16",
     ),
     ("/predict", of(layers=[RELU, {"type": "add"}]), FIRST + "/layers/1/inputs", f"add {MERGES}"),
     ("/predict", of(codes=[]), FIRST + "/codes", f"unknown field; {OF_NETWORK}"),

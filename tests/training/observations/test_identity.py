@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.artifact import NETWORKS_FILE, ZOO, read_artifact, read_networks
+from model.network.graph import costs, resolve
 from model.network.hashing import canonical_hash
 from model.network.shapes import Shape
 from tests.strategies import extended_layers
@@ -66,6 +67,18 @@ def test_every_committed_network_has_one_id_one_split_and_one_canonical_form(tab
     rows = [row for rows in tables.values() for row in rows]
     assert len({row.network_id for row in rows}) == len({row.canonical for row in rows})
     assert len({(row.network_id, row.canonical, row.split) for row in rows}) == len({row.network_id for row in rows})
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+def test_the_stored_costs_of_a_network_are_those_of_its_layers(tables, table):
+    rows = tables[str(table.relative_to(ROOT / "data"))]
+    stored = {(row.network_id, row.resolution, row.params, row.flops) for row in rows}
+    networks = {(row.network_id, row.resolution): row for row in rows}
+    assert len(stored) == len(networks)
+    for network_id, resolution, params, flops in stored:
+        row = networks[network_id, resolution]
+        found = costs(resolve(row.layers, Shape(row.in_channels, resolution, resolution)))
+        assert (params, flops) == (found.params, found.flops), network_id
 
 
 def test_no_network_of_a_test_split_has_changed_sides(tables):

@@ -1,0 +1,257 @@
+"""In-context prediction: a few measured networks of any data set stand in for a fit.
+
+A Gaussian process on hand features of the networks and, where there is one, on the prediction of another task's
+predictor, the prior. It is exact, for up to a thousand networks, and says of itself by leaving one out how far to trust
+it (Rasmussen and Williams, Gaussian Processes for Machine Learning, section 5.4.2).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from scipy.stats import kendalltau
+
+from .calibration import Curves
+
+Floats = NDArray[np.floating[Any]]
+
+MIN_NETWORKS, MAX_NETWORKS = 3, 1000
+MOST_TO_FIT = 200  # networks that the kernel's scales are fitted to: time grows with their cube
+CLIP = 1e-3  # of accuracies, before logits
+LEVEL = 0.9  # of intervals
+FAMILIAR_SHARE = 0.95  # of the context is nearer to its nearest other than the threshold of distances
+SMALLEST_SPREAD = 0.05  # of a feature
+LARGEST_FEATURE = 6.0  # standard deviations
+REFERENCE_WEIGHT = 20  # how many networks the reference's spread counts for
+PRIOR_WEIGHT = 40.0  # features that the prior's prediction counts for in a distance
+# Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and
+# in the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
+START = np.array([-1.0, 0.7, -3.0, 0.0, -1.9])
+JITTER = 1e-6
+SMALL_SAMPLE_MARGIN = 2.5  # standard deviations, while too few residuals are known for a quantile
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of networks before they are measured.
+
+    Attributes:
+        features: hand features [networks, features].
+        prior: accuracies that another task's predictor predicts [networks, epochs of it]; no columns without a prior.
+    """
+
+    features: Floats
+    prior: Floats
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Evidence":
+        """Return some of the networks."""
+        return Evidence(self.features[chosen], self.prior[chosen])
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Evidence as the kernel reads it: all features and the prior, the features alone, the prior alone."""
+
+    whole: Floats
+    features: Floats
+    prior: Floats
+
+
+@dataclass(frozen=True)
+class _Scaler:
+    """Makes evidence comparable: features in standard deviations, the prior as a standardised logit."""
+
+    centre: Floats
+    spread: Floats
+    prior_mean: Floats
+    prior_std: Floats
+
+    @classmethod
+    def fit(cls, known: Evidence, reference: Floats | None) -> "_Scaler":
+        """Fit to a context; `reference` [features] is the spread of the features in a larger set of networks."""
+        count, own = len(known.features), known.features.var(axis=0)
+        if reference is not None:
+            own = (count * own + REFERENCE_WEIGHT * reference**2) / (count + REFERENCE_WEIGHT)
+        odds = _logit(known.prior[:, -1:])
+        spread = np.maximum(np.sqrt(own), SMALLEST_SPREAD)
+        return cls(known.features.mean(axis=0), spread, odds.mean(axis=0), odds.std(axis=0) + SMALLEST_SPREAD)
+
+    def __call__(self, evidence: Evidence) -> _Inputs:
+        features = np.clip((evidence.features - self.centre) / self.spread, -LARGEST_FEATURE, LARGEST_FEATURE)
+        prior = (_logit(evidence.prior[:, -1:]) - self.prior_mean) / self.prior_std
+        whole = np.hstack([features, PRIOR_WEIGHT**0.5 * prior])
+        return _Inputs(whole / whole.shape[1] ** 0.5, features / features.shape[1] ** 0.5, prior)
+
+
+@dataclass(frozen=True)
+class ContextModel:
+    """A process that knows the measured networks of a context.
+
+    Attributes:
+        tau: Kendall's, of final accuracies and their predictions when each network is left out.
+        log_likelihood: mean logarithm of the density of the final accuracies' logits when each is left out.
+        epochs: of the curves.
+    """
+
+    tau: float
+    log_likelihood: float
+    epochs: int
+    _scaler: _Scaler
+    _known: _Inputs
+    _theta: Floats
+    _factor: Floats
+    _weights: Floats
+    _mean: Floats
+    _std: Floats
+    _margins: Floats
+    _threshold: float
+
+    @classmethod
+    def fit(cls, known: Evidence, accuracies: Floats, reference: Floats | None = None) -> "ContextModel":
+        """Fit to a context.
+
+        Args:
+            known: its networks, at least `MIN_NETWORKS`.
+            accuracies: measured after each epoch [networks, epochs], from 0 to 1.
+            reference: spread of the features in a larger set of networks [features], if there is one.
+        """
+        odds = _logit(accuracies)
+        mean, std = odds.mean(axis=0), odds.std(axis=0) + CLIP
+        targets = (odds - mean) / std
+        scaler = _Scaler.fit(known, reference)
+        inputs = scaler(known)
+        part = np.linspace(0, len(targets) - 1, min(len(targets), MOST_TO_FIT)).round().astype(int)
+        theta = _most_likely(scaler(known.rows(part)), targets[part])
+        covariance = _kernel(theta, inputs, inputs) + _noise(theta) * np.eye(len(targets))
+        factor = cholesky(covariance, lower=True)
+        weights = cho_solve((factor, True), targets)
+        variances = 1 / np.diag(cho_solve((factor, True), np.eye(len(targets))))
+        missed = weights * variances[:, None]  # measured less predicted, when each is left out
+        scores = np.abs(missed) / np.sqrt(variances)[:, None]
+        density = -0.5 * (scores[:, -1] ** 2 + np.log(2 * np.pi * variances)) - np.log(std[-1])
+        left_out = targets[:, -1] - missed[:, -1]
+        tau = float(np.nan_to_num(kendalltau(targets[:, -1], left_out).statistic))
+        nearest = _distances(inputs.whole, inputs.whole)
+        np.fill_diagonal(nearest, np.inf)
+        threshold = float(np.quantile(np.sqrt(nearest.min(axis=1)), FAMILIAR_SHARE)) + SMALLEST_SPREAD
+        return cls(
+            tau,
+            float(density.mean()),
+            accuracies.shape[1],
+            scaler,
+            inputs,
+            theta,
+            factor,
+            weights,
+            mean,
+            std,
+            _conformal(scores),
+            threshold,
+        )
+
+    def predict(self, asked: Evidence) -> Curves:
+        """Predict networks; a distance of 1 is the threshold of what resembles the context."""
+        inputs = self._scaler(asked)
+        across = _kernel(self._theta, inputs, self._known)
+        solved = cho_solve((self._factor, True), across.T)
+        own = _own_variance(self._theta, inputs) + _noise(self._theta)
+        spread = np.sqrt(np.maximum(own - (across.T * solved).sum(axis=0), _noise(self._theta)))
+        middle = across @ self._weights
+        margin = spread[:, None] * self._margins
+        found = (expit((middle + side * margin) * self._std + self._mean) for side in (0, -1, 1))
+        distance = np.sqrt(_distances(inputs.whole, self._known.whole).min(axis=1)) / self._threshold
+        return Curves(*(values.astype(np.float32) for values in (*found, distance)))
+
+
+def _logit(accuracies: Floats) -> Floats:
+    return np.asarray(logit(np.clip(accuracies, CLIP, 1 - CLIP)))
+
+
+def _distances(one: Floats, other: Floats) -> Floats:
+    """Return squared distances of rows [one, other]."""
+    found = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
+    return np.asarray(np.maximum(found, 0))
+
+
+def _parts(theta: Floats, distances: Floats, features: Floats, prior: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the three parts of the kernel, given squared distances and inner products."""
+    amplitude, length_scale, linear, of_prior = np.exp(theta[:4])
+    smooth = amplitude * np.exp(-0.5 * distances / length_scale**2)
+    return smooth, linear * features, of_prior * prior
+
+
+def _kernel(theta: Floats, one: _Inputs, other: _Inputs) -> Floats:
+    distances = _distances(one.whole, other.whole)
+    return np.asarray(sum(_parts(theta, distances, one.features @ other.features.T, one.prior @ other.prior.T)))
+
+
+def _own_variance(theta: Floats, inputs: _Inputs) -> Floats:
+    """Return the kernel of each network with itself."""
+    products = (inputs.features**2).sum(1), (inputs.prior**2).sum(1)
+    return np.asarray(sum(_parts(theta, np.zeros(len(inputs.whole)), *products)))
+
+
+def _noise(theta: Floats) -> float:
+    return float(np.exp(theta[4])) + JITTER
+
+
+def _most_likely(inputs: _Inputs, targets: Floats) -> Floats:
+    """Return the logarithms of the kernel's scales: the likelihood of the targets times what `START` says."""
+    distances = _distances(inputs.whole, inputs.whole)
+    features, prior = inputs.features @ inputs.features.T, inputs.prior @ inputs.prior.T
+    count, outputs = targets.shape
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        smooth, linear, of_prior = _parts(theta, distances, features, prior)
+        try:
+            factor = cholesky(smooth + linear + of_prior + _noise(theta) * np.eye(count), lower=True)
+        except LinAlgError:
+            return np.inf, np.zeros(len(theta))
+        weights = cho_solve((factor, True), targets)
+        inner = weights @ weights.T / outputs - cho_solve((factor, True), np.eye(count))
+        stretched = smooth * distances * np.exp(-2 * theta[1])
+        slopes = [(inner * part).sum() for part in (smooth, stretched, linear, of_prior)]
+        gradient = -0.5 * np.array([*slopes, np.exp(theta[4]) * np.trace(inner)])
+        value = 0.5 * (targets * weights).sum() / outputs + np.log(np.diag(factor)).sum()
+        return float(value + 0.5 * ((theta - START) ** 2).sum()), gradient + theta - START
+
+    found = minimize(loss, START, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    return np.array(found.x, dtype=np.float64)
+
+
+def _conformal(scores: Floats) -> Floats:
+    """Return how many standard deviations an interval reaches, [epochs]: the scores' quantile that gives its level.
+
+    Args:
+        scores: absolute errors in standard deviations when each network is left out [networks, epochs].
+    """
+    count = len(scores)
+    place = int(np.ceil(LEVEL * (count + 1)))
+    if place > count:
+        return np.asarray(np.maximum(scores.max(axis=0), SMALL_SAMPLE_MARGIN))
+    found: Floats = np.sort(scores, axis=0)[place - 1]
+    return found
+
+
+Candidate = tuple[str | None, Evidence, Floats | None]
+"""A prior's name (`None`: none), the context as it sees it, and the spread of features in its training set."""
+
+
+def choose_prior(candidates: list[Candidate], accuracies: Floats) -> tuple[str | None, ContextModel]:
+    """Return the prior under which a context is likeliest when each of its networks is left out, and its model.
+
+    Args:
+        candidates: at least one.
+        accuracies: measured [networks, epochs].
+    """
+    part = np.linspace(0, len(accuracies) - 1, min(len(accuracies), MOST_TO_FIT // 2)).round().astype(int)
+
+    def likelihood(candidate: Candidate) -> float:
+        return ContextModel.fit(candidate[1].rows(part), accuracies[part], candidate[2]).log_likelihood
+
+    name, evidence, reference = candidates[0] if len(candidates) == 1 else max(candidates, key=likelihood)
+    return name, ContextModel.fit(evidence, accuracies, reference)

@@ -1,0 +1,228 @@
+"""Predictions for a data set of the client's own: a request brings measured networks as its context."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from ..context import ContextModel, Evidence, choose_prior
+from ..encoding.features import FEATURES, attributes, network_features
+from ..encoding.layer_cache import LayerCache
+from ..encoding.layer_code import EXTENDED, pad
+from ..ensemble import Ensemble
+from ..loaded import Model
+from ..network.faults import Fault, pointer
+from ..network.graph import NetworkError
+from ..network.schema import Layer
+from ..network.shapes import Shape
+from ..ranking import Ranking
+from ..runtime import Curves
+from .curves import BATCH, every_epoch, untrained_curves
+from .errors import InvalidRequestError
+from .networks import Ints, Networks, choose_epochs, encode_all
+from .predict import predictions
+from .schema import Measured, PredictRequest
+from .tradeoffs import TradeOffs, read_trade_offs
+
+AUTO = "auto"
+KEPT = 32  # context models
+DEFAULT_EPOCHS = (1,)  # of a single accuracy
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContext:
+    """A context that a model was fitted to.
+
+    Attributes:
+        model: of the context.
+        prior: the predictor that it builds on, if it has one.
+        image: what its networks read.
+        networks: how many it has.
+        layers: of its shortest and longest network.
+    """
+
+    model: ContextModel
+    prior: Model | None
+    image: Shape
+    networks: int
+    layers: tuple[int, int]
+
+
+class InContext:
+    """Answers requests with a context; models of the latest contexts are kept. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._layers = LayerCache(EXTENDED)
+        self._known: LRUCache[bytes, KnownContext] = LRUCache(KEPT)
+        self._lock = Lock()
+
+    def answer(
+        self, document: PredictRequest, models: Mapping[str, Model], *, max_architectures: int, max_layers: int
+    ) -> tuple[dict[str, Any], Networks]:
+        """Return the response without its request id, and the networks that it is about.
+
+        Args:
+            document: with a context.
+            models: loaded predictors by task; any may be the prior.
+            max_architectures: the most in a request.
+            max_layers: the most in an architecture.
+
+        Raises:
+            InvalidRequestError: with a pointer to each fault.
+        """
+        image = _image(document)
+        accuracies = _accuracies(document["context"])
+        priors = _priors(document, models)
+        known = self._context(document, image, accuracies, priors, max_layers)
+        epochs = _epochs(document, accuracies.shape[1])
+        networks = encode_all(
+            document["architectures"], self._layers, image, max_architectures=max_architectures, max_layers=max_layers
+        )
+        ranking = Ranking(document.get("rank_by", "mean"), document.get("out_of_distribution", "keep"))
+        curves = self._predict(known, networks, [one["layers"] for one in document["architectures"]])
+        if accuracies.shape[1] > 1:
+            index = np.asarray(epochs) - 1
+            curves = Curves(curves.accuracy[:, index], curves.lower[:, index], curves.upper[:, index], curves.distance)
+        trade_offs: TradeOffs = read_trade_offs(document, networks.costs)
+        found = predictions(networks, epochs, curves, ranking, trade_offs, threshold=1.0, layers=known.layers)
+        about = {
+            "prior": known.prior and known.prior.card.task,
+            "networks": known.networks,
+            "tau": round(known.model.tau, 4),
+        }
+        return {"model": about, "epochs": epochs, "predictions": found}, networks
+
+    def _context(
+        self,
+        document: PredictRequest,
+        image: Shape,
+        accuracies: Floats,
+        priors: Mapping[str | None, Model | None],
+        max_layers: int,
+    ) -> KnownContext:
+        context = document["context"]
+        versions = [prior and prior.card.sha256 for prior in priors.values()]
+        content = [one["layers"] for one in context], accuracies.tolist(), image, versions
+        key = sha256(repr(content).encode()).digest()
+        with self._lock:
+            known = self._known.get(key)
+        if known is not None:
+            return known
+        networks = encode_all(
+            context, self._layers, image, field="context", max_architectures=len(context), max_layers=max_layers
+        )
+        features = hand_features(networks.codes, image)
+        candidates = []
+        for name, prior in priors.items():
+            try:
+                before = _prior_curves(prior, [one["layers"] for one in context])
+            except NetworkError as error:
+                if len(priors) == 1:
+                    detail = f"its images are too small for a network of the context: {error}"
+                    raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
+                continue
+            candidates.append((name, Evidence(features, before), _spread(prior)))
+        chosen, model = choose_prior(candidates, accuracies)
+        lengths = [len(codes) for codes in networks.codes]
+        known = KnownContext(model, priors[chosen], image, len(context), (min(lengths), max(lengths)))
+        with self._lock:
+            self._known[key] = known
+        return known
+
+    def _predict(self, known: KnownContext, networks: Networks, layers: Sequence[list[Layer]]) -> Curves:
+        try:
+            before = _prior_curves(known.prior, layers)
+        except NetworkError as error:
+            detail = f"the images of the prior's task are too small for one of them: {error}; choose another `prior`"
+            raise InvalidRequestError(Fault("/architectures", "impossible", detail)) from None
+        return known.model.predict(Evidence(hand_features(networks.codes, known.image), before))
+
+
+def hand_features(codes: Sequence[Ints], image: Shape) -> Floats:
+    """Return the hand features of networks in the extended code [networks, features], in batches of similar length."""
+    found = np.empty((len(codes), len(FEATURES)))
+    by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
+    for start in range(0, len(codes), BATCH):
+        chosen = by_length[start : start + BATCH]
+        found[chosen] = network_features(attributes(*pad([codes[index] for index in chosen]), image))
+    return found
+
+
+def _image(document: PredictRequest) -> Shape:
+    faults = []
+    if "input" not in document:
+        detail = "`input` is missing: [channels, height, width] of the images that the context was measured on"
+        faults.append(Fault("/input", "missing", detail))
+    if document.get("task") is not None:
+        faults.append(Fault("/task", "excluded", "leave it out: predictions are for what the context was measured on"))
+    observed = [index for index, one in enumerate(document["architectures"]) if one.get("observed") is not None]
+    if observed:
+        where = pointer("architectures", observed[0], "observed")
+        faults.append(Fault(where, "unsupported", "curves are not continued in context"))
+    if faults:
+        raise InvalidRequestError(*faults)
+    return Shape(*document["input"])
+
+
+def _accuracies(context: Sequence[Measured]) -> Floats:
+    """Return the measured accuracies [networks, epochs]."""
+    curves = [one["accuracy"] if isinstance(one["accuracy"], list) else [one["accuracy"]] for one in context]
+    length = len(curves[0])
+    for index, curve in enumerate(curves):
+        if len(curve) != length:
+            detail = f"has {len(curve)} epochs, that of the first network {length}; all have as many"
+            raise InvalidRequestError(Fault(pointer("context", index, "accuracy"), "unequal", detail))
+    return np.array(curves)
+
+
+def _epochs(document: PredictRequest, last: int) -> tuple[int, ...]:
+    """Return the epochs to predict; a single accuracy is of the one epoch that the request names."""
+    epochs = document.get("epochs")
+    if last > 1:
+        return choose_epochs(epochs, last, "the context's curves")
+    if epochs is None:
+        return DEFAULT_EPOCHS
+    named = (epochs,) if isinstance(epochs, int) else tuple(epochs)
+    if len(named) > 1:
+        detail = "the context has one accuracy a network: name the one epoch that it is of"
+        raise InvalidRequestError(Fault("/epochs", "too-long", detail))
+    return named
+
+
+def _priors(document: PredictRequest, models: Mapping[str, Model]) -> dict[str | None, Model | None]:
+    """Return the predictors that may be the prior, by task; `None` is none."""
+    named = document.get("prior", AUTO)
+    able: dict[str | None, Model | None] = {
+        task: model for task, model in models.items() if isinstance(model.predictor.family, Ensemble)
+    }
+    if named is None:
+        return {None: None}
+    if named == AUTO:
+        return {None: None} | able
+    if named not in able:
+        raise InvalidRequestError(
+            Fault("/prior", "unknown-task", f"must be one of: {', '.join([AUTO, *models])}; or null for none")
+        )
+    return {named: able[named]}
+
+
+def _prior_curves(prior: Model | None, layers: Sequence[list[Layer]]) -> Floats:
+    """Return what the prior predicts of networks, on images of its own task [networks, epochs]."""
+    if prior is None:
+        return np.zeros((len(layers), 0))
+    codes = [prior.layers.encode(one, prior.card.image).codes for one in layers]
+    return untrained_curves(prior, codes, every_epoch(prior)).accuracy
+
+
+def _spread(prior: Model | None) -> Floats | None:
+    """Return the spread of the features in the prior's training set, if it knows all of them."""
+    if prior is None or not isinstance(prior.predictor.family, Ensemble):
+        return None
+    scaler = prior.predictor.family.scaler
+    return scaler.spread if scaler.names == FEATURES else None
