@@ -137,13 +137,13 @@ def test_a_path_prefix_and_a_key_are_sent(ask: Ask) -> None:
 
 def test_observations_are_stored_once() -> None:
     """A retry carries the key of the first attempt; the task is made when its images are known."""
-    stored = Reply(201, {"added": 2, "repeated": 0, "networks": 7})
-    with stub(Reply(201, {}), Reply(200, {"limits": {}}), Reply(502, HTML), stored) as server:
+    missing, stored = Reply(404, {"detail": "no"}), Reply(200, {"added": 2, "repeated": 0, "networks": 7})
+    with stub(Reply(200, {"limits": {}}), missing, Reply(201, {}), Reply(502, HTML), stored) as server:
         networks = [[RELU], {"id": "b", "layers": [RELU, RELU], "costs": {"ms": 1.0}}]
         client = peephole.Client(server.url)
         found = client.observe("my/task", networks, [0.5, [0.1, 0.2]], seeds=[0, 1], input=[3, 8, 8])
         assert found == peephole.Observed(added=2, repeated=0, networks=7)
-        made, _, first, second = server.received
+        _, _, made, first, second = server.received
         assert (made.method, made.path, made.body) == ("PUT", "/tasks/my%2Ftask", {"input": [3, 8, 8]})
         assert first.path == "/tasks/my%2Ftask/observations"
         assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
