@@ -86,7 +86,7 @@ class AsyncClient:
         return await self._run(exchange.stop(runs, best=best, task=task, confidence=confidence))
 
     async def tasks(self) -> list[Task]:
-        """Return the tasks that the service predicts."""
+        """Return the tasks that can be predicted."""
         return await self._run(exchange.tasks())
 
     async def observe(

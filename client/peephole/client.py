@@ -14,7 +14,7 @@ from .errors import UnavailableError
 from .exchange import Call
 from .http import Budget, base_url, headers_of, read, unreachable
 from .networks import Networks
-from .predictions import Fit, Observed, Task
+from .predictions import Fit, Observed
 from .predictor import Predictor
 
 SECONDS = 30.0
@@ -71,10 +71,6 @@ class Client(Predictor):
         connections, self._connections = self._connections, None
         if connections is not None:
             connections.close()
-
-    def tasks(self) -> list[Task]:
-        """Return the tasks that the service predicts."""
-        return self._run(exchange.tasks())
 
     def observe(
         self,

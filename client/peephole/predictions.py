@@ -53,19 +53,31 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictorName:
-    """Which predictor was used."""
+class Source:
+    """What predicted: a predictor by task, version and sha256, or a context.
 
-    task: str
-    version: str
-    sha256: str
+    Attributes:
+        task: of the predictor.
+        version: the same.
+        sha256: the same.
+        prior: task of the predictor that predictions in context build on.
+        networks: how many the context has.
+        tau: Kendall's tau of the context's leave-one-out predictions: how far to trust them.
+    """
+
+    task: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    prior: str | None = None
+    networks: int | None = None
+    tau: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions(Sequence[Prediction]):
-    """Predictions, their predictor, and the epochs that their lists run along."""
+    """Predictions, what they come from, and the epochs that their lists run along."""
 
-    model: PredictorName
+    model: Source
     epochs: tuple[int, ...]
     items: tuple[Prediction, ...]
 
@@ -141,13 +153,23 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a predictor predicts: images [channels, height, width] and the length of a curve."""
+    """What is predicted: a loaded predictor's task, or a stored one of your own.
+
+    Attributes:
+        name: of the task.
+        description: for people.
+        input: channels, height and width of an image.
+        epochs: length of a loaded predictor's curves.
+        version: of a loaded predictor.
+        prior: of a stored task.
+    """
 
     name: str
-    description: str
-    epochs: int
+    description: str | None
     input: tuple[int, ...]
-    version: str
+    epochs: int | None = None
+    version: str | None = None
+    prior: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,39 +196,44 @@ def read_predictions(documents: Sequence[Mapping[str, Any]]) -> Predictions:
     Raises:
         ServiceError: when they have another form.
     """
-    with _known_form():
+    with known_form():
         rows = [row for document in documents for row in document["predictions"]]
         items = [_read(Prediction, {"index": index, **row}) for index, row in enumerate(rows)]
-        return Predictions(_read(PredictorName, documents[0]["model"]), tuple(documents[0]["epochs"]), tuple(items))
+        return Predictions(_read(Source, documents[0]["model"]), tuple(documents[0]["epochs"]), tuple(items))
 
 
 def read_decisions(documents: Sequence[Mapping[str, Any]]) -> list[Decision]:
     """Return the decisions of responses whose runs follow one another; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return [_read(Decision, row) for document in documents for row in document["decisions"]]
 
 
 def read_tasks(document: Sequence[Mapping[str, Any]]) -> list[Task]:
     """Return the tasks of a response; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return [_read(Task, {**row, "name": row["task"]}) for row in document]
 
 
 def read_observed(documents: Sequence[Mapping[str, Any]]) -> Observed:
     """Return the sum of responses; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         added, repeated = (sum(document[name] for document in documents) for name in ("added", "repeated"))
         return Observed(added, repeated, documents[-1]["networks"])
 
 
 def read_fit(document: Mapping[str, Any]) -> Fit:
     """Return the fit of a response; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return Fit(str(document["id"]), document["state"], document)
 
 
 @contextmanager
-def _known_form() -> Iterator[None]:
+def known_form() -> Iterator[None]:
+    """Say of responses that lack what they should have that they are of another form.
+
+    Raises:
+        ServiceError: then.
+    """
     try:
         yield
     except (KeyError, TypeError, IndexError) as error:

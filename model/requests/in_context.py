@@ -7,7 +7,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from ..context import ContextModel, Evidence, choose_prior
@@ -59,7 +58,7 @@ class InContext:
 
     def __init__(self) -> None:
         self._layers = LayerCache(EXTENDED)
-        self._known: LRUCache[bytes, KnownContext] = LRUCache(KEPT)
+        self._known: dict[bytes, KnownContext] = {}  # the one that was used last is last
         self._lock = Lock()
 
     def answer(
@@ -111,9 +110,9 @@ class InContext:
         content = [one["layers"] for one in context], accuracies.tolist(), image, versions
         key = sha256(repr(content).encode()).digest()
         with self._lock:
-            known = self._known.get(key)
-        if known is not None:
-            return known
+            if key in self._known:
+                self._known[key] = known = self._known.pop(key)
+                return known
         networks = encode_all(
             context, self._layers, image, field="context", max_architectures=len(context), max_layers=max_layers
         )
@@ -133,6 +132,8 @@ class InContext:
         known = KnownContext(model, priors[chosen], image, len(context), (min(lengths), max(lengths)))
         with self._lock:
             self._known[key] = known
+            if len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
         return known
 
     def _predict(self, known: KnownContext, networks: Networks, layers: Sequence[list[Layer]]) -> Curves:
