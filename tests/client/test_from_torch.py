@@ -248,7 +248,7 @@ class Function(nn.Module):
         (lambda x: F.pad(x, (-1, 1, 0, 0)), "aten.pad (1 time, in the model itself): cropping cannot be expressed"),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "reflect padding cannot be expressed"),
         (lambda x: x - x.mean((2, 3), keepdim=True), "differences of tensors cannot be expressed"),
-        (lambda x: x + x.mean((2, 3), keepdim=True), "must have one shape"),
+        (lambda x: x + x.mean((2, 3), keepdim=True), "sums of tensors of two sizes cannot be expressed"),
         (lambda x: x * x.mean(1, keepdim=True), "means over other dimensions than height and width"),
         (lambda x: x.transpose(2, 3).relu() + x, "the axes of its inputs do not correspond"),
         (lambda x: x[:, ::2], "slices with steps cannot be expressed"),
