@@ -131,15 +131,14 @@ def test_a_lost_server_is_a_503_until_it_is_back(tiny: Path, server: postgres.Po
         assert [one["id"] for one in client.get(path).json()["observations"]] == ["a"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_a_503(tmp_path: Path) -> None:
-    """Shipped tasks are predicted all the same."""
+def test_a_folder_that_cannot_be_written_to_is_a_503(tiny: Path, tmp_path: Path) -> None:
+    """Loaded tasks are predicted all the same."""
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
-    with running(None, before=WITHOUT_ROOTS_POWERS, PEEPHOLE_SHIPPED="true", PEEPHOLE_STATE=str(folder)) as live:
+    with running(tiny, before=WITHOUT_ROOTS_POWERS, PEEPHOLE_STATE=str(folder)) as live:
         response = httpx2.put(f"{live.url}/tasks/leaves", json={"input": [3, 32, 32]})
         assert response.status_code == 503, response.text
         assert "Stored tasks" in response.json()["detail"]
-        network_of_it = {"task": "mnist-mini", "architectures": [network(2)]}
-        assert httpx2.post(f"{live.url}/predict", json=network_of_it).status_code == 200
+        assert httpx2.post(f"{live.url}/predict", json=body(network(2))).status_code == 200
         live.wait_printed("store_unavailable")
     assert not list(folder.iterdir())
