@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 import * as networks from "./networks.js";
 import { showPopulation } from "./population.js";
 import { pack, state, unpack } from "./state.js";
-import { loadTasks, showOwn, showTaskLine, showTasks } from "./tasks.js";
+import { loadTasks, note, showOwn, showTaskLine, showTasks } from "./tasks.js";
 
 const VIEWS = ["networks", "population", "tasks"];
 const SAVE_MS = 250;
@@ -37,6 +37,7 @@ function compare(name, layers) {
 
 function choose(task, view = "networks") {
   state.task = task;
+  note("");
   show(view);
 }
 
@@ -44,12 +45,13 @@ async function readAddress() {
   try {
     if (location.hash.length > 1) await unpack(location.hash.slice(1));
   } catch {
-    say("The address holds no view that can be read; this is a new one.");
+    note("The address holds no view that can be read. ");
   }
 }
 
 async function begin() {
   await readAddress();
+  await call("readyz");
   await loadTasks();
   const forms = await call("web/start");
   networks.begin(forms, save);

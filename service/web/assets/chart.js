@@ -4,7 +4,7 @@ import { fixed, h, svg } from "./dom.js";
 const MARGIN = { left: 44, right: 14, top: 12, bottom: 34 };
 
 /** Return about `wanted` round numbers between two numbers. */
-export function ticks(least, most, wanted = 5) {
+export function ticks(least, most, wanted = 7) {
   const raw = (most - least) / wanted || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= raw);

@@ -19,14 +19,15 @@ const written = (value) => (value === undefined || value === null ? "" : typeof 
 function fieldInputs(layer, field, onValue) {
   const id = `field-${field}`;
   const text = h("input", { id, value: written(layer[field]), autocomplete: "off", oninput: () => {
-    const value = read(text.value);
+    const value = field === "name" ? text.value || undefined : read(text.value);
     if (typeof value === "number" && slider) slider.value = value;
     onValue(value);
   } });
   const range = RANGES[field];
-  const isNumber = typeof layer[field] === "number" || layer[field] === undefined;
-  const slider = range && isNumber && h("input", { type: "range", min: range[0], max: Math.max(range[1], layer[field] || 0),
-    step: range[2] || 1, value: layer[field] ?? range[0], "aria-label": `${field}, slider`, oninput: () => {
+  const number = Array.isArray(layer[field]) && new Set(layer[field]).size === 1 ? layer[field][0] : layer[field] ?? undefined;
+  const hasSlider = range && (typeof number === "number" || (number === undefined && field === "stride"));
+  const slider = hasSlider && h("input", { type: "range", min: range[0], max: Math.max(range[1], number || 0),
+    step: range[2] || 1, value: number ?? range[0], "aria-label": `${field}, slider`, oninput: () => {
       text.value = slider.value;
       onValue(Number(slider.value));
     } });

@@ -17,9 +17,10 @@ export function sourcesOf(layers) {
 
 const SHOWN = {
   kernel_size: (value) => (Array.isArray(value) ? value.join("×") : `${value}×${value}`),
+  channel_ratio: (value) => `→ ×${value}`,
   out_channels: (value) => `→ ${value}`,
   out_features: (value) => `→ ${value}`,
-  stride: (value) => (String(value) === "1" ? "" : `stride ${value}`),
+  stride: (value) => (["1", "1,1"].includes(String(value)) ? "" : `stride ${value}`),
   groups: (value) => (value === "depthwise" ? value : `groups ${value}`),
   p: (value) => String(value),
 };

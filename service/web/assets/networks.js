@@ -3,7 +3,7 @@ import { call, key, Rejected } from "./api.js";
 import { drawCurves } from "./chart.js";
 import { button, byId, count, fixed, h, offerFiles } from "./dom.js";
 import { showEditor } from "./editor.js";
-import { networksOf, networksOfFile } from "./files.js";
+import { networksOf } from "./files.js";
 import { drawGraph } from "./graph.js";
 import { latest, predictAll, toRequest } from "./predict.js";
 import { asCurl, asPython } from "./snippets.js";
@@ -49,13 +49,8 @@ function tell(text) {
   byId("fault").textContent = text || "";
 }
 
-/** Put an example in the place of the active network, so that a click shows it alone. */
+/** Put an example in the place of the active network. */
 function take(name, layers) {
-  const place = active();
-  if (!place) {
-    addNetwork(name, layers);
-    return;
-  }
   state.networks[state.active] = { name: freeName(name, state.active), layers, observed: [] };
   choose(state.active);
 }
@@ -68,9 +63,11 @@ async function takeSampled() {
 
 function readText(text, name) {
   try {
-    const networks = networksOf(text);
-    const [first, ...others] = networks;
-    take(String(first.id ?? name ?? active()?.name ?? "network"), first.layers);
+    const [first, ...others] = networksOf(text);
+    const network = active();
+    network.layers = first.layers;
+    network.name = freeName(String(first.id ?? name ?? network.name).slice(0, 180), state.active);
+    choose(state.active);
     for (const one of others) if (!addNetwork(one.id, one.layers)) break;
   } catch (error) {
     tell(error.message);
@@ -86,14 +83,8 @@ function listen() {
     refresh();
   });
   byId("json").addEventListener("change", () => readText(byId("json").value));
-  offerFiles(byId("networks"), async (file) => {
-    try {
-      await networksOfFile(file);
-      readText(await file.text(), file.name);
-    } catch (error) {
-      tell(error.message);
-    }
-  });
+  byId("json").addEventListener("paste", () => setTimeout(() => readText(byId("json").value)));
+  offerFiles(byId("networks"), async (file) => readText(await file.text(), file.name));
   byId("observed").addEventListener("input", () => {
     active().observed = numbers(byId("observed").value);
     refresh();
@@ -104,8 +95,9 @@ function listen() {
   });
   for (const copy of document.querySelectorAll("[data-copy]")) {
     copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(byId(copy.dataset.copy).textContent);
-      copy.textContent = "Copied";
+      if (navigator.clipboard) await navigator.clipboard.writeText(byId(copy.dataset.copy).textContent);
+      else getSelection().selectAllChildren(byId(copy.dataset.copy)); // browsers give the clipboard to https and localhost only
+      copy.textContent = navigator.clipboard ? "Copied" : "Selected";
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     });
   }
@@ -118,10 +110,10 @@ function showChips() {
   byId("chips").replaceChildren("Compare:", ...state.networks.map((one, index) => button([swatch(index), one.name], () => choose(index),
     { "aria-pressed": String(index === state.active) })),
   button("+ Copy", () => addNetwork(active().name, structuredClone(active().layers)), { title: "Add a copy of this network" }),
-  state.networks.length > 1 ? button("− Remove", () => {
+  button("− Remove", () => {
     state.networks.splice(state.active, 1);
     choose(Math.max(0, state.active - 1));
-  }, { title: "Remove this network" }) : null);
+  }, { title: "Remove this network", disabled: state.networks.length < 2 }));
 }
 
 /** Show everything of the active network, and predict. */
@@ -129,7 +121,7 @@ export function showAll() {
   const network = active();
   showChips();
   byId("name").value = network.name;
-  byId("json").value = `[\n${network.layers.map((layer) => `  ${JSON.stringify(layer)}`).join(",\n")}\n]`;
+  showText();
   byId("observed").value = network.observed.join(", ");
   byId("best").value = state.best ?? "";
   showForm();
@@ -137,12 +129,16 @@ export function showAll() {
   refresh();
 }
 
+function showText() {
+  byId("json").value = `[\n${active().layers.map((layer) => `  ${JSON.stringify(layer)}`).join(",\n")}\n]`;
+}
+
 function showForm() {
   showEditor(byId("editor"), active().layers, selected, forms, (layers, index, isSameLayer) => {
     if (!layers.length) return;
     active().layers = layers;
     if (isSameLayer) {
-      byId("json").value = JSON.stringify(layers, null, 1);
+      showText();
       showGraph();
       refresh();
       return;
@@ -182,6 +178,7 @@ export const refresh = latest(async () => {
     if (error instanceof Rejected && error.status !== 401) whole = error.message;
   }
   const found = await drawing;
+  if (networks.length !== state.networks.length || networks.some((one, index) => one !== state.networks[index])) return; // asked again
   if (active() === network) drawn = found;
   showAnswer();
   await showDecision();
@@ -206,9 +203,7 @@ function showAnswer() {
         h("td", { class: found.in_distribution ? "" : "far" }, `${fixed(found.distance, 2)} ${found.in_distribution ? "near" : "far"}`));
     })));
   const mine = answer.found[state.active];
-  const meaning = mine && (mine.in_distribution
-    ? "Near: the predictor was fitted to networks like this one."
-    : "Far: it is unlike the networks that the predictor was fitted to; trust the curve and its band less.");
+  const meaning = mine?.in_distribution && "Near: the predictor was fitted to networks like this one.";
   const basis = answer.model?.networks && `From ${answer.model.networks} measured networks; predicting each of them from the others has tau ${fixed(answer.model.tau)}.`;
   byId("notes").replaceChildren(...[meaning, basis, ...(mine?.notes || [])].filter(Boolean).map((text) => h("li", {}, text)));
 }

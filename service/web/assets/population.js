@@ -13,7 +13,7 @@ const SAMPLED = 300;
 const COLUMNS = [["name", "network"], ["final", "accuracy"], ["lower", "lower"], ["upper", "upper"], ["params", "parameters"],
   ["flops", "FLOPs"], ["distance", "distance"], ["front", "front"]];
 const COSTS = { params: "parameters", flops: "FLOPs", bytes: "largest activations (bytes)" };
-const view = { networks: [], rows: [], faults: [], cost: "params", sort: "final", down: true, shown: PAGE, picked: null, told: "", asked: "" };
+const view = { networks: [], rows: [], faults: [], cost: "params", sort: "final", down: true, shown: PAGE, told: "", asked: "", run: 0 };
 let compare = () => {};
 
 /** Yield the networks in parts that fit into a request. */
@@ -62,7 +62,8 @@ function markFront(rows, cost) {
 
 async function predict() {
   const asked = JSON.stringify([image(), requestBase().task ?? requestBase().context?.length]);
-  Object.assign(view, { rows: [], faults: [], shown: PAGE, picked: null, asked });
+  const run = view.run + 1;
+  Object.assign(view, { rows: [], faults: [], shown: PAGE, asked, run });
   if (!isReady()) return;
   try {
     const rows = [];
@@ -70,7 +71,7 @@ async function predict() {
       view.told = `${rows.length} of ${view.networks.length} networks predicted …`;
       tell();
       rows.push(...await predictPart(part, requestBase(), view.faults));
-      if (view.asked !== asked) return;
+      if (view.run !== run) return;
     }
     view.rows = rows;
     view.told = `${rows.length} networks predicted.`;

@@ -9,6 +9,7 @@ export const OWN = "*own";
 const MOST_PAGES = 20;
 const own = { input: [3, 32, 32], context: [], name: "" };
 let known = [];
+let missing = "";
 
 const isStored = (task) => "created_at" in task;
 export const taskOf = (name) => known.find((one) => one.task === name);
@@ -16,9 +17,15 @@ export const image = () => (state.task === OWN ? own.input : taskOf(state.task)?
 export const requestBase = () => (state.task === OWN ? { input: own.input, context: own.context } : { task: state.task });
 export const isReady = () => state.task !== OWN || own.context.length >= 3;
 
+/** Say beside the task what else there is to know; it stays until a task is chosen. */
+export const note = (text) => { missing = text; };
+
 export async function loadTasks() {
   known = await call("tasks");
-  if (state.task !== OWN && !taskOf(state.task)) state.task = known[0]?.task ?? OWN;
+  if (state.task !== OWN && !taskOf(state.task)) {
+    if (state.task) missing = `There is no task ${state.task} here. `;
+    state.task = known[0]?.task ?? OWN;
+  }
   const option = (task) => h("option", { value: task.task }, task.task);
   byId("task").replaceChildren(
     h("optgroup", { label: "Predictors" }, known.filter((one) => !isStored(one)).map(option)),
@@ -30,7 +37,7 @@ export function showTaskLine() {
   byId("task").value = state.task;
   const task = taskOf(state.task);
   const text = task ? `${task.description || ""} ${task.input.join("×")} pixels${task.epochs ? `, ${task.epochs} epochs` : ""}.` : "";
-  byId("task-line").textContent = text.trim();
+  byId("task-line").textContent = missing + text.trim();
   byId("own").hidden = state.task !== OWN;
 }
 
