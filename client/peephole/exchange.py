@@ -22,6 +22,7 @@ from .predictions import (
     Observed,
     Predictions,
     Task,
+    known_form,
     read_decisions,
     read_fit,
     read_observed,
@@ -82,12 +83,15 @@ def predict(
     fields |= {"out_of_distribution": out_of_distribution} if out_of_distribution != "keep" else {}
     for _ in range(2):  # the service may load another predictor in between
         documents = yield from _in_parts("/predict", "architectures", architectures, fields)
-        if len({document["model"]["sha256"] for document in documents}) == 1:
+        with known_form():
+            versions = {document["model"]["sha256"] for document in documents}
+        if len(versions) == 1:
             break
     else:
         raise UnavailableError("the service loads new predictors faster than it answers this population")
-    if len(documents) > 1:
-        _rank_together(documents, architectures, Ranking(rank_by, out_of_distribution), objectives)
+    with known_form():
+        if len(documents) > 1:
+            _rank_together(documents, architectures, Ranking(rank_by, out_of_distribution), objectives)
     return read_predictions(documents)
 
 
@@ -184,7 +188,11 @@ def _in_parts(
     """
     texts = [_json(item) for item in items]
     head = _json({name: value for name, value in fields.items() if value is not None})
-    limits = (yield INFO)["limits"] if len(texts) > 1 else {}
+    limits: Mapping[str, int] = {}
+    if len(texts) > 1:
+        info = yield INFO
+        with known_form():
+            limits = info["limits"]
     waiting = deque(_split(texts, limits, len(head) + len(key) + 10))
     found = []
     while waiting:

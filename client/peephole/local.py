@@ -11,7 +11,7 @@ from .exchange import Call
 from .model.artifact import ZOO, ArtifactError, Card, read_artifact, shipped
 from .model.loaded import load_model
 from .model.network.faults import Fault
-from .model.network.schema import MAX_LAYERS
+from .model.network.schema import MAX_ARCHITECTURES, MAX_LAYERS
 from .model.requests.curves import every_epoch, predict_curves, untrained_curves
 from .model.requests.errors import InvalidRequestError, parse
 from .model.requests.predict import answer, read_call
@@ -51,7 +51,7 @@ class LocalPredictor(Predictor):
 
     def _send(self, call: Call) -> Any:
         if call.path == "/info":
-            return {"limits": {}}
+            return {"limits": {"max_architectures": MAX_ARCHITECTURES}}
         try:
             return (self._predict if call.path == "/predict" else self._stop)(call.body or b"")
         except InvalidRequestError as error:

@@ -174,7 +174,7 @@ def read_predictions(documents: Sequence[Mapping[str, Any]]) -> Predictions:
     Raises:
         ServiceError: when they have another form.
     """
-    with _known_form():
+    with known_form():
         rows = [row for document in documents for row in document["predictions"]]
         items = [_read(Prediction, {"index": index, **row}) for index, row in enumerate(rows)]
         return Predictions(_read(PredictorName, documents[0]["model"]), tuple(documents[0]["epochs"]), tuple(items))
@@ -182,31 +182,36 @@ def read_predictions(documents: Sequence[Mapping[str, Any]]) -> Predictions:
 
 def read_decisions(documents: Sequence[Mapping[str, Any]]) -> list[Decision]:
     """Return the decisions of responses whose runs follow one another; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return [_read(Decision, row) for document in documents for row in document["decisions"]]
 
 
 def read_tasks(document: Sequence[Mapping[str, Any]]) -> list[Task]:
     """Return the tasks of a response; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return [_read(Task, {**row, "name": row["task"]}) for row in document]
 
 
 def read_observed(documents: Sequence[Mapping[str, Any]]) -> Observed:
     """Return the sum of responses; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         added, repeated = (sum(document[name] for document in documents) for name in ("added", "repeated"))
         return Observed(added, repeated, documents[-1]["networks"])
 
 
 def read_fit(document: Mapping[str, Any]) -> Fit:
     """Return the fit of a response; raises as `read_predictions`."""
-    with _known_form():
+    with known_form():
         return Fit(str(document["id"]), document["state"], document)
 
 
 @contextmanager
-def _known_form() -> Iterator[None]:
+def known_form() -> Iterator[None]:
+    """Say of responses that lack what they should have that they are of another form.
+
+    Raises:
+        ServiceError: then.
+    """
     try:
         yield
     except (KeyError, TypeError, IndexError) as error:
