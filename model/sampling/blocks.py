@@ -1,11 +1,13 @@
 """Blocks drawn from a Markov chain (Peephole, section 4.1 and appendix, Table 1)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..encoding.layer_code import PAPER, PAPER_BINS
-from ..network.schema import Layer
+from ..network.schema import Layer, pair
 
 STATES = ("conv", "max_pool", "avg_pool", "relu", "sigmoid", "tanh")
 TRANSITIONS = {
@@ -26,7 +28,8 @@ _ACTIVATIONS: dict[str, Layer] = {
 }
 
 
-def _draw_layer(state: str, rng: np.random.Generator) -> Layer:
+def draw_layer(state: str, rng: np.random.Generator) -> Layer:
+    """Draw the fields of a layer of one of the chain's states."""
     if state in _ACTIVATIONS:
         return _ACTIVATIONS[state]
     kernels = PAPER.kernels[state]
@@ -49,7 +52,7 @@ def sample_block(rng: np.random.Generator) -> list[Layer]:
     block: list[Layer] = []
     state, convolutions = "conv", 0
     while len(block) < length:
-        block.append(_draw_layer(state, rng))
+        block.append(draw_layer(state, rng))
         if state == "conv":
             convolutions += 1
             if len(block) < length and rng.random() < BATCH_NORM_PROBABILITY:
@@ -63,6 +66,32 @@ def _next_state(state: str, rng: np.random.Generator, *, may_convolve: bool) -> 
     if not may_convolve:
         probabilities[0] = 0.0
     return str(rng.choice(STATES, p=probabilities / probabilities.sum()))
+
+
+def is_block(block: Sequence[Layer]) -> bool:
+    """Whether `sample_block` can draw a block: its layers and their number, and steps that the chain takes."""
+    steps = [layer["type"] for layer in block if layer["type"] != "batch_norm"]
+    behind = {before["type"] for before, layer in pairwise(block) if layer["type"] == "batch_norm"}
+    return (
+        1 <= len(block) <= MAX_LAYERS
+        and steps[:1] == ["conv"] == [block[0]["type"]]
+        and steps.count("conv") <= MAX_CONVOLUTIONS
+        and behind <= {"conv"}
+        and all(map(_is_drawn, block))
+        and all(TRANSITIONS[before][STATES.index(after)] > 0 for before, after in pairwise(steps))
+    )
+
+
+def _is_drawn(layer: Layer) -> bool:
+    given: dict[str, Any] = dict(layer)
+    state, kernel = given.pop("type"), given.pop("kernel_size", None)
+    if kernel is None:
+        return not given and state in {*_ACTIVATIONS, "batch_norm"}
+    ratio = given.pop("channel_ratio", None)
+    is_ratio = ratio in PAPER_BINS if state == "conv" else ratio is None
+    strides = {None, 1, (1, 1)} if state == "conv" else {1, (1, 1)}
+    sizes = PAPER.kernels[state] if state in STATES else None
+    return is_ratio and given.pop("stride", None) in strides and not given and set(pair(kernel)) <= set(sizes or ())
 
 
 def sample_blocks(count: int, seed: int) -> Sequence[list[Layer]]:
