@@ -35,7 +35,9 @@ def test_the_first_view_shows_a_prediction(open_page, shipped, picture):
         page.get_by_label("Networks to compare").get_by_text("+ Copy").click()
         page.get_by_role("button", name="VGG").click()
         predicted(page, 2)
+        page.get_by_label("Networks to compare").get_by_text("ResNet").click()
         page.locator("[data-layer='3']").click()
+        page.locator("[data-layer='3'] .shape").get_by_text("9.22 k").wait_for()
         picture(page, "playground")
 
 

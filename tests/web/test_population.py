@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.web.conftest import HOSTILE, predicted
+from tests.web.conftest import HOSTILE, paste, predicted
 
 
 def chain(width, depth, **fields):
@@ -66,6 +66,15 @@ def test_sampled_networks_fill_an_empty_view(open_page, picture):
         picture(page, "playground-population")
 
 
+def test_more_networks_than_are_compared_are_a_population(open_page):
+    with open_page() as page:
+        predicted(page)
+        paste(page, [chain(8 + width, 1) for width in range(13)])
+        page.get_by_text("13 networks predicted.").wait_for()
+        page.get_by_role("button", name="Networks", exact=True).click()
+        assert [row[0] for row in predicted(page)] == ["ResNet"]
+
+
 def test_measurements_of_ones_own_answer_for_a_data_set(open_page, as_file):
     """A file of measured networks in place of a task; what is no measurement is said."""
     measured = [
@@ -79,6 +88,9 @@ def test_measurements_of_ones_own_answer_for_a_data_set(open_page, as_file):
         page.get_by_text("At least 3 measured networks are needed.").wait_for()
         choose_file(page, "File of measured networks", as_file([chain(8, 1)], "bare.jsonl"))
         page.get_by_text("Network 1 has no accuracy.").wait_for()
+        page.get_by_label("or pasted").fill("[1, 2]")
+        page.get_by_label("or pasted").blur()
+        page.get_by_text("Network 1 has no list of layers.").wait_for()
         page.get_by_label("Channels, height, width of an image").fill("1, 20, 20")
         choose_file(page, "File of measured networks", as_file(measured))
         page.get_by_text("From 15 measured networks").wait_for(timeout=60_000)

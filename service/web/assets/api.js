@@ -2,7 +2,7 @@
 import { byId } from "./dom.js";
 
 const KEY = "peephole-key";
-const TRIES = 15;
+const TRIES = 60; // two minutes of loading
 
 export class Rejected extends Error {
   constructor(status, problem) {

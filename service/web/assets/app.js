@@ -2,7 +2,7 @@
 import { call, key, say } from "./api.js";
 import { byId } from "./dom.js";
 import * as networks from "./networks.js";
-import { showPopulation } from "./population.js";
+import { load, showPopulation } from "./population.js";
 import { pack, state, unpack } from "./state.js";
 import { loadTasks, note, showOwn, showTaskLine, showTasks } from "./tasks.js";
 
@@ -54,7 +54,10 @@ async function begin() {
   await call("readyz");
   await loadTasks();
   const forms = await call("web/start");
-  networks.begin(forms, save);
+  networks.begin(forms, save, (many) => {
+    show("population");
+    load(many);
+  });
   if (!state.networks.length) {
     const { id, layers } = forms.examples[1];
     state.networks.push({ name: id, layers, observed: [] });

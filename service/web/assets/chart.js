@@ -1,7 +1,7 @@
 // Curves with their intervals, drawn at the size of their place.
 import { fixed, h, svg } from "./dom.js";
 
-const MARGIN = { left: 44, right: 14, top: 12, bottom: 34 };
+const MARGIN = { left: 44, right: 14, top: 24, bottom: 34 };
 
 /** Return about `wanted` round numbers between two numbers. */
 export function ticks(least, most, wanted = 7) {
@@ -18,9 +18,10 @@ export function frame(width, height, xs, ys, { xLabel, yLabel, xText = String })
   const x = (value) => MARGIN.left + (inner.width * (value - xs[0])) / (xs[1] - xs[0] || 1);
   const y = (value) => MARGIN.top + inner.height * (1 - (value - ys[0]) / (ys[1] - ys[0] || 1));
   const bottom = MARGIN.top + inner.height;
-  const digits = ys[1] - ys[0] < 0.2 ? 2 : 1;
+  const yTicks = ticks(...ys);
+  const digits = Math.min(4, Math.max(1, Math.ceil(-Math.log10(yTicks[1] - yTicks[0] || 0.1) - 1e-9)));
   const parts = [
-    ...ticks(...ys).map((tick) => [
+    ...yTicks.map((tick) => [
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
       svg("text", { x: MARGIN.left - 6, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(digits)),
     ]).flat(),
@@ -59,7 +60,7 @@ function lineOf(one, xs, place) {
  * Draw curves; the readout below follows the pointer and the arrow keys.
  * series: [{name, colour, dashed, values, lower, upper, points}], along `xs`.
  */
-export function drawCurves(box, xs, series, { xLabel = "epoch", yLabel = "accuracy", height = 320 } = {}) {
+export function drawCurves(box, xs, series, { xLabel = "epoch", yLabel = "accuracy", height = box.clientWidth < 500 ? 220 : 320 } = {}) {
   const readout = h("p", { class: "readout" });
   const draw = () => {
     const width = Math.max(box.clientWidth, 200);

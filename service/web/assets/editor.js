@@ -25,7 +25,7 @@ function fieldInputs(layer, field, onValue) {
   } });
   const range = RANGES[field];
   const number = Array.isArray(layer[field]) && new Set(layer[field]).size === 1 ? layer[field][0] : layer[field] ?? undefined;
-  const hasSlider = range && (typeof number === "number" || (number === undefined && field === "stride"));
+  const hasSlider = range && (typeof number === "number" || (number === undefined && field === "stride" && layer.type === "conv"));
   const slider = hasSlider && h("input", { type: "range", min: range[0], max: Math.max(range[1], number || 0),
     step: range[2] || 1, value: number ?? range[0], "aria-label": `${field}, slider`, oninput: () => {
       text.value = slider.value;

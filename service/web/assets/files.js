@@ -33,7 +33,7 @@ export function networksOf(text) {
   });
 }
 
-export async function networksOfFile(file) {
+export function textOf(file) {
   if (file.size > MOST_BYTES) throw new Error("The file is larger than 64 MiB.");
-  return networksOf(await file.text());
+  return file.text();
 }

@@ -3,7 +3,7 @@ import { call, key, Rejected } from "./api.js";
 import { drawCurves } from "./chart.js";
 import { button, byId, count, fixed, h, offerFiles } from "./dom.js";
 import { showEditor } from "./editor.js";
-import { networksOf } from "./files.js";
+import { networksOf, textOf } from "./files.js";
 import { drawGraph } from "./graph.js";
 import { latest, predictAll, toRequest } from "./predict.js";
 import { asCurl, asPython } from "./snippets.js";
@@ -17,13 +17,16 @@ let answer = { epochs: [], model: null, found: [], faults: [] };
 let drawn = null;
 let whole = ""; // a fault of the request as a whole
 let save = () => {};
+let showMany = () => {};
 
 const styleOf = (index) => ({ colour: `c${index % COLOURS}`, dashed: index >= COLOURS });
 const swatch = (index) => h("span", { class: `swatch ${styleOf(index).colour}${index >= COLOURS ? " dashed" : ""}` });
 
-export const begin = (given, onChange) => {
+/** onChange is called with every change, onMany with more networks than are compared. */
+export const begin = (given, onChange, onMany) => {
   forms = given;
   save = onChange;
+  showMany = onMany;
   listen();
 };
 
@@ -63,7 +66,12 @@ async function takeSampled() {
 
 function readText(text, name) {
   try {
-    const [first, ...others] = networksOf(text);
+    const networks = networksOf(text);
+    if (networks.length > MOST_NETWORKS) {
+      showMany(networks);
+      return;
+    }
+    const [first, ...others] = networks;
     const network = active();
     network.layers = first.layers;
     network.name = freeName(String(first.id ?? name ?? network.name).slice(0, 180), state.active);
@@ -84,7 +92,13 @@ function listen() {
   });
   byId("json").addEventListener("change", () => readText(byId("json").value));
   byId("json").addEventListener("paste", () => setTimeout(() => readText(byId("json").value)));
-  offerFiles(byId("networks"), async (file) => readText(await file.text(), file.name));
+  offerFiles(byId("networks"), async (file) => {
+    try {
+      readText(await textOf(file), file.name);
+    } catch (error) {
+      tell(error.message);
+    }
+  });
   byId("observed").addEventListener("input", () => {
     active().observed = numbers(byId("observed").value);
     refresh();

@@ -2,7 +2,7 @@
 import { call, Rejected } from "./api.js";
 import { frame, redrawn } from "./chart.js";
 import { button, byId, count, fixed, h, offerFiles, svg } from "./dom.js";
-import { networksOfFile } from "./files.js";
+import { networksOf, textOf } from "./files.js";
 import { image, isReady, requestBase } from "./tasks.js";
 
 const PART_BYTES = 2_000_000;
@@ -81,14 +81,14 @@ async function predict() {
   show();
 }
 
-function load(networks) {
+export function load(networks) {
   view.networks = networks.map((one, index) => ({ name: String(one.id ?? `network ${index + 1}`), layers: one.layers }));
   return predict();
 }
 
 async function read(file) {
   try {
-    await load(await networksOfFile(file));
+    await load(networksOf(await textOf(file)));
   } catch (error) {
     view.told = error.message;
     tell();

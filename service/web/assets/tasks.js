@@ -2,7 +2,7 @@
 import { call } from "./api.js";
 import { drawCurves } from "./chart.js";
 import { button, byId, fixed, h, offerFiles } from "./dom.js";
-import { networksOfFile } from "./files.js";
+import { networksOf, textOf } from "./files.js";
 import { state } from "./state.js";
 
 export const OWN = "*own";
@@ -48,13 +48,13 @@ export function showOwn(changed) {
     told.textContent = own.context.length ? `${own.context.length} measured networks from ${own.name}.`
       : "At least 3 measured networks are needed.";
   };
-  const read = async (file) => {
+  const read = async (text, name) => {
     try {
-      const networks = await networksOfFile(file);
+      const networks = networksOf(await text);
       const bare = networks.findIndex((one) => one.accuracy === undefined);
       if (bare >= 0) throw new Error(`Network ${bare + 1} has no accuracy.`);
       own.context = networks.map(({ layers, accuracy }) => ({ layers, accuracy }));
-      own.name = file.name;
+      own.name = name;
       tell();
       changed();
     } catch (error) {
@@ -68,12 +68,13 @@ export function showOwn(changed) {
     if (own.context.length) changed();
   } });
   const file = h("input", { type: "file", accept: ".json,.jsonl,.ndjson", "aria-label": "File of measured networks",
-    onchange: () => file.files.length && read(file.files[0]) });
+    onchange: () => file.files.length && read(textOf(file.files[0]), file.files[0].name) });
+  const pasted = h("textarea", { rows: 2, spellcheck: "false", onchange: () => read(pasted.value, "the text") });
   byId("own").replaceChildren(h("div", { class: "card own" },
     h("p", {}, "Networks that you trained, as JSON or JSON Lines: ", h("code", {}, '{"layers": [...], "accuracy": 0.71}'),
-      ". Predictions are then for your data set and recipe. The file stays in this tab."),
-    h("label", {}, "Channels, height, width ", size), h("label", {}, "Measurements ", file), told));
-  offerFiles(byId("own"), read);
+      ". Predictions are then for your data set and recipe. They stay in this tab."),
+    h("label", {}, "Channels, height, width ", size), h("label", {}, "Measurements ", file), h("label", {}, "or pasted ", pasted), told));
+  offerFiles(byId("own"), (dropped) => read(textOf(dropped), dropped.name));
   tell();
 }
 
