@@ -15,7 +15,8 @@ from tests.docs.pages import PAGES, ROOT, code_blocks, read
 
 SCRIPT = ROOT / "examples/rank.py"
 CURL = re.compile(r"curl -s http://127\.0\.0\.1:8000(/\w+)[^\n]* -d '(.*?)'(?=\n)", re.DOTALL)
-OWN = ("adapters", "cli", "model", "peephole", "service", "training")
+OWN = ("cli", "model", "peephole", "service", "training")
+ADAPTED = {"peephole.adapters.ray": "ray.tune", "peephole.adapters.syne_tune": "syne_tune"}
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
@@ -48,8 +49,9 @@ def test_the_script_ranks_networks(client, monkeypatch, capsys):
 def test_python_code_imports_what_there_is(block):
     for node in ast.walk(ast.parse(block)):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in OWN:
-            if node.module == "adapters.ray_stopper":
-                pytest.importorskip("ray.tune", reason="Ray is not installed")
+            tuner = ADAPTED.get(str(node.module))
+            if tuner is not None:
+                pytest.importorskip(tuner, reason=f"{tuner} is not installed")
             module = importlib.import_module(str(node.module))
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 

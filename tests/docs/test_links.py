@@ -10,7 +10,6 @@ from tests.docs.pages import GENERATED, PAGES, ROOT
 MOST_WORDS = 12_000  # of all documents but the generated ones
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TOP_FOLDERS = (
-    "adapters",
     "benchmarks",
     "cli",
     "client",

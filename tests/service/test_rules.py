@@ -12,7 +12,7 @@ from tests.service.requests import pair
 
 FILES = sorted((ROOT / "service").rglob("*.py"))
 TRANSPORT = ("uvicorn.protocols", "httptools", "h11", "selectors", "socket")
-OFFLINE = {"torch", "training", "pandas", "sklearn", "pyarrow", "onnx", "matplotlib", "ray", "cli", "adapters", "tests"}
+OFFLINE = {"torch", "training", "pandas", "sklearn", "pyarrow", "onnx", "matplotlib", "ray", "cli", "peephole", "tests"}
 
 
 def imported(tree: ast.AST) -> set[str]:
