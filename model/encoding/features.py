@@ -9,7 +9,7 @@ are wide, so that sums along the layers are fast. What holds of a layer is 1, el
 attributes are 0.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -314,18 +314,6 @@ def network_features(layers: Attributes) -> NDArray[np.float64]:
     batch = len(layers.lengths)
     blocks = [block.reshape(-1, batch) for _, group in GROUPS for block in group(layers)]
     return np.concatenate(blocks, dtype=np.float64).T
-
-
-def select(names: Sequence[str]) -> NDArray[np.intp]:
-    """Return the columns of the named features.
-
-    Raises:
-        ValueError: when there is no feature of that name.
-    """
-    unknown = sorted(set(names) - set(FEATURES))
-    if unknown:
-        raise ValueError(f"there is no feature {unknown[0]!r}")
-    return np.array([FEATURES.index(name) for name in names], dtype=np.intp)
 
 
 def _log(counts: Floats) -> Floats:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pack_arrays, write_artifact
 from model.continuation import discard_continuation
-from model.encoding.features import FEATURES
 from model.encoding.layer_code import CODES
 from model.ensemble import Ensemble
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
@@ -115,24 +114,19 @@ def fit(
         name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
     }
     on_fit("exporting")
-    assert isinstance(predictor.run, TorchNetwork)  # noqa: S101 - as it was fitted
-    model = to_onnx(predictor.run.module)
-    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
-    difference = largest_difference(predictor, model, encodings, table.epochs)
-    if difference > TOLERANCE:
-        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    files, about_networks = _networks_of(predictor, table)
     created = datetime.now(UTC)
-    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(predictor.arrays())}
+    files[ARRAYS_FILE] = pack_arrays(predictor.arrays())
     noise = ceiling(rows)
-    is_ensemble = isinstance(predictor.family, Ensemble)
+    features = predictor.family.scaler.names if isinstance(predictor.family, Ensemble) else ()
     card = Card(
         files=digests(files),
         task=name,
         version=f"{created:%Y.%m.%d}-{combine(digests(files))[:8]}",
         description=description or f"Learning curves of {name}.",
-        family="ensemble" if is_ensemble else "lstm",
+        family="lstm" if not features else "ensemble" if MEMBERS_FILE in files else "process",
         code=code_name,
-        features=FEATURES if is_ensemble else (),
+        features=features,
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
@@ -151,18 +145,35 @@ def fit(
                 "interval_mean_width": round(mean_width(predictor, validated), 4),
             },
             **({"noise_ceiling": {key: round(value, 4) for key, value in asdict(noise).items()}} if noise else {}),
-            "onnx_difference": float(f"{difference:.2g}"),
+            **({"onnx_difference": about_networks.difference} if about_networks else {}),
         },
         interval_level=LEVEL,
         distance_threshold=float(np.quantile(validated.distance, FAMILIAR_SHARE)),
         layers=(int(table.lengths.min()), int(table.lengths.max())),
-        opset=opset(model),
+        opset=about_networks.opset if about_networks else None,
         created_at=created.isoformat(timespec="seconds"),
         about=describe(used, image),
     )
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, files, listed)
     return Fitted(card, validated, table)
+
+
+class _Exported(NamedTuple):
+    opset: int
+    difference: float
+
+
+def _networks_of(predictor: CurvePredictor, table: CurveDataset) -> tuple[dict[str, bytes], _Exported | None]:
+    """Return the file of a predictor's neural networks, and their opset and parity; nothing where it has none."""
+    if not isinstance(predictor.run, TorchNetwork):
+        return {}, None
+    model = to_onnx(predictor.run.module)
+    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
+    difference = largest_difference(predictor, model, encodings, table.epochs)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    return {MEMBERS_FILE: model}, _Exported(opset(model), float(f"{difference:.2g}"))
 
 
 def _training(
