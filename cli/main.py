@@ -15,10 +15,11 @@ from cli.predict import encode, predict, predict_weights
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
+from cli.tables import tables
 
 COMMANDS = {
     "Use": (sample, select, convert, predict, predict_weights, encode, serve),
-    "Measure": (collect, train),
+    "Measure": (collect, train, tables),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),
 }

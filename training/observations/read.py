@@ -21,7 +21,7 @@ from training.observations.observation import (
 )
 from training.observations.row_errors import RowErrors
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("network_id", pa.string()),
@@ -132,7 +132,7 @@ def read_rows(path: Path, task: str | None = None, in_channels: int | None = Non
 
 def write_parquet(path: Path, observations: Iterable[Observation]) -> None:
     """Replace a Parquet table in one step, so that a kill leaves the old one or the new one."""
-    table = pa.Table.from_pylist([to_record(observation) for observation in observations], schema=_SCHEMA)
+    table = pa.Table.from_pylist([to_record(observation) for observation in observations], schema=SCHEMA)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial, compression="zstd", compression_level=12)
