@@ -6,6 +6,7 @@ from model.artifact import TaskDescription
 from model.network.graph import resolve
 from model.network.schema import pair
 from model.network.shapes import Shape
+from training.fitting.public_tasks import PUBLIC_TASKS
 from training.observations.observation import Observation
 from training.protocols import PROTOCOLS, TrainingProtocol
 
@@ -13,13 +14,16 @@ _DATA_SETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's
 
 
 def describe(rows: Sequence[Observation], image: Shape) -> TaskDescription | None:
-    """Return the description of a task; `None` unless one known protocol measured all rows.
+    """Return the description of a task; `None` unless one known protocol or benchmark measured all rows.
 
     Args:
         rows: that the predictor is fitted to.
         image: shape of the task's images.
     """
     keys = {row.protocol for row in rows}
+    public = next((one for name, one in PUBLIC_TASKS.items() if keys == {f"{name}-public"}), None)
+    if public is not None:
+        return public.about
     protocol = next((one for one in PROTOCOLS.values() if keys == {one.key}), None)
     if protocol is None:
         return None

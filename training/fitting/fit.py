@@ -12,16 +12,18 @@ import numpy as np
 
 from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pack_arrays, write_artifact
 from model.continuation import discard_continuation
-from model.encoding.layer_code import CODES
+from model.encoding.layer_code import CODES, LayerCode
 from model.ensemble import Ensemble
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
+from model.network.shapes import Shape
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import PeepholeRecipe, fit_peephole
+from training.fitting.public_tasks import PUBLIC_TASKS
 from training.fitting.recipe import Recipe
-from training.metrics import ceiling
+from training.metrics import ceiling, score
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
@@ -29,6 +31,7 @@ from training.protocols import PROTOCOLS
 
 FAMILIAR_SHARE = 0.99
 FEWEST_NETWORKS = 20
+BATCH = 500
 Split = Literal["train", "all"]
 
 
@@ -123,14 +126,14 @@ def fit(
         files=digests(files),
         task=name,
         version=f"{created:%Y.%m.%d}-{combine(digests(files))[:8]}",
-        description=description or f"Learning curves of {name}.",
+        description=description or _description(name, table.epochs),
         family="lstm" if not features else "ensemble" if MEMBERS_FILE in files else "process",
         code=code_name,
         features=features,
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
-        classes=PROTOCOLS[name].classes if name in PROTOCOLS else None,
+        classes=_classes(name),
         training=_training(used, table, split, settings if code_name == "extended" else PeepholeRecipe())
         | ({"duplicates_left_out": duplicates} if duplicates else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
@@ -144,6 +147,7 @@ def fit(
                 "interval_coverage": round(coverage(validated), 4),
                 "interval_mean_width": round(mean_width(predictor, validated), 4),
             },
+            **({"held_out": _held_out(predictor, rows, code, image)} if split == "train" else {}),
             **({"noise_ceiling": {key: round(value, 4) for key, value in asdict(noise).items()}} if noise else {}),
             **({"onnx_difference": about_networks.difference} if about_networks else {}),
         },
@@ -157,6 +161,37 @@ def fit(
     discard_continuation(out)  # an earlier fit's
     write_artifact(out, card, files, listed)
     return Fitted(card, validated, table)
+
+
+def _description(task: str, epochs: int) -> str:
+    if task in PUBLIC_TASKS:
+        return PUBLIC_TASKS[task].description
+    return f"Learning curves of {task}." if epochs > 1 else f"Accuracies of {task}."
+
+
+def _classes(task: str) -> int | None:
+    if task in PROTOCOLS:
+        return PROTOCOLS[task].classes
+    return PUBLIC_TASKS[task].classes if task in PUBLIC_TASKS else None
+
+
+def _held_out(
+    predictor: CurvePredictor, rows: Sequence[Observation], code: LayerCode, image: Shape
+) -> dict[str, float] | None:
+    """Return figures on the test split; `None` where the table has none."""
+    tested = [row for row in rows if row.split == "test"]
+    if not tested:
+        return None
+    table = to_dataset(tested, code, image)
+    parts = [table.rows(part) for part in np.array_split(np.arange(len(table)), -(-len(table) // BATCH))]
+    epochs = range(1, table.epochs + 1)
+    curves = [predictor.predict(part.codes, part.lengths, epochs) for part in parts]
+    accuracy, lower, upper = (
+        np.concatenate([getattr(part, name) for part in curves]) for name in ("accuracy", "lower", "upper")
+    )
+    inside = ((table.curves >= lower) & (table.curves <= upper))[~np.isnan(table.curves)]
+    figures = score(table.curves, accuracy).rounded() | {"interval_coverage": round(float(inside.mean()), 4)}
+    return {"networks": len(table)} | figures
 
 
 class _Exported(NamedTuple):
