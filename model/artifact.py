@@ -156,7 +156,10 @@ def combine(digests: Mapping[str, str]) -> str:
 
 
 def read_verified(
-    folder: Path, card_type: type[CardType], card_file: str, names: tuple[str, ...] | Callable[[CardType], tuple[str, ...]]
+    folder: Path,
+    card_type: type[CardType],
+    card_file: str,
+    names: tuple[str, ...] | Callable[[CardType], tuple[str, ...]],
 ) -> tuple[CardType, dict[str, bytes]]:
     """Read a card and its files, and verify the files against the card.
 

@@ -14,8 +14,8 @@ from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pa
 from model.continuation import discard_continuation
 from model.encoding.layer_code import CODES, LayerCode
 from model.ensemble import Ensemble
-from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.network.shapes import Shape
+from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, OutOfFold, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe

@@ -68,9 +68,7 @@ def fit_ensemble(
     scale = scale_of(table.curves)
     filled = carry_forward(scale.standardise(table.curves))
     part = gaussian_process_part(len(table), recipe, seed)
-    described = [
-        _describe(names, table, image, filled, part, recipe, relevance) for names in feature_sets(table.codes)
-    ]
+    described = [_describe(names, table, image, filled, part, recipe, relevance) for names in feature_sets(table.codes)]
     scaler, features, scales, _ = max(described, key=lambda one: one[-1])
     process = GaussianProcess.fit(scaler(features)[0], filled, points=recipe.process_points, scales=scales)
     if not recipe.members:
