@@ -68,9 +68,15 @@ def fit_ensemble(
     scale = scale_of(table.curves)
     filled = carry_forward(scale.standardise(table.curves))
     part = gaussian_process_part(len(table), recipe, seed)
-    described = [_describe(names, table, image, filled, part, recipe, relevance) for names in feature_sets(table.codes)]
-    scaler, features, scales, _ = max(described, key=lambda one: one[-1])
-    process = GaussianProcess.fit(scaler(features)[0], filled, points=recipe.process_points, scales=scales)
+    sets = feature_sets(table.codes)
+    widest = max(sets, key=len)
+    features = hand_features(widest, table.codes, table.lengths, image)
+    described = [
+        _describe(names, features[:, [widest.index(name) for name in names]], filled, part, recipe, relevance)
+        for names in sets
+    ]
+    scaler, whole, scales, _ = max(described, key=lambda one: one[-1])
+    process = GaussianProcess.fit(whole, filled, points=recipe.process_points, scales=scales)
     if not recipe.members:
         return CurvePredictor(Ensemble(image, scaler, process, 1.0), Calibration.without(scale), no_members)
     known = [other for other in pretraining if len(other.table)]
@@ -86,8 +92,7 @@ def fit_ensemble(
 
 def _describe(
     names: tuple[str, ...],
-    table: CurveDataset,
-    image: Shape,
+    features: NDArray[np.floating],
     targets: NDArray[np.floating],
     part: NDArray[np.intp],
     recipe: Recipe,
@@ -96,8 +101,8 @@ def _describe(
     """Scale a set of features, and say how likely the targets are with it.
 
     Returns:
-        The scaler, the features of all networks, the scales of the process, and the log of their posterior density.
+        The scaler, what it makes of the features, the scales of the process, and the log of their posterior density.
     """
-    features = hand_features(names, table.codes, table.lengths, image)
     scaler = FeatureScaler.fit(names, features, relevance(features[part], targets[part, -1]), recipe.features)
-    return scaler, features, *most_likely(scaler(features[part])[0], targets[part])
+    whole, _ = scaler(features)
+    return scaler, whole, *most_likely(whole[part], targets[part])
