@@ -23,7 +23,7 @@ def describe(rows: Sequence[Observation], image: Shape) -> TaskDescription | Non
     keys = {row.protocol for row in rows}
     public = next((one for name, one in PUBLIC_TASKS.items() if keys == {f"{name}-public"}), None)
     if public is not None:
-        return public.about
+        return with_best(public.about, max(_means(rows).values()))
     protocol = next((one for one in PROTOCOLS.values() if keys == {one.key}), None)
     if protocol is None:
         return None
@@ -42,6 +42,20 @@ def describe(rows: Sequence[Observation], image: Shape) -> TaskDescription | Non
             "A network unlike those of the training set has a distance above 1; its prediction is an extrapolation.",
         ),
     )
+
+
+def with_best(about: TaskDescription, best: float) -> TaskDescription:
+    """Return a description whose limits begin with the best accuracy that was measured."""
+    first = f"The best network measured ends at {best:.3f}. A higher prediction is an extrapolation."
+    return about.model_copy(update={"limits": (first, *about.limits)})
+
+
+def _means(rows: Sequence[Observation]) -> dict[str, float]:
+    """Return the mean final accuracy of each network."""
+    finals: dict[str, list[float]] = {}
+    for row in rows:
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
+    return {name: sum(values) / len(values) for name, values in finals.items()}
 
 
 def _search_space(rows: Sequence[Observation], image: Shape) -> str:
