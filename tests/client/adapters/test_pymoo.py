@@ -9,14 +9,14 @@ import peephole
 from tests.client.stub import HTML, Reply, stub
 
 pytest.importorskip("pymoo")
-from pymoo.algorithms.moo.nsga2 import NSGA2  # noqa: E402
-from pymoo.operators.crossover.sbx import SBX  # noqa: E402
-from pymoo.operators.mutation.pm import PM  # noqa: E402
-from pymoo.operators.repair.rounding import RoundingRepair  # noqa: E402
-from pymoo.operators.sampling.rnd import IntegerRandomSampling  # noqa: E402
-from pymoo.optimize import minimize  # noqa: E402
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.optimize import minimize
 
-from peephole.adapters.pymoo import PeepholeProblem  # noqa: E402
+from peephole.adapters.pymoo import PeepholeProblem
 
 VARIABLES = {"n_var": 2, "xl": 1, "xu": np.array([40, 6]), "vtype": int}
 

@@ -11,12 +11,12 @@ from tests.client.adapters.conftest import LAYERS
 from tests.client.adapters.trainables import curve_of
 
 pytest.importorskip("syne_tune")
-from syne_tune import StoppingCriterion, Tuner  # noqa: E402
-from syne_tune.backend import LocalBackend  # noqa: E402
-from syne_tune.config_space import choice  # noqa: E402
-from syne_tune.optimizer.baselines import RandomSearch  # noqa: E402
+from syne_tune import StoppingCriterion, Tuner
+from syne_tune.backend import LocalBackend
+from syne_tune.config_space import choice
+from syne_tune.optimizer.baselines import RandomSearch
 
-from peephole.adapters.syne_tune import PeepholeScheduler  # noqa: E402
+from peephole.adapters.syne_tune import PeepholeScheduler
 
 SCRIPT = """
 import sys
@@ -80,7 +80,7 @@ def test_a_tuner_stops_hopeless_trials(tmp_path, predictor):
     )
     tuner.run()
     assert [one for one in decisions if one[0] == 0] == [(0, "CONTINUE")] * 20
-    assert decisions[-1] == (1, "STOP")
+    assert [one for one in decisions if one[0] == 1] == [(1, "STOP")]
 
 
 def test_hopeless_and_diverged_trials_are_stopped(predictor):
