@@ -33,7 +33,7 @@ class PeepholeCallback(Callback):
         """Record the accuracy; the last validation of an epoch counts."""
         del pl_module
         accuracy = trainer.callback_metrics.get(self.monitor)
-        if trainer.sanity_checking or not trainer.training:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if accuracy is None:
             self.run.warn("metric", f"nothing is logged as {self.monitor!r}")
