@@ -17,9 +17,16 @@ export const key = {
   set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
 };
 
-export function say(sentence) {
+let speaker = ""; // the path whose call said the sentence: its success takes it back
+
+export function say(sentence, path = "") {
+  if (!sentence && path !== speaker) return;
+  speaker = sentence ? path : "";
   if (byId("status").textContent !== sentence) byId("status").textContent = sentence;
 }
+
+/** Take back what was said, by any call. */
+export const silence = () => say("", speaker);
 
 const pause = (seconds) => new Promise((resolve) => { setTimeout(resolve, 1000 * seconds); });
 
@@ -30,6 +37,7 @@ function sentenceOf(response, detail, seconds) {
 
 /** Return the JSON of a response. Waits while the service is loading or full; throws `Rejected` for other errors. */
 export async function call(path, body) {
+  const [speaks] = path.split("?");
   for (let attempt = 1; ; attempt += 1) {
     const headers = body === undefined ? {} : { "Content-Type": "application/json" };
     if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
@@ -37,26 +45,26 @@ export async function call(path, body) {
     try {
       response = await fetch(path, body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) });
     } catch {
-      say("The service cannot be reached. Is it running?");
+      say("The service cannot be reached. Is it running?", speaks);
       throw new Rejected(0, { detail: "The service cannot be reached." });
     }
     if (response.ok) {
-      say("");
+      say("", speaks);
       return response.json();
     }
     const problem = await response.json().catch(() => ({}));
     if ([429, 503].includes(response.status) && attempt < TRIES) {
       const seconds = Math.min(Number(response.headers.get("Retry-After")) || 2, 30);
-      say(sentenceOf(response, problem.detail, seconds));
+      say(sentenceOf(response, problem.detail, seconds), speaks);
       await pause(seconds);
       continue;
     }
     if (response.status === 401) {
-      say("The service wants a key: enter it above. It is kept until this tab is closed.");
+      say("The service wants a key: enter it above. It is kept until this tab is closed.", speaks);
     } else if (response.status >= 500 || response.status === 429 || response.status === 413) {
-      say(`${problem.title || "The service failed"}: ${problem.detail || response.status}`);
+      say(`${problem.title || "The service failed"}: ${problem.detail || response.status}`, speaks);
     } else {
-      say("");
+      say("", speaks);
     }
     throw new Rejected(response.status, problem);
   }

@@ -1,5 +1,5 @@
 // The page: its views, the key, the address.
-import { call, key, say } from "./api.js";
+import { call, key, say, silence } from "./api.js";
 import { byId } from "./dom.js";
 import * as networks from "./networks.js";
 import { load, showPopulation } from "./population.js";
@@ -69,6 +69,7 @@ async function begin() {
 byId("key").value = key.get();
 byId("key").addEventListener("change", async () => {
   key.set(byId("key").value.trim());
+  silence();
   await loadTasks();
   show(state.view);
 });
