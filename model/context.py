@@ -19,7 +19,6 @@ from .calibration import Curves
 
 Floats = NDArray[np.floating[Any]]
 
-MIN_NETWORKS, MAX_NETWORKS = 3, 1000
 MOST_TO_FIT = 200  # networks that the kernel's scales are fitted to: time grows with their cube
 CLIP = 1e-3  # of accuracies, before logits
 LEVEL = 0.9  # of intervals
@@ -117,7 +116,7 @@ class ContextModel:
         """Fit to a context.
 
         Args:
-            known: its networks, at least `MIN_NETWORKS`.
+            known: its networks, at least three.
             accuracies: measured after each epoch [networks, epochs], from 0 to 1.
             reference: spread of the features in a larger set of networks [features], if there is one.
         """

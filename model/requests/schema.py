@@ -5,8 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from ..context import MAX_NETWORKS, MIN_NETWORKS
-from ..network.schema import MAX_ARCHITECTURES, MAX_NAME, Fraction, Id, Layers, Size, Width
+from ..network.schema import MAX_ARCHITECTURES, MAX_CONTEXT, MAX_NAME, MIN_CONTEXT, Fraction, Id, Layers, Size, Width
 from ..ranking import OutOfDistribution, RankBy
 
 _strict = with_config(ConfigDict(extra="forbid", strict=True))
@@ -95,8 +94,8 @@ class Measured(TypedDict):
 Context = Annotated[
     list[Measured],
     Field(
-        min_length=MIN_NETWORKS,
-        max_length=MAX_NETWORKS,
+        min_length=MIN_CONTEXT,
+        max_length=MAX_CONTEXT,
         fail_fast=True,
         description="Networks measured so far on a data set of your own; predictions are then for that data set.",
     ),

@@ -82,7 +82,7 @@ def test_json_lines_hold_a_network_a_line(content, file):
         (body(epochs=[1, 11]), "/epochs/1: must be 1 to 10 for task mnist-mini"),
         (body(epochs=[2, 2]), "/epochs/1: each epoch may be listed once"),
         (body({"layers": [CONV, GROUPED]}), "/architectures/0/layers/1/groups: must divide the 8 input channels"),
-        ([NETWORK, NETWORK | {"in_channels": 3}], "/1/in_channels: the task's images have 1 channels"),
+        ([NETWORK, NETWORK | {"in_channels": 3}], "/1/in_channels: the images have 1 channels"),
         ([CONV, GROUPED], "/1/groups: must divide the 8 input channels"),
         ([CONV, {"type": "add"}], "/1/inputs: add merges two or more layers: give their names"),
         ([CONV, {"type": "linear", "out_features": 8}, CONV], "/2/type: conv cannot read a flat vector"),
@@ -90,7 +90,7 @@ def test_json_lines_hold_a_network_a_line(content, file):
         (lines(NETWORK, [CONV, {"type": "rleu"}]), "line 2: /1/type: did you mean `relu`?"),
         (lines(NETWORK, 3), "line 2: the JSON value must be an object"),
         (lines(NETWORK) + '\n\n{"layers"', "line 3: not JSON: it ends before it is complete (column 9)"),
-        (lines(NETWORK, NETWORK | {"in_channels": 3}), "line 2: /in_channels: the task's images have 1 channels"),
+        (lines(NETWORK, NETWORK | {"in_channels": 3}), "line 2: /in_channels: the images have 1 channels"),
     ],
 )
 def test_faults_are_named_by_their_place_in_the_file(content, where, file, rejected):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from model.context import MIN_NETWORKS, ContextModel, Evidence, choose_prior
+from model.context import ContextModel, Evidence, choose_prior
 from model.encoding.features import attributes, network_features
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.shapes import Shape
@@ -92,7 +92,7 @@ def test_networks_unlike_the_context_are_far(measured):
 def test_three_equal_accuracies_are_enough(measured):
     """The smallest context, without any spread, gives finite answers around its value."""
     features, _ = measured
-    model = ContextModel.fit(evidence(features[:MIN_NETWORKS]), np.full((MIN_NETWORKS, 1), 0.4))
+    model = ContextModel.fit(evidence(features[:3]), np.full((3, 1), 0.4))
     found = model.predict(evidence(features[3:10]))
     np.testing.assert_allclose(found.accuracy, 0.4, atol=0.01)
     assert np.isfinite(found.upper).all()
