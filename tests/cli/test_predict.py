@@ -151,7 +151,7 @@ def test_the_table_has_the_best_first_and_whole_names(peephole, monkeypatch):
     rows = peephole("predict", "-", stdin=content).out.splitlines()
     assert rows[0].startswith("mnist-mini: accuracy after 10 epochs")
     heading, first, second = rows[2], *(row for row in rows[4:] if row.strip())
-    assert heading.split() == ["rank", "id", "accuracy", "90%", "interval", "distance", "notes"]
+    assert heading.split() == ["rank", "id", "accuracy", "90%", "interval", "distance", "params", "MFLOPs", "notes"]
     assert first.split()[0] == "1"
     assert second.split()[0] == "2"
     assert {first.split()[1], second.split()[1]} == {long, "1"}
