@@ -1,9 +1,9 @@
 """An artifact: a folder that holds a fitted predictor.
 
 `members.onnx` holds its neural networks if it has any, `arrays.npz` all other fitted numbers, and `card.json` says what
-the predictor is, how good it is, and the sha256 of both. `networks.txt` beside them lists the networks that it was fitted to, on its
-task or on those it was pretrained on, so that they are not used as a test. A line holds a network's id, and its
-canonical hash where that differs.
+the predictor is, how good it is, and the sha256 of both. `networks.txt` beside them lists the networks that it was
+fitted to, on its task or on those it was pretrained on, so that they are not used as a test. A line holds a network's
+id, and its canonical hash where that differs.
 """
 
 import hashlib
@@ -268,6 +268,8 @@ def write_artifact(
     else:
         lines = [name if name == canonical else f"{name} {canonical}" for name, canonical in sorted(networks.items())]
         (folder / NETWORKS_FILE).write_text("".join(f"{line}\n" for line in lines))
+    if MEMBERS_FILE not in files:
+        (folder / MEMBERS_FILE).unlink(missing_ok=True)
     write_verified(folder, card, CARD_FILE, files)
 
 

@@ -1,4 +1,4 @@
-"""The predictors that ship: a Gaussian process on hand features of the whole network, with or without neural members."""
+"""The predictors that ship: a Gaussian process on hand features of the whole network, and neural members if any."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

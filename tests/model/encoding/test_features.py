@@ -14,7 +14,6 @@ from model.encoding.features import (
     attributes,
     layer_features,
     network_features,
-    select,
 )
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.graph import costs, resolve
@@ -190,12 +189,6 @@ def test_each_group_names_its_columns():
     for names, group in GROUPS:
         assert sum(block.size for block in group(layers)) == 2 * len(names), group.__name__
     assert len(set(FEATURES)) == len(FEATURES)
-
-
-def test_features_are_chosen_by_name():
-    assert select(["log flops", "log params"]).tolist() == [1, 0]
-    with pytest.raises(ValueError, match="there is no feature 'size'"):
-        select(["size"])
 
 
 def test_some_features_tell_whether_a_signal_survives():
