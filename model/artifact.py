@@ -268,6 +268,8 @@ def write_artifact(
     else:
         lines = [name if name == canonical else f"{name} {canonical}" for name, canonical in sorted(networks.items())]
         (folder / NETWORKS_FILE).write_text("".join(f"{line}\n" for line in lines))
+    if MEMBERS_FILE not in files:
+        (folder / MEMBERS_FILE).unlink(missing_ok=True)
     write_verified(folder, card, CARD_FILE, files)
 
 

@@ -89,7 +89,7 @@ PUBLIC_TASKS = {
                 "source": "Ying et al., NAS-Bench-101, ICML 2019",
             },
             limits=(
-                "A few networks fail to train, which their layers do not tell: R2 is low though ranks are good.",
+                "A few networks fail to train, which their layers hardly tell: R2 is low, ranks are good.",
                 *_LIMITS,
             ),
         ),

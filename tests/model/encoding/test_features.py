@@ -13,7 +13,6 @@ from model.encoding.features import (
     attributes,
     layer_features,
     network_features,
-    select,
 )
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.graph import costs, resolve
@@ -184,10 +183,8 @@ def test_the_receptive_field_grows_with_kernels_and_strides():
     assert features_of(codes_of(CONV, POOL, CONV))["log receptive field"] == pytest.approx(log(2 + 1 + 2 * 2))
 
 
-def test_features_are_chosen_by_name():
-    assert select(["log flops", "log params"]).tolist() == [1, 0]
-    with pytest.raises(ValueError, match="there is no feature 'size'"):
-        select(["size"])
+def test_no_two_features_share_a_name():
+    assert len(set(FEATURES)) == len(FEATURES)
 
 
 def test_some_features_tell_whether_a_signal_survives():

@@ -11,15 +11,21 @@ from typer.testing import CliRunner
 from cli.main import app
 from model.artifact import ArtifactError, read_artifact
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, read_continuation
+from model.encoding.hand_features import WIRING
+from model.encoding.layer_code import EXTENDED
+from model.network.notations import nasbench201
+from model.network.shapes import Shape
 from model.runtime import Predictor
 from tests.training.tables import jsonl, networks, row
 from training.curves.fit import fit_continuation
-from training.fitting.ensemble_config import EnsembleConfig
+from training.fitting.calibrate import predict_table
+from training.fitting.ensemble_config import PROCESS_ALONE, EnsembleConfig
 from training.fitting.fit import fit
-from training.fitting.fit_ensemble import gaussian_process_part
+from training.fitting.fit_ensemble import fit_ensemble, gaussian_process_part
 from training.fitting.fit_peephole import LSTMConfig
 from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold
-from training.metrics import score
+from training.metrics import score, tau
+from training.observations.dataset import to_dataset
 from training.observations.observation import Observation
 
 TINY = EnsembleConfig(members=1, passes=1, attempts=1)
@@ -99,6 +105,37 @@ def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
         "networks.txt",
         "out_of_fold.parquet",
     ]
+
+
+def test_a_fit_without_members_has_no_networks_and_leaves_none_of_an_earlier_fit(tmp_path):
+    (tmp_path / "members.onnx").write_text("of an earlier fit")
+    rows = [Observation.model_validate(one) for one in networks([1] * 24)]
+    fitted = fit(rows, tmp_path, config=replace(PROCESS_ALONE, features=16))
+    check(tmp_path, fitted)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "arrays.npz",
+        "card.json",
+        "networks.txt",
+        "out_of_fold.parquet",
+    ]
+    assert (fitted.card.family, fitted.card.opset) == ("process", None)
+
+
+def test_of_several_sets_of_features_the_likeliest_is_taken():
+    rng = np.random.default_rng(0)
+    ops = [*rng.choice(["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"], (60, 6)).tolist()]
+    cells = [nasbench201(one, cells=1) for one in ops]
+    rows = [
+        Observation(task="cells", layers=layers, accuracy=[0.5 + 0.05 * one.count("nor_conv_3x3")])
+        for one, layers in zip(ops, cells, strict=True)
+    ]
+    image = Shape(3, 32, 32)
+    table = to_dataset(rows, EXTENDED, image)
+    learned, others = table.rows(np.arange(0, len(table), 2)), table.rows(np.arange(1, len(table), 2))
+    predictor = fit_ensemble(learned, image, PROCESS_ALONE)
+    assert set(WIRING) <= set(predictor.family.scaler.names)
+    predicted, _ = predict_table(predictor, others)
+    assert tau(others.final, predicted[:, 0]) > 0.7
 
 
 def test_a_fit_keeps_the_predictions_that_its_figures_are_of(tmp_path):
