@@ -27,7 +27,7 @@ $(VENV)/.dev: pyproject.toml client/pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.serving
 
 serve: $(VENV)/.serving ## Start the service on HOST:PORT (127.0.0.1:8000) with the shipped predictors
-	@echo "http://$(HOST):$(PORT) - try http://$(HOST):$(PORT)/docs"
+	@echo "http://$(HOST):$(PORT) - open it in a browser; the API: http://$(HOST):$(PORT)/docs"
 	@HOST=$(HOST) PORT=$(PORT) exec $(BIN)/python -m service
 
 install: $(VENV)/.dev ## Install everything for development into .venv: service, client, command line, PyTorch, checks

@@ -38,6 +38,9 @@ def fit(
     ] = "all",
     pretrain: PretrainOption = None,
     seed: SeedOption = 0,
+    members: Annotated[
+        bool, typer.Option(help="Without neural members the Gaussian process predicts alone: for large graphs.")
+    ] = True,
     description: Annotated[str | None, typer.Option(help="One sentence for the card.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an artifact of another task.")] = False,
 ) -> None:
@@ -55,6 +58,7 @@ def fit(
     from training.curves.fit import fit_continuation
     from training.fitting import fit as fitting
     from training.fitting.calibrate import FOLDS
+    from training.fitting.ensemble_config import PROCESS_ALONE
     from training.fitting.out_of_fold import read_out_of_fold
     from training.observations.report import data_report, shown
 
@@ -91,6 +95,7 @@ def fit(
             split=split,
             pretraining=pretraining,
             seed=seed,
+            config=None if members else PROCESS_ALONE,
             description=description,
             on_fit=on_fit,
         )

@@ -1,15 +1,15 @@
 """An artifact: a folder that holds a fitted predictor.
 
-`members.onnx` holds its neural networks, `arrays.npz` all other fitted numbers, and `card.json` says what the predictor
-is, how good it is, and the sha256 of both. `networks.txt` beside them lists the networks that it was fitted to, on its
-task or on those it was pretrained on, so that they are not used as a test. A line holds a network's id, and its
-canonical hash where that differs.
+`members.onnx` holds its neural networks if it has any, `arrays.npz` all other fitted numbers, and `card.json` says what
+the predictor is, how good it is, and the sha256 of both. `networks.txt` beside them lists the networks that it was
+fitted to, on its task or on those it was pretrained on, so that they are not used as a test. A line holds a network's
+id, and its canonical hash where that differs.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -73,7 +73,7 @@ class Card(HasFiles):
     Attributes:
         task: the data set and training recipe whose curves it predicts.
         version: changes with every refit.
-        family: `ensemble`, as the shipped predictors are, or `lstm`, the paper's.
+        family: `ensemble`, neural members and a Gaussian process; `process`, the latter alone; `lstm`, the paper's.
         code: name of the layer code it reads (`model.encoding.layer_code`).
         features: names of the hand features that its arrays are about (`model.encoding.features`).
         epochs: number of epochs of a curve; epoch 1 is the accuracy after the first pass.
@@ -85,6 +85,7 @@ class Card(HasFiles):
         interval_level: nominal coverage of `lower` and `upper`.
         distance_threshold: a network with a larger distance is out of distribution.
         layers: smallest and largest number of layers among the networks it was fitted to.
+        opset: of the neural networks; `None` where there are none.
         about: the task, for people.
     """
 
@@ -92,7 +93,7 @@ class Card(HasFiles):
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     version: str
     description: str
-    family: Literal["ensemble", "lstm"]
+    family: Literal["ensemble", "process", "lstm"]
     code: Literal["paper", "extended"]
     features: tuple[str, ...] = ()
     epochs: int = Field(ge=1)
@@ -104,15 +105,20 @@ class Card(HasFiles):
     interval_level: float = Field(gt=0, lt=1)
     distance_threshold: float
     layers: tuple[int, int]
-    opset: int
+    opset: int | None
     created_at: str
     about: TaskDescription | None = None
 
     @model_validator(mode="after")
     def _check_code(self) -> "Card":
-        if self.family == "ensemble" and self.code != "extended":
-            raise ValueError("an ensemble reads the extended code")
+        if self.family != "lstm" and self.code != "extended":
+            raise ValueError("hand features follow from the extended code")
         return self
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Files that such a predictor is made of."""
+        return (ARRAYS_FILE,) if self.family == "process" else (MEMBERS_FILE, ARRAYS_FILE)
 
     @property
     def image(self) -> Shape:
@@ -150,19 +156,25 @@ def combine(digests: Mapping[str, str]) -> str:
 
 
 def read_verified(
-    folder: Path, card_type: type[CardType], card_file: str, names: tuple[str, ...]
+    folder: Path,
+    card_type: type[CardType],
+    card_file: str,
+    names: tuple[str, ...] | Callable[[CardType], tuple[str, ...]],
 ) -> tuple[CardType, dict[str, bytes]]:
     """Read a card and its files, and verify the files against the card.
+
+    Args:
+        folder: of the card and the files.
+        card_type: of the card.
+        card_file: its name.
+        names: of the files, or what tells them from the card.
 
     Raises:
         ArtifactError: when a file is missing, the card is malformed or a file is not the card's.
     """
-    for name in (card_file, *names):
-        if (folder / name).exists() and not (folder / name).is_file():  # reading from a pipe may never end
-            raise ArtifactError(f"{folder / name}: not a regular file")
     try:
-        card = card_type.model_validate_json((folder / card_file).read_bytes())
-        files = {name: (folder / name).read_bytes() for name in names}
+        card = card_type.model_validate_json(_content(folder / card_file))
+        files = {name: _content(folder / name) for name in (names if isinstance(names, tuple) else names(card))}
     except OSError as error:
         raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
     except ValidationError as error:
@@ -179,6 +191,12 @@ def read_verified(
                 f"{folder / name}: its sha256 is not the one in {card_file}; it was changed or truncated"
             )
     return card, files
+
+
+def _content(file: Path) -> bytes:
+    if file.exists() and not file.is_file():  # reading from a pipe may never end
+        raise ArtifactError(f"{file}: not a regular file")
+    return file.read_bytes()
 
 
 def write_verified(folder: Path, card: HasFiles, card_file: str, files: Mapping[str, bytes]) -> None:
@@ -211,7 +229,7 @@ def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
 
 def read_artifact(folder: Path) -> Artifact:
     """Read an artifact; see `read_verified`."""
-    return Artifact(*read_verified(folder, Card, CARD_FILE, (MEMBERS_FILE, ARRAYS_FILE)), folder)
+    return Artifact(*read_verified(folder, Card, CARD_FILE, lambda card: card.needed), folder)
 
 
 def read_networks(artifact: Artifact) -> frozenset[str] | None:
@@ -241,7 +259,7 @@ def write_artifact(
     Args:
         folder: replaced file by file where it exists.
         card: what the predictor is.
-        files: `members.onnx` and `arrays.npz`.
+        files: those that the card needs.
         networks: ids of the networks it was fitted to, each with its canonical hash.
     """
     folder.mkdir(parents=True, exist_ok=True)

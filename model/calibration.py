@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -14,6 +14,8 @@ Ints = NDArray[np.integer[Any]]
 MIN_ACCURACY, MAX_ACCURACY = 0.01, 0.995  # accuracies are clipped to this range before the logit
 ENOUGH_NETWORKS = 5  # that reached an epoch, to give it a mean and a spread
 SMALLEST_SPREAD = 1e-3
+QUANTILES = 65  # of a table's accuracies, at most
+BEYOND = 3.0  # standard deviations beyond the best and the worst network that a prediction may lie
 
 
 class StandardisedPrediction(NamedTuple):
@@ -79,6 +81,11 @@ class CurveScale:
     std: Floats
     is_logit: bool
 
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of a curve."""
+        return len(self.mean)
+
     @classmethod
     def unchanged(cls, epochs: int) -> "CurveScale":
         """Return the scale of accuracies as they are."""
@@ -105,6 +112,60 @@ class CurveScale:
         values = values * self.std[index] + self.mean[index]
         return np.asarray(expit(values) if self.is_logit else np.clip(values, 0, 1))
 
+    def arrays(self) -> dict[str, Floats]:
+        """Return the numbers as named arrays."""
+        return {"curve_mean": self.mean, "curve_std": self.std, "curve_is_logit": np.array(float(self.is_logit))}
+
+
+@dataclass(frozen=True)
+class QuantileScale:
+    """How the one accuracy of a network is standardised: as the normal quantile of its rank.
+
+    A few networks that failed do not stretch the scale, as they do that of log-odds.
+
+    Attributes:
+        logits: log-odds of accuracies, increasing [knots].
+        normal: the normal quantiles that they are at, increasing [knots].
+    """
+
+    logits: Floats
+    normal: Floats
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of a curve."""
+        return 1
+
+    @classmethod
+    def of(cls, accuracies: Floats) -> "QuantileScale":
+        """Return the scale of accuracies [networks]; equal ones share the mean of their quantiles."""
+        count = min(len(accuracies), QUANTILES)
+        shares = (np.arange(count) + 0.5) / count
+        logits, groups = np.unique(np.quantile(logit(accuracies), shares), return_inverse=True)
+        normal = np.bincount(groups, weights=ndtri(shares)) / np.bincount(groups)
+        spread = max(float(logits[-1] - logits[0]), SMALLEST_SPREAD) / max(float(normal[-1] - normal[0]), 1.0)
+        ends = np.array([-BEYOND, BEYOND])
+        low, high = (values[[0, -1]] + ends * by for values, by in ((normal, 1), (logits, spread)))
+        return cls(np.array([high[0], *logits, high[1]]), np.array([low[0], *normal, low[1]]))
+
+    def standardise(self, curves: Floats) -> Floats:
+        """Standardise measured accuracies [networks, 1]; NaN stays NaN."""
+        return np.asarray(np.interp(logit(curves), self.logits, self.normal))
+
+    def to_accuracy(self, values: Floats, index: Ints | slice = slice(None)) -> Floats:
+        """Return the accuracies of standardised values [..., 1]."""
+        del index
+        return np.asarray(expit(np.interp(values, self.normal, self.logits)))
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return the numbers as named arrays."""
+        return {"quantile_logits": self.logits, "quantile_normal": self.normal}
+
+
+def scale_of(curves: Floats) -> CurveScale | QuantileScale:
+    """Return the scale of curves [networks, epochs]: by rank where there is one value, else of log-odds."""
+    return QuantileScale.of(curves[:, 0]) if curves.shape[1] == 1 else CurveScale.of_logits(curves)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -120,15 +181,15 @@ class Calibration:
         chance_level: [epochs] each.
     """
 
-    scale: CurveScale
+    scale: CurveScale | QuantileScale
     margins: Floats
     base_uncertainty: float
     chance_level: ChanceLevel
 
     @classmethod
-    def without(cls, scale: CurveScale) -> "Calibration":
+    def without(cls, scale: CurveScale | QuantileScale) -> "Calibration":
         """Return a scale without intervals and chance level."""
-        nothing = np.zeros(len(scale.mean))
+        nothing = np.zeros(scale.epochs)
         return cls(scale, nothing, 1.0, ChanceLevel(nothing, nothing))
 
     @classmethod
@@ -138,16 +199,17 @@ class Calibration:
         Raises:
             KeyError: when one is missing.
         """
-        scale = CurveScale(arrays["curve_mean"], arrays["curve_std"], is_logit=bool(arrays["curve_is_logit"]))
+        scale: CurveScale | QuantileScale
+        if "quantile_logits" in arrays:
+            scale = QuantileScale(arrays["quantile_logits"], arrays["quantile_normal"])
+        else:
+            scale = CurveScale(arrays["curve_mean"], arrays["curve_std"], is_logit=bool(arrays["curve_is_logit"]))
         chance_level = ChanceLevel(arrays["chance_level"], arrays["chance_threshold"])
         return cls(scale, arrays["margins"], float(arrays["base_uncertainty"]), chance_level)
 
     def arrays(self) -> dict[str, Floats]:
         """Return everything as named arrays."""
-        return {
-            "curve_mean": self.scale.mean,
-            "curve_std": self.scale.std,
-            "curve_is_logit": np.array(float(self.scale.is_logit)),
+        return self.scale.arrays() | {
             "margins": self.margins,
             "base_uncertainty": np.array(self.base_uncertainty),
             "chance_level": self.chance_level.levels,

@@ -31,6 +31,7 @@ PRIOR_WEIGHT = 40.0  # features that the prior's prediction counts for in a dist
 # Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and
 # in the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
 START = np.array([-1.0, 0.7, -3.0, 0.0, -1.9])
+LINEAR_ALONE = -1.5  # where there is no prior, which knows what is linear in the features
 JITTER = 1e-6
 SMALL_SAMPLE_MARGIN = 2.5  # standard deviations, while too few residuals are known for a quantile
 
@@ -72,10 +73,11 @@ class _Scaler:
 
     @classmethod
     def fit(cls, known: Evidence, reference: Floats | None) -> "_Scaler":
-        """Fit to a context; `reference` [features] is the spread of the features in a larger set of networks."""
+        """Fit to a context; `reference` [features] is their spread in a larger set of networks, NaN where unknown."""
         count, own = len(known.features), known.features.var(axis=0)
         if reference is not None:
-            own = (count * own + REFERENCE_WEIGHT * reference**2) / (count + REFERENCE_WEIGHT)
+            both = (count * own + REFERENCE_WEIGHT * reference**2) / (count + REFERENCE_WEIGHT)
+            own = np.where(np.isnan(reference), own, both)
         odds = _logit(known.prior[:, -1:])
         spread = np.maximum(np.sqrt(own), SMALLEST_SPREAD)
         return cls(known.features.mean(axis=0), spread, odds.mean(axis=0), odds.std(axis=0) + SMALLEST_SPREAD)
@@ -204,6 +206,9 @@ def _most_likely(inputs: _Inputs, targets: Floats) -> Floats:
     distances = _distances(inputs.whole, inputs.whole)
     features, prior = inputs.features @ inputs.features.T, inputs.prior @ inputs.prior.T
     count, outputs = targets.shape
+    start = START.copy()
+    if not inputs.prior.size:
+        start[2] = LINEAR_ALONE
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         smooth, linear, of_prior = _parts(theta, distances, features, prior)
@@ -217,9 +222,9 @@ def _most_likely(inputs: _Inputs, targets: Floats) -> Floats:
         slopes = [(inner * part).sum() for part in (smooth, stretched, linear, of_prior)]
         gradient = -0.5 * np.array([*slopes, np.exp(theta[4]) * np.trace(inner)])
         value = 0.5 * (targets * weights).sum() / outputs + np.log(np.diag(factor)).sum()
-        return float(value + 0.5 * ((theta - START) ** 2).sum()), gradient + theta - START
+        return float(value + 0.5 * ((theta - start) ** 2).sum()), gradient + theta - start
 
-    found = minimize(loss, START, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
     return np.array(found.x, dtype=np.float64)
 
 

@@ -33,23 +33,23 @@ class Ranking:
     def ranks(
         self, accuracy: Sequence[float], lower: Sequence[float], upper: Sequence[float], distance: Sequence[float]
     ) -> list[int]:
-        """Rank networks: 1 is the best, equals to six decimals share the better rank.
+        """Rank networks: 1 is the best, equals share the better rank.
 
         Args:
-            accuracy: final ones [networks].
-            lower: end of their intervals [networks].
+            accuracy: final ones, rounded [networks].
+            lower: end of their intervals, rounded [networks].
             upper: the same.
             distance: from the training set, 1.0 is the threshold [networks].
         """
         ends = {"mean": accuracy, "lower": lower, "upper": upper}
-        score = np.asarray(ends[self.rank_by], dtype=np.float64)
-        beyond = np.maximum(np.asarray(distance, dtype=np.float64) - 1, 0)
-        is_last = beyond > 0
+        scores = ends[self.rank_by]
+        if self.out_of_distribution == "last":
+            return places([(away > 1, -score) for score, away in zip(scores, distance, strict=True)])
         if self.out_of_distribution == "penalise":
-            score = score - beyond * (np.asarray(upper) - np.asarray(lower))
-        if self.out_of_distribution != "last":
-            is_last = np.zeros_like(is_last)
-        return places(list(zip(is_last.tolist(), (-rounded(score)).tolist(), strict=True)))
+            beyond = [max(0.0, away - 1) for away in distance]
+            rows = zip(scores, beyond, lower, upper, strict=True)
+            scores = rounded(np.array([score - more * (high - low) for score, more, low, high in rows])).tolist()
+        return places([-score for score in scores])
 
 
 def rounded(values: NDArray[np.floating]) -> NDArray[np.float64]:

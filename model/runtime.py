@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .artifact import ARRAYS_FILE, MEMBERS_FILE, Artifact, ArtifactError, unpack_arrays
 from .calibration import Calibration, Curves
-from .ensemble import Ensemble, RunNetwork
-from .onnx_network import OnnxNetwork, Provider
+from .ensemble import Ensemble, RunNetwork, no_members
+from .onnx_network import PROVIDERS, OnnxNetwork, Provider
 from .paper_lstm import PaperLSTM
 
 __all__ = ["OUTPUTS", "CurvePredictor", "Curves", "Floats", "Predictor", "Provider"]
@@ -73,12 +73,16 @@ class Predictor:
         try:
             arrays = unpack_arrays(artifact.files[ARRAYS_FILE])
             self.calibration = Calibration.from_arrays(arrays)
-            if card.family == "ensemble":
-                family = Ensemble.from_arrays(arrays, card.features, card.image)
-            else:
+            if card.family == "lstm":
                 family = PaperLSTM.from_arrays(arrays)
+            else:
+                family = Ensemble.from_arrays(arrays, card.features, card.image)
         except (KeyError, ValueError) as error:
             raise ArtifactError(f"{artifact.folder / ARRAYS_FILE}: {error}") from error
+        if MEMBERS_FILE not in artifact.files:
+            self.provider = PROVIDERS["cpu"][0]
+            self._lanes = [CurvePredictor(family, self.calibration, no_members)] * lanes
+            return
         model, where = artifact.files[MEMBERS_FILE], str(artifact.folder / MEMBERS_FILE)
         networks = [
             OnnxNetwork(model, where, family.INPUTS, family.OUTPUTS, threads=threads, provider=provider)

@@ -18,6 +18,7 @@ from service.observability.tracing import tracing
 from service.settings import Settings
 from service.state import Service
 from service.tasks import routes as stored_tasks
+from service.web import routes as web
 
 ROUTERS = (predict, stop, weights, tasks, stored_tasks, info, health, inference_protocol)
 COMPRESS_BYTES = 1024
@@ -65,8 +66,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.state.routes = [route for module in ROUTERS for route in module.router.routes]
-    for module in ROUTERS:
+    modules = (*ROUTERS, web) if settings.playground else ROUTERS
+    app.state.routes = [route for module in modules for route in module.router.routes]
+    for module in modules:
         app.include_router(module.router)
     describe(app)
     return app

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
         (), description="Origins of web pages that may call the service, separated by commas; `*` for all."
     )
 
+    playground: bool = Field(True, description="Serve the page at `/`.")
+
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),
         description="Artifact folders, or folders of artifact folders, separated by `:`; they replace shipped tasks.",

@@ -14,7 +14,7 @@ from .errors import PeepholeError, RequestError, ServiceError, UnavailableError
 from .importers.graph import Request
 from .importers.unmapped import ImportNote, UnmappedError, UnmappedOperator
 from .model.network.faults import Fault
-from .predictions import Decision, Fit, Observed, Prediction, Predictions, Task
+from .predictions import Decision, Fit, Observed, Prediction, Predictions, Source, Task
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "Request",
     "RequestError",
     "ServiceError",
+    "Source",
     "Task",
     "UnavailableError",
     "UnmappedError",
@@ -47,11 +48,11 @@ __all__ = [
 ]
 
 
-def load(artifact: str | Path, *, threads: int = 1) -> "LocalPredictor":
+def load(*artifacts: str | Path, threads: int = 1) -> "LocalPredictor":
     """Return a predictor in this process, which answers as a service does.
 
     Args:
-        artifact: a shipped task, such as `cifar10-mini`, or an artifact's folder.
+        artifacts: shipped tasks, such as `cifar10-mini`, and folders of artifacts; all that ships without any.
         threads: cores that a prediction may use.
 
     Raises:
@@ -59,7 +60,7 @@ def load(artifact: str | Path, *, threads: int = 1) -> "LocalPredictor":
     """
     from .local import LocalPredictor  # noqa: PLC0415 - loads ONNX Runtime, which clients of a service do not need
 
-    return LocalPredictor(artifact, threads=threads)
+    return LocalPredictor(*artifacts, threads=threads)
 
 
 def from_torch(module: "nn.Module", input_shape: Sequence[int], *, name: str | None = None) -> Request:

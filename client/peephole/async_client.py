@@ -86,7 +86,7 @@ class AsyncClient:
         return await self._run(exchange.stop(runs, best=best, task=task, confidence=confidence))
 
     async def tasks(self) -> list[Task]:
-        """Return the tasks that the service predicts."""
+        """Return the tasks that can be predicted."""
         return await self._run(exchange.tasks())
 
     async def observe(
@@ -125,23 +125,24 @@ class AsyncClient:
     async def _send(self, call: Call) -> Any:
         if call.path in self._kept:
             return self._kept[call.path]
+        connections = self._http()  # making them takes a while, and no answer depends on it
         budget = Budget(self.timeout)
         try:
             async for attempt in stamina.retry_context(on=budget.wait, attempts=None, timeout=None):
                 with attempt:
-                    document = await self._attempt(call, budget)
+                    document = await self._attempt(connections, call, budget)
         except UnavailableError as error:
             raise budget.spent(error) from error.__cause__
         if call.is_kept:
             self._kept[call.path] = document
         return document
 
-    async def _attempt(self, call: Call, budget: Budget) -> Any:
+    async def _attempt(self, connections: httpx2.AsyncClient, call: Call, budget: Budget) -> Any:
         seconds = budget.left
         headers = headers_of(call, self._key, seconds)
         try:
             async with asyncio.timeout(seconds):
-                response = await self._http().request(
+                response = await connections.request(
                     call.method, self.url + call.path, content=call.body, headers=headers, timeout=seconds
                 )
         except TimeoutError:

@@ -14,7 +14,7 @@ from .errors import UnavailableError
 from .exchange import Call
 from .http import Budget, base_url, headers_of, read, unreachable
 from .networks import Networks
-from .predictions import Fit, Observed, Task
+from .predictions import Fit, Observed
 from .predictor import Predictor
 
 SECONDS = 30.0
@@ -72,10 +72,6 @@ class Client(Predictor):
         if connections is not None:
             connections.close()
 
-    def tasks(self) -> list[Task]:
-        """Return the tasks that the service predicts."""
-        return self._run(exchange.tasks())
-
     def observe(
         self,
         task: str,
@@ -115,22 +111,23 @@ class Client(Predictor):
     def _send(self, call: Call) -> Any:
         if call.path in self._kept:
             return self._kept[call.path]
+        connections = self._http()  # making them takes a while, and no answer depends on it
         budget = Budget(self.timeout)
         try:
             for attempt in stamina.retry_context(on=budget.wait, attempts=None, timeout=None):
                 with attempt:
-                    document = self._attempt(call, budget)
+                    document = self._attempt(connections, call, budget)
         except UnavailableError as error:
             raise budget.spent(error) from error.__cause__
         if call.is_kept:
             self._kept[call.path] = document
         return document
 
-    def _attempt(self, call: Call, budget: Budget) -> Any:
+    def _attempt(self, connections: httpx2.Client, call: Call, budget: Budget) -> Any:
         seconds = budget.left
         headers = headers_of(call, self._key, seconds)
         try:
-            response = self._http().request(
+            response = connections.request(
                 call.method, self.url + call.path, content=call.body, headers=headers, timeout=seconds
             )
         except httpx2.TransportError as error:

@@ -6,6 +6,7 @@ The clients and the predictor in process carry out the calls, so that all of the
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -30,7 +31,8 @@ from .predictions import (
     read_tasks,
 )
 
-TOO_LARGE = 413
+NOT_FOUND, TOO_LARGE = 404, 413
+AUTO = "auto"
 OBSERVED = {"id", "layers"}  # fields of an architecture that observations have
 Result = TypeVar("Result")
 
@@ -56,6 +58,7 @@ class PredictOptions(TypedDict, total=False):
     task: str | None
     epochs: int | Sequence[int] | None
     context: Sequence[Mapping[str, Any]] | None
+    prior: str | None
     input: Sequence[int] | None
     rank_by: RankBy
     out_of_distribution: OutOfDistribution
@@ -69,6 +72,7 @@ def predict(
     task: str | None = None,
     epochs: int | Sequence[int] | None = None,
     context: Sequence[Mapping[str, Any]] | None = None,
+    prior: str | None = AUTO,
     input: Sequence[int] | None = None,  # noqa: A002 - the request's name for it
     rank_by: RankBy = "mean",
     out_of_distribution: OutOfDistribution = "keep",
@@ -79,12 +83,14 @@ def predict(
     architectures, image = architectures_of(networks, input)
     fields: dict[str, Any] = {"task": task, "epochs": epochs, "context": context, "input": image}
     fields |= {"constraints": constraints, "objectives": objectives}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    fields |= {"prior": prior} if prior != AUTO else {}  # `None` is none
     fields |= {"rank_by": rank_by} if rank_by != "mean" else {}
     fields |= {"out_of_distribution": out_of_distribution} if out_of_distribution != "keep" else {}
     for _ in range(2):  # the service may load another predictor in between
         documents = yield from _in_parts("/predict", "architectures", architectures, fields)
         with known_form():
-            versions = {document["model"]["sha256"] for document in documents}
+            versions = {_json(document["model"]) for document in documents}
         if len(versions) == 1:
             break
     else:
@@ -128,7 +134,8 @@ def stop(
     listed = [dict(runs)] if isinstance(runs, Mapping) else [dict(run) for run in runs]
     if not listed:
         return []
-    fields = {"best": best, "task": task, "confidence": confidence}
+    given = {"best": best, "task": task, "confidence": confidence}
+    fields = {name: value for name, value in given.items() if value is not None}
     return read_decisions((yield from _in_parts("/stop", "architectures", listed, fields)))
 
 
@@ -158,10 +165,14 @@ def observe(
         for row, value in zip(rows, column, strict=True):
             row[name] = value
     path = f"/tasks/{quote(task, safe='')}"
-    if image is not None:
-        yield Call("PUT", path, to_json({"input": image}))
-    documents = yield from _in_parts(f"{path}/observations", "observations", rows, {}, changes=True)
-    return read_observed(documents)
+    send = partial(_in_parts, f"{path}/observations", "observations", rows, {}, changes=True)
+    try:
+        return read_observed((yield from send()))
+    except RequestError as error:
+        if error.status != NOT_FOUND or image is None:
+            raise
+    yield Call("PUT", path, to_json({"input": image}))
+    return read_observed((yield from send()))
 
 
 def fit(task: str, id: str | None = None) -> Steps[Fit]:  # noqa: A002 - the response's name for it
@@ -183,11 +194,11 @@ def _in_parts(
         path: of the route.
         key: of the list in the body.
         items: of the list.
-        fields: other fields of each body; `None` is left out.
+        fields: other fields of each body.
         changes: whether the route changes something, which a retry must not do twice.
     """
     texts = [_json(item) for item in items]
-    head = _json({name: value for name, value in fields.items() if value is not None})
+    head = _json(fields)
     limits: Mapping[str, int] = {}
     if len(texts) > 1:
         info = yield INFO

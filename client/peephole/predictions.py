@@ -53,19 +53,31 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictorName:
-    """Which predictor was used."""
+class Source:
+    """What predicted: a predictor by task, version and sha256, or a context.
 
-    task: str
-    version: str
-    sha256: str
+    Attributes:
+        task: of the predictor.
+        version: the same.
+        sha256: the same.
+        prior: task of the predictor that predictions in context build on.
+        networks: how many the context has.
+        tau: Kendall's tau of the context's leave-one-out predictions: how far to trust them.
+    """
+
+    task: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    prior: str | None = None
+    networks: int | None = None
+    tau: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions(Sequence[Prediction]):
-    """Predictions, their predictor, and the epochs that their lists run along."""
+    """Predictions, what they come from, and the epochs that their lists run along."""
 
-    model: PredictorName
+    model: Source
     epochs: tuple[int, ...]
     items: tuple[Prediction, ...]
 
@@ -141,13 +153,23 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a predictor predicts: images [channels, height, width] and the length of a curve."""
+    """What is predicted: a loaded predictor's task, or a stored one of your own.
+
+    Attributes:
+        name: of the task.
+        description: for people.
+        input: channels, height and width of an image.
+        epochs: length of a loaded predictor's curves.
+        version: of a loaded predictor.
+        prior: of a stored task.
+    """
 
     name: str
-    description: str
-    epochs: int
+    description: str | None
     input: tuple[int, ...]
-    version: str
+    epochs: int | None = None
+    version: str | None = None
+    prior: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +199,7 @@ def read_predictions(documents: Sequence[Mapping[str, Any]]) -> Predictions:
     with known_form():
         rows = [row for document in documents for row in document["predictions"]]
         items = [_read(Prediction, {"index": index, **row}) for index, row in enumerate(rows)]
-        return Predictions(_read(PredictorName, documents[0]["model"]), tuple(documents[0]["epochs"]), tuple(items))
+        return Predictions(_read(Source, documents[0]["model"]), tuple(documents[0]["epochs"]), tuple(items))
 
 
 def read_decisions(documents: Sequence[Mapping[str, Any]]) -> list[Decision]:

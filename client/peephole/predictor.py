@@ -11,7 +11,7 @@ from .errors import RequestError
 from .exchange import Call, PredictOptions, Result, Steps
 from .model.ranking import OutOfDistribution, RankBy
 from .networks import Networks
-from .predictions import Decision, Predictions
+from .predictions import Decision, Predictions, Task
 
 
 class Predictor(ABC):
@@ -24,6 +24,7 @@ class Predictor(ABC):
         task: str | None = None,
         epochs: int | Sequence[int] | None = None,
         context: Sequence[Mapping[str, Any]] | None = None,
+        prior: str | None = exchange.AUTO,
         input: Sequence[int] | None = None,  # noqa: A002 - the request's name for it
         rank_by: RankBy = "mean",
         out_of_distribution: OutOfDistribution = "keep",
@@ -37,8 +38,9 @@ class Predictor(ABC):
                 what importers return; of any number.
             task: which predictor; optional where there is one.
             epochs: 1-based epochs to predict; all of the task by default.
-            context: networks measured so far, each `{"layers": [...], "accuracy": ...}`: predictions are then for
-                their data set; needs `input` and no `task`.
+            context: networks measured so far, each `{"layers": [...], "accuracy": ...}` with the final accuracy or
+                the curve, 3 to 1,000 of them: predictions are then for their data set; needs `input` and no `task`.
+            prior: the task whose predictor those build on; `"auto"` is the best one, `None` is none.
             input: channels, height and width of an image; the task's by default.
             rank_by: what ranks compare: the predicted accuracy, or the lower or upper end of its interval.
             out_of_distribution: what networks of a distance above 1 get: nothing, the last ranks, or a penalty of
@@ -58,6 +60,7 @@ class Predictor(ABC):
             task=task,
             epochs=epochs,
             context=context,
+            prior=prior,
             input=input,
             rank_by=rank_by,
             out_of_distribution=out_of_distribution,
@@ -95,6 +98,10 @@ class Predictor(ABC):
             RequestError, UnavailableError, ServiceError: as `predict`.
         """
         return self._run(exchange.stop(runs, best=best, task=task, confidence=confidence))
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks that can be predicted."""
+        return self._run(exchange.tasks())
 
     def _run(self, steps: Steps[Result]) -> Result:
         """Carry out calls until the result is there."""

@@ -191,19 +191,6 @@ FEATURES = tuple(DEFINITIONS)
 SIGNAL = (*_SIGNAL, *(f"log count: {kind} after {before}" for before, kind in PAIRS if before in SQUASHING))
 
 
-def select(names: Sequence[str]) -> NDArray[np.intp]:
-    """Return the columns of the named features.
-
-    Raises:
-        ValueError: when there is no feature of that name.
-    """
-    places = {name: place for place, name in enumerate(FEATURES)}
-    unknown = sorted(set(names) - set(places))
-    if unknown:
-        raise ValueError(f"there is no feature {unknown[0]!r}")
-    return np.array([places[name] for name in names], dtype=np.intp)
-
-
 @dataclass(slots=True)
 class Attributes:
     """What the code says of the layers of networks.
@@ -255,7 +242,7 @@ _SCALES = np.array([one.scale for one in DEFINITIONS.values()], dtype=np.float32
 _MEANS = np.array([place for place, one in enumerate(DEFINITIONS.values()) if one.over is not None])
 _OVER = np.array([one.over for one in DEFINITIONS.values() if one.over is not None])
 _LOGS = np.array([place for place, one in enumerate(DEFINITIONS.values()) if one.is_log])
-_VARIANCE, _MEAN = select(["variance of log channels", "mean log channels"]).tolist()
+_VARIANCE, _MEAN = map(FEATURES.index, ("variance of log channels", "mean log channels"))
 
 
 def attributes(codes: NDArray[np.int32], lengths: NDArray[np.int32], image: Shape) -> Attributes:

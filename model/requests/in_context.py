@@ -7,11 +7,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from ..context import ContextModel, Evidence, choose_prior
-from ..encoding.features import FEATURES, attributes, network_features
+from ..encoding.features import FEATURES
+from ..encoding.graph_features import is_graph
+from ..encoding.hand_features import ALL_FEATURES, hand_features
 from ..encoding.layer_cache import LayerCache
 from ..encoding.layer_code import EXTENDED, pad
 from ..ensemble import Ensemble
@@ -43,6 +44,7 @@ class KnownContext:
         model: of the context.
         prior: the predictor that it builds on, if it has one.
         image: what its networks read.
+        features: names of the hand features that it is described by; those of graphs only where there are graphs.
         networks: how many it has.
         layers: of its shortest and longest network.
     """
@@ -50,6 +52,7 @@ class KnownContext:
     model: ContextModel
     prior: Model | None
     image: Shape
+    features: tuple[str, ...]
     networks: int
     layers: tuple[int, int]
 
@@ -59,7 +62,7 @@ class InContext:
 
     def __init__(self) -> None:
         self._layers = LayerCache(EXTENDED)
-        self._known: LRUCache[bytes, KnownContext] = LRUCache(KEPT)
+        self._known: dict[bytes, KnownContext] = {}  # the one that was used last is last
         self._lock = Lock()
 
     def answer(
@@ -111,13 +114,14 @@ class InContext:
         content = [one["layers"] for one in context], accuracies.tolist(), image, versions
         key = sha256(repr(content).encode()).digest()
         with self._lock:
-            known = self._known.get(key)
-        if known is not None:
-            return known
+            if key in self._known:
+                self._known[key] = known = self._known.pop(key)
+                return known
         networks = encode_all(
             context, self._layers, image, field="context", max_architectures=len(context), max_layers=max_layers
         )
-        features = hand_features(networks.codes, image)
+        names = ALL_FEATURES if any(is_graph(codes[None]).any() for codes in networks.codes) else FEATURES
+        features = _features(names, networks.codes, image)
         candidates = []
         for name, prior in priors.items():
             try:
@@ -127,12 +131,14 @@ class InContext:
                     detail = f"its images are too small for a network of the context: {error}"
                     raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
                 continue
-            candidates.append((name, Evidence(features, before), _spread(prior)))
+            candidates.append((name, Evidence(features, before), _spread(prior, names)))
         chosen, model = choose_prior(candidates, accuracies)
         lengths = [len(codes) for codes in networks.codes]
-        known = KnownContext(model, priors[chosen], image, len(context), (min(lengths), max(lengths)))
+        known = KnownContext(model, priors[chosen], image, names, len(context), (min(lengths), max(lengths)))
         with self._lock:
             self._known[key] = known
+            if len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
         return known
 
     def _predict(self, known: KnownContext, networks: Networks, layers: Sequence[list[Layer]]) -> Curves:
@@ -141,16 +147,16 @@ class InContext:
         except NetworkError as error:
             detail = f"the images of the prior's task are too small for one of them: {error}; choose another `prior`"
             raise InvalidRequestError(Fault("/architectures", "impossible", detail)) from None
-        return known.model.predict(Evidence(hand_features(networks.codes, known.image), before))
+        return known.model.predict(Evidence(_features(known.features, networks.codes, known.image), before))
 
 
-def hand_features(codes: Sequence[Ints], image: Shape) -> Floats:
-    """Return the hand features of networks in the extended code [networks, features], in batches of similar length."""
-    found = np.empty((len(codes), len(FEATURES)))
+def _features(names: tuple[str, ...], codes: Sequence[Ints], image: Shape) -> Floats:
+    """Return hand features of networks in the extended code [networks, features], in batches of similar length."""
+    found = np.empty((len(codes), len(names)))
     by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
     for start in range(0, len(codes), BATCH):
         chosen = by_length[start : start + BATCH]
-        found[chosen] = network_features(attributes(*pad([codes[index] for index in chosen]), image))
+        found[chosen] = hand_features(names, *pad([codes[index] for index in chosen]), image)
     return found
 
 
@@ -220,9 +226,10 @@ def _prior_curves(prior: Model | None, layers: Sequence[list[Layer]]) -> Floats:
     return untrained_curves(prior, codes, every_epoch(prior)).accuracy
 
 
-def _spread(prior: Model | None) -> Floats | None:
-    """Return the spread of the features in the prior's training set, if it knows all of them."""
+def _spread(prior: Model | None, names: tuple[str, ...]) -> Floats | None:
+    """Return the spread of features in the prior's training set; NaN where it does not know one."""
     if prior is None or not isinstance(prior.predictor.family, Ensemble):
         return None
     scaler = prior.predictor.family.scaler
-    return scaler.spread if scaler.names == FEATURES else None
+    known = dict(zip(scaler.names, scaler.spread.tolist(), strict=True))
+    return np.array([known.get(name, np.nan) for name in names])

@@ -71,6 +71,7 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
         logging.getLogger(name).setLevel(logging.WARNING)  # the service logs its own start and end
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin
     threading.excepthook = _log_thread_death
 
 

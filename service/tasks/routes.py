@@ -22,6 +22,7 @@ router = APIRouter(tags=["stored tasks"])
 
 @router.put(
     "/tasks/{name}",
+    operation_id="put_task",
     summary="Create a stored task",
     response_model=StoredTaskDocument,
     responses={201: {"model": StoredTaskDocument, "description": "Created"}},
@@ -42,7 +43,10 @@ async def put_task(request: Request, service: ServiceDep, owner: Owner, deadline
 
 
 @router.post(
-    "/tasks/{name}/observations", summary="Add measured networks to a stored task", response_model=AddedObservations
+    "/tasks/{name}/observations",
+    operation_id="post_observations",
+    summary="Add measured networks to a stored task",
+    response_model=AddedObservations,
 )
 async def post_observations(
     request: Request,
@@ -75,6 +79,7 @@ async def post_observations(
 
 @router.get(
     "/tasks/{name}/observations",
+    operation_id="get_observations",
     summary="The measured networks of a stored task",
     response_model=ObservationPage,
     responses={200: {"content": {JSON_LINES: {}, CSV: {}}}},
@@ -108,7 +113,7 @@ async def get_observations(
     return Response(text, media_type=kind, headers=headers)
 
 
-@router.delete("/tasks/{name}", summary="Delete a stored task", status_code=204)
+@router.delete("/tasks/{name}", operation_id="delete_task", summary="Delete a stored task", status_code=204)
 async def delete_task(request: Request, service: ServiceDep, owner: Owner, deadline: Deadline, name: str) -> Response:
     """Delete a stored task and its observations."""
     request.scope["state"]["stored"] = True

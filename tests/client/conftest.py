@@ -15,10 +15,11 @@ KEY = "a-key"
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Live]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    state = str(tmp_path_factory.mktemp("state"))
     limits = {"PEEPHOLE_MAX_ARCHITECTURES": "16", "PEEPHOLE_THREADS": "1", "PEEPHOLE_API_KEYS": KEY}
     models = ":".join(str(ZOO / task) for task in (TASK, OTHER))
-    with running(None, PEEPHOLE_MODELS=models, **limits) as live:
+    with running(None, PEEPHOLE_MODELS=models, PEEPHOLE_STATE=state, **limits) as live:
         yield live
 
 

@@ -117,9 +117,59 @@ def test_decisions_agree(client: peephole.Client, local: peephole.Predictor) -> 
 
 def test_the_tasks_are_listed(client: peephole.Client) -> None:
     found = {task.name: task for task in client.tasks()}
-    assert set(found) == {TASK, OTHER}
     assert found[TASK].input == (3, 16, 16)
     assert found[TASK].epochs == 10
+    assert peephole.load(TASK, OTHER).tasks() == [found[TASK], found[OTHER]]
+
+
+def test_several_predictors_in_process_need_a_task() -> None:
+    both = peephole.load(TASK, OTHER)
+    with pytest.raises(RequestError, match="several predictors are loaded; name one of: cifar10-mini, mnist-mini"):
+        both.predict([RELU])
+    assert both.predict([RELU], task=OTHER).model.task == OTHER
+    assert pickle.loads(pickle.dumps(both)).tasks() == both.tasks()
+    with pytest.raises(ValueError, match="loaded twice"):
+        peephole.load(TASK, TASK)
+
+
+def test_a_context_is_answered_for_its_own_data_set(client: peephole.Client) -> None:
+    """By the service and in process alike, in several requests too; the source says how far to trust it."""
+    networks = population(COUNT)
+    context = [{"layers": one["layers"], "accuracy": 0.3 + 0.01 * len(one["layers"])} for one in population(28)]
+    options: dict[str, Any] = {"context": context, "input": (3, 16, 16), "epochs": 10}
+    over_http = client.predict(networks, **options)
+    in_process = peephole.load(TASK, OTHER).predict(networks, **options)
+    assert close(over_http, in_process)
+    assert over_http.model == in_process.model
+    assert over_http.model.networks == 28
+    assert over_http.model.tau is not None
+    assert sorted(one.rank for one in over_http)[:1] == [1]
+    assert client.predict(networks, **options, prior=None).model.prior is None
+    with pytest.raises(RequestError, match="`input` is missing"):
+        client.predict(networks, context=context)
+    with pytest.raises(RequestError, match="/prior: only a request with a `context`"):
+        peephole.load(TASK).predict(networks, prior=None)
+
+
+def test_a_stored_task_learns_from_observations(client: peephole.Client) -> None:
+    """It is made by the first of them, in as many requests as needed; a repeated call changes nothing."""
+    networks = population(40)
+    accuracies = [0.3 + 0.01 * len(one["layers"]) for one in networks]
+    with pytest.raises(RequestError) as caught:
+        client.observe("mine", networks, accuracies)
+    assert caught.value.status == 404
+    found = client.observe("mine", networks, accuracies, input=(3, 16, 16))
+    assert (found.added, found.repeated) == (40, 0)
+    again = client.observe("mine", networks, accuracies, input=(3, 16, 16))
+    assert (again.added, again.repeated, again.networks) == (0, 40, found.networks)
+    (stored,) = [task for task in client.tasks() if task.name == "mine"]
+    assert stored.input == (3, 16, 16)
+    predictions = client.predict(networks[:20], task="mine", epochs=10)
+    assert predictions.model.networks == found.networks
+    assert predictions[0].final_accuracy == pytest.approx(accuracies[0], abs=0.05)
+    with pytest.raises(RequestError) as caught:
+        client.observe("mine", networks[:20], [*accuracies[:19], 19.0])
+    assert caught.value.faults[0].pointer == "/observations/19/accuracy", "of the second request"
 
 
 def test_a_key_is_needed_where_the_service_has_one(service: Live) -> None:
@@ -128,13 +178,12 @@ def test_a_key_is_needed_where_the_service_has_one(service: Live) -> None:
     assert caught.value.status == 401
 
 
-def test_an_import_is_predicted(client: peephole.Client) -> None:
-    torch = pytest.importorskip("torch")
-    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten())
-    request = peephole.from_torch(module, (3, 32, 32), name="mine")
+def test_what_an_importer_returns_is_predicted(client: peephole.Client) -> None:
+    """Beside others; it says which images are read."""
+    request: dict[str, Any] = {"input": [3, 32, 32], "architectures": [{"id": "mine", "layers": [CONV, RELU]}]}
     first, second = client.predict([request, [CONV]], task=TASK, epochs=10)
-    assert first.id == "mine"
-    assert second.flops == 2 * 27 * 16 * 32 * 32, "the import says which images are read"
+    assert (first.id, second.id) == ("mine", None)
+    assert first.flops == second.flops == 2 * 27 * 16 * 32 * 32
 
 
 def test_frames_have_a_row_for_each_network(local: peephole.Predictor) -> None:

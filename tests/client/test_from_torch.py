@@ -185,11 +185,20 @@ def test_weights_may_be_absent_and_modes_stay():
     assert [one.training for one in module] == [True, False, True, True, True]
 
 
+class Tempered(nn.Module):
+    """Probabilities of logits."""
+
+    def forward(self, x):
+        return F.softmax(x / 4, dim=1)
+
+
 def test_only_the_final_linear_layer_is_the_classifier():
     squeezenet = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert [layer["type"] for layer in layers_of(squeezenet)] == ["conv", "relu", "global_avg_pool"]
     point = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Conv2d(5, 10, 1), nn.Flatten())
     assert [layer["type"] for layer in layers_of(point)] == ["conv", "global_avg_pool"]
+    scaled = nn.Sequential(point, Tempered())
+    assert [layer["type"] for layer in layers_of(scaled)] == ["conv", "global_avg_pool"]
 
 
 class Odd(nn.Module):
@@ -239,7 +248,7 @@ class Function(nn.Module):
         (lambda x: F.pad(x, (-1, 1, 0, 0)), "aten.pad (1 time, in the model itself): cropping cannot be expressed"),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "reflect padding cannot be expressed"),
         (lambda x: x - x.mean((2, 3), keepdim=True), "differences of tensors cannot be expressed"),
-        (lambda x: x + x.mean((2, 3), keepdim=True), "must have one shape"),
+        (lambda x: x + x.mean((2, 3), keepdim=True), "sums of tensors of two sizes cannot be expressed"),
         (lambda x: x * x.mean(1, keepdim=True), "means over other dimensions than height and width"),
         (lambda x: x.transpose(2, 3).relu() + x, "the axes of its inputs do not correspond"),
         (lambda x: x[:, ::2], "slices with steps cannot be expressed"),

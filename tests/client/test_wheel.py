@@ -43,12 +43,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("client", "model"):
         unwanted = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=unwanted)
-    is_new = int(metadata.version("setuptools").partition(".")[0]) >= 77
+    found = [one.version for one in metadata.distributions(name="setuptools")]
+    is_new = bool(found) and int(found[0].partition(".")[0]) >= 77
     isolation = ["--no-build-isolation"] if is_new else []
     command = ["wheel", "--quiet", "--no-deps", *isolation, "--wheel-dir", str(folder), "./client"]
     subprocess.run([sys.executable, "-m", "pip", *command], check=True, cwd=folder)
-    (found,) = folder.glob("peephole_nas-*.whl")
-    return found
+    (built,) = folder.glob("peephole_nas-*.whl")
+    return built
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import nn
@@ -68,17 +69,27 @@ def models() -> Iterator[tuple[str, str]]:
 
 def create(library: str, name: str) -> tuple[nn.Module, tuple[int, int, int]]:
     """Return a model on the meta device, without weights, and the shape of its images."""
+    try:
+        with torch.device("meta"):
+            return _create(library, name)
+    except NotImplementedError:  # it computes with tensors as it is built
+        functions = [one for one in dir(nn.init) if one.endswith("_") and not one.startswith("_")]
+        with mock.patch.multiple(nn.init, **dict.fromkeys(functions, lambda tensor, *_, **__: tensor)):
+            model, shape = _create(library, name)
+        return model.to("meta"), shape
+
+
+def _create(library: str, name: str) -> tuple[nn.Module, tuple[int, int, int]]:
     from tests.client.torchvision_without_cuda import torchvision
 
-    with torch.device("meta"):
-        if library == "torchvision":
-            options = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
-            side = 299 if name == "inception_v3" else 224
-            return torchvision.models.get_model(name, weights=None, **options).eval(), (3, side, side)
-        import timm
+    if library == "torchvision":
+        options = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
+        side = 299 if name == "inception_v3" else 224
+        return torchvision.models.get_model(name, weights=None, **options).eval(), (3, side, side)
+    import timm
 
-        model = timm.create_model(name).eval()
-        return model, tuple(model.default_cfg["input_size"])
+    model = timm.create_model(name).eval()
+    return model, tuple(model.default_cfg["input_size"])
 
 
 def counted(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -67,9 +67,12 @@ def test_requests_of_the_documents_are_answered(client):
 
 
 def test_the_error_of_the_api_page_is_the_service_s(client):
-    request, problem = (json.loads(block) for block in code_blocks(read("docs/api.md"), "json"))
-    assert client.post("/predict", json=request).status_code == 200
-    layers = [{"type": "linear", "out_features": 64}, {"type": "conv", "kernel_size": 3, "out_channels": 64}]
+    network, request, problem = (json.loads(block) for block in code_blocks(read("docs/api.md"), "json"))
+    of_network = {"task": "cifar10-mini", "architectures": [{"layers": network}]}
+    for body in (request, of_network):
+        assert client.post("/predict", json=body).status_code == 200
+    conv = {"type": "conv", "kernel_size": 3, "out_channels": 8, "name": "a"}
+    layers = [conv, {"type": "max_pool", "kernel_size": 2, "name": "b"}, {"type": "add", "inputs": ["b", "a"]}]
     returned = client.post("/predict", json={"task": "mnist-mini", "architectures": [{"layers": layers}]}).json()
     assert returned | {"request_id": problem["request_id"]} == problem
 

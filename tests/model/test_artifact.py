@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 
-from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ArtifactError, read_artifact, shipped
+from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ZOO, ArtifactError, read_artifact, shipped
 from model.runtime import Predictor
 
 
 @pytest.fixture
 def copy(tmp_path):
-    return shutil.copytree(shipped()[0], tmp_path / "artifact")
+    return shutil.copytree(ZOO / "cifar10-mini", tmp_path / "artifact")
 
 
 def test_every_shipped_artifact_loads_and_names_its_folder():

@@ -46,6 +46,7 @@ TYPES: list[tuple[list[dict[str, Any]], tuple[int, int, int], int, int]] = [
     *[([{"type": kind}], (4, 9, 7), 0, 0) for kind in ("relu", "relu6", "leaky_relu", "elu", "gelu", "silu")],
     *[([{"type": kind}], (4, 9, 7), 0, 0) for kind in ("hard_swish", "hard_sigmoid", "sigmoid", "tanh", "softmax")],
     ([{"type": "identity"}], (4, 9, 7), 0, 0),
+    ([{"type": "zero"}], (4, 9, 7), 0, 0),
     ([{"type": "channel_shuffle", "groups": 2}], (4, 9, 7), 0, 0),
     ([{"type": "slice", "start": 1, "end": 4}], (3, 9, 7), 0, 0),
     ([{"type": "pad", "padding": [1, 2, 3, 0]}], (4, 12, 10), 0, 0),

@@ -35,6 +35,8 @@ def rejection(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("PEEPHOLE_HANG_SECONDS", "nan"),
         ("PEEPHOLE_MAX_BODY_BYTES", "1000"),
         ("PEEPHOLE_LOG_LEVEL", "loud"),
+        ("PEEPHOLE_DATABASE_URL", "mysql://root@h/tasks"),
+        ("PEEPHOLE_MAX_TASKS", "-1"),
         ("PEEPHOLE_SHIPPED", "perhaps"),
     ],
 )
@@ -94,7 +96,35 @@ def test_host_and_port_carry_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_of_keys_is_read_however_it_is_written(tmp_path: Path, text: str) -> None:
     file = tmp_path / "keys"
     file.write_bytes(text.encode())
-    assert Settings(api_keys_file=file).keys() == ["key"]
+    assert Settings(api_keys_file=file).keys() == {"key": "default"}
+
+
+def test_a_key_may_have_an_owner(tmp_path: Path) -> None:
+    """Several keys may have one; what is behind the first colon is the key."""
+    file = tmp_path / "keys"
+    file.write_text("ann:new\nplain\n")
+    keys = Settings(api_keys="ann:old, bob: b:c, plain", api_keys_file=file).keys()
+    assert keys == {"old": "ann", "b:c": "bob", "plain": "default", "new": "ann"}
+
+
+@pytest.mark.parametrize(
+    "listed", [":secret", "a b:secret", "ann:", "ä:secret", "ann:secret,bob:secret", "secret,bob:secret"]
+)
+def test_a_key_has_one_owner_with_a_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], listed: str
+) -> None:
+    line = rejection(monkeypatch, capsys, PEEPHOLE_API_KEYS=listed)
+    assert "PEEPHOLE_API_KEYS" in line
+    assert "secret" not in line
+
+
+def test_a_key_has_one_owner_in_both_places(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("bob:secret")
+    line = rejection(monkeypatch, capsys, PEEPHOLE_API_KEYS="ann:secret", PEEPHOLE_API_KEYS_FILE=str(file))
+    assert "PEEPHOLE_API_KEYS_FILE" in line
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from model.artifact import TaskDescription
 from model.network.graph import resolve
 from model.network.schema import pair
 from model.network.shapes import Shape
+from training.fitting.public_tasks import PUBLIC_TASKS
 from training.observations.observation import Observation
 from training.protocols import PROTOCOLS, TrainingProtocol
 
@@ -13,13 +14,16 @@ _DATA_SETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's
 
 
 def describe(rows: Sequence[Observation], image: Shape) -> TaskDescription | None:
-    """Return the description of a task; `None` unless one known protocol measured all rows.
+    """Return the description of a task; `None` unless one known protocol or benchmark measured all rows.
 
     Args:
         rows: that the predictor is fitted to.
         image: shape of the task's images.
     """
     keys = {row.protocol for row in rows}
+    public = next((one for name, one in PUBLIC_TASKS.items() if keys == {f"{name}-public"}), None)
+    if public is not None:
+        return with_best(public.about, max(_means(rows).values()))
     protocol = next((one for one in PROTOCOLS.values() if keys == {one.key}), None)
     if protocol is None:
         return None
@@ -38,6 +42,20 @@ def describe(rows: Sequence[Observation], image: Shape) -> TaskDescription | Non
             "A network unlike those of the training set has a distance above 1; its prediction is an extrapolation.",
         ),
     )
+
+
+def with_best(about: TaskDescription, best: float) -> TaskDescription:
+    """Return a description whose limits begin with the best accuracy that was measured."""
+    first = f"The best network measured ends at {best:.3f}. A higher prediction is an extrapolation."
+    return about.model_copy(update={"limits": (first, *about.limits)})
+
+
+def _means(rows: Sequence[Observation]) -> dict[str, float]:
+    """Return the mean final accuracy of each network."""
+    finals: dict[str, list[float]] = {}
+    for row in rows:
+        finals.setdefault(row.network_id, []).append(row.accuracy[-1])
+    return {name: sum(values) / len(values) for name, values in finals.items()}
 
 
 def _search_space(rows: Sequence[Observation], image: Shape) -> str:

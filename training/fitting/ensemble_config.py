@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EnsembleConfig:
-    """Settings of `training.fitting.fit_ensemble`; passes are over the networks of a table."""
+    """Settings of `training.fitting.fit_ensemble`; passes are over the networks of a table.
+
+    Without members the Gaussian process predicts alone.
+    """
 
     members: int = 4
     passes: int = 60
@@ -23,3 +26,8 @@ class EnsembleConfig:
     gp_points: int = 256  # inducing points, at most; the cost of a prediction grows with them
     features: int = 64
     gradient_norm: float = 1.0
+
+
+# A Gaussian process alone: networks of hundreds of layers are ranked as well by the features of their paths, and a
+# prediction needs no pass of a neural network along them.
+PROCESS_ALONE = EnsembleConfig(members=0, gp_networks=300, gp_points=400, features=96)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.calibration import CurveScale
+from model.calibration import scale_of
 from model.encoding.edges import corrections
-from model.encoding.features import attributes, layer_features, network_features
+from model.encoding.features import attributes, layer_features
+from model.encoding.hand_features import hand_features
 from model.encoding.layer_code import table_1
 from model.ensemble import FeatureScaler
 from model.network.shapes import Shape
@@ -61,11 +62,11 @@ class Data(NamedTuple):
 
 def member_inputs(table: CurveDataset, image: Shape, scaler: FeatureScaler, epochs: int) -> MemberInputs:
     """Return a table of a task with such images as members read it, its curves stretched to so many epochs."""
-    standardised = CurveScale.of_logits(table.curves).standardise(table.curves)
+    standardised = scale_of(table.curves).standardise(table.curves)
     last = carry_forward(standardised)[:, -1]
     stretched = standardised[:, np.linspace(0, table.epochs - 1, epochs).round().astype(int)]
     layers = attributes(table.codes, table.lengths, image)
-    whole, _ = scaler(network_features(layers))
+    whole, _ = scaler(hand_features(scaler.names, table.codes, table.lengths, image, layers))
     floats = (one.astype(np.float32) for one in (whole, stretched, last))
     arrays = table.codes, layer_features(layers), table.lengths, *floats
     return MemberInputs(*map(torch.from_numpy, arrays))

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pack_arrays, write_artifact
 from model.continuation import discard_continuation
-from model.encoding.features import FEATURES
-from model.encoding.layer_code import CODES
+from model.encoding.layer_code import CODES, LayerCode
 from model.ensemble import Ensemble
+from model.network.shapes import Shape
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, calibrate, coverage, cross_validate, mean_width
@@ -23,7 +23,8 @@ from training.fitting.ensemble_config import EnsembleConfig
 from training.fitting.fit_ensemble import fit_ensemble
 from training.fitting.fit_peephole import LSTMConfig, fit_peephole
 from training.fitting.out_of_fold import write_out_of_fold
-from training.metrics import ceiling
+from training.fitting.public_tasks import PUBLIC_TASKS
+from training.metrics import ceiling, score
 from training.observations.dataset import CurveDataset, image_of, task_of, to_dataset, training_split
 from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
@@ -31,6 +32,7 @@ from training.protocols import PROTOCOLS
 
 IN_DISTRIBUTION_SHARE = 0.99
 MIN_NETWORKS = 20
+BATCH = 500
 Split = Literal["train", "all"]
 
 
@@ -115,28 +117,23 @@ def fit(
         name: canonical[name] for part in (table, *(one.table for one in pretrained)) for name in part.network_ids
     }
     on_fit("exporting")
-    assert isinstance(predictor.run, TorchNetwork)  # noqa: S101 - as it was fitted
-    model = to_onnx(predictor.run.module)
-    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
-    difference = largest_difference(predictor, model, encodings, table.epochs)
-    if difference > TOLERANCE:
-        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    files, about_networks = _networks_of(predictor, table)
     created = datetime.now(UTC)
-    files = {MEMBERS_FILE: model, ARRAYS_FILE: pack_arrays(predictor.arrays())}
+    files[ARRAYS_FILE] = pack_arrays(predictor.arrays())
     noise = ceiling(rows)
-    is_ensemble = isinstance(predictor.family, Ensemble)
+    features = predictor.family.scaler.names if isinstance(predictor.family, Ensemble) else ()
     card = Card(
         files=digests(files),
         task=name,
         version=f"{created:%Y.%m.%d}-{combine(digests(files))[:8]}",
-        description=description or f"Learning curves of {name}.",
-        family="ensemble" if is_ensemble else "lstm",
+        description=description or _description(name, table.epochs),
+        family="lstm" if not features else "ensemble" if MEMBERS_FILE in files else "process",
         code=code_name,
-        features=FEATURES if is_ensemble else (),
+        features=features,
         epochs=table.epochs,
         in_channels=image.channels,
         resolution=image.height,
-        classes=PROTOCOLS[name].classes if name in PROTOCOLS else None,
+        classes=_classes(name),
         training=_training(used, table, split, settings if code_name == "extended" else LSTMConfig())
         | ({"duplicates_left_out": duplicates} if duplicates else {})
         | ({"pretrained_on": {one.task: len(one.table) for one in pretrained}} if pretrained else {})
@@ -150,13 +147,14 @@ def fit(
                 "interval_coverage": round(coverage(validated), 4),
                 "interval_mean_width": round(mean_width(predictor, validated), 4),
             },
+            **({"held_out": _held_out(predictor, rows, code, image)} if split == "train" else {}),
             **({"noise_ceiling": {key: round(value, 4) for key, value in asdict(noise).items()}} if noise else {}),
-            "onnx_difference": float(f"{difference:.2g}"),
+            **({"onnx_difference": about_networks.difference} if about_networks else {}),
         },
         interval_level=LEVEL,
         distance_threshold=float(np.quantile(validated.distance, IN_DISTRIBUTION_SHARE)),
         layers=(int(table.lengths.min()), int(table.lengths.max())),
-        opset=opset(model),
+        opset=about_networks.opset if about_networks else None,
         created_at=created.isoformat(timespec="seconds"),
         about=describe(used, image),
     )
@@ -164,6 +162,54 @@ def fit(
     write_artifact(out, card, files, listed)
     write_out_of_fold(out, card, table, validated.predicted, validated.fold)
     return Fitted(card, table)
+
+
+def _description(task: str, epochs: int) -> str:
+    if task in PUBLIC_TASKS:
+        return PUBLIC_TASKS[task].description
+    return f"Learning curves of {task}." if epochs > 1 else f"Accuracies of {task}."
+
+
+def _classes(task: str) -> int | None:
+    if task in PROTOCOLS:
+        return PROTOCOLS[task].classes
+    return PUBLIC_TASKS[task].classes if task in PUBLIC_TASKS else None
+
+
+def _held_out(
+    predictor: CurvePredictor, rows: Sequence[Observation], code: LayerCode, image: Shape
+) -> dict[str, float] | None:
+    """Return figures on the test split; `None` where the table has none."""
+    tested = [row for row in rows if row.split == "test"]
+    if not tested:
+        return None
+    table = to_dataset(tested, code, image)
+    parts = [table.rows(part) for part in np.array_split(np.arange(len(table)), -(-len(table) // BATCH))]
+    epochs = range(1, table.epochs + 1)
+    curves = [predictor.predict(part.codes, part.lengths, epochs) for part in parts]
+    accuracy, lower, upper = (
+        np.concatenate([getattr(part, name) for part in curves]) for name in ("accuracy", "lower", "upper")
+    )
+    inside = ((table.curves >= lower) & (table.curves <= upper))[~np.isnan(table.curves)]
+    figures = score(table.curves, accuracy).rounded() | {"interval_coverage": round(float(inside.mean()), 4)}
+    return {"networks": len(table)} | figures
+
+
+class _Exported(NamedTuple):
+    opset: int
+    difference: float
+
+
+def _networks_of(predictor: CurvePredictor, table: CurveDataset) -> tuple[dict[str, bytes], _Exported | None]:
+    """Return the file of a predictor's neural networks, and their opset and parity; nothing where it has none."""
+    if not isinstance(predictor.run, TorchNetwork):
+        return {}, None
+    model = to_onnx(predictor.run.module)
+    encodings = [codes[:length] for codes, length in zip(table.codes, table.lengths, strict=True)]
+    difference = largest_difference(predictor, model, encodings, table.epochs)
+    if difference > TOLERANCE:
+        raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
+    return {MEMBERS_FILE: model}, _Exported(opset(model), float(f"{difference:.2g}"))
 
 
 def _training(

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.encoding.layer_code import LayerCode, encode, pad
+from model.encoding.layer_cache import LayerCache
+from model.encoding.layer_code import LayerCode, pad
 from model.network.graph import NetworkError
 from model.network.shapes import Shape
 from training.observations.observation import (
@@ -86,10 +87,10 @@ def to_dataset(observations: Sequence[Observation], code: LayerCode, image: Shap
     epochs = max(len(row.accuracy) for row in observations)
     if any(row.final_only for row in observations):
         epochs = max(epochs, last)
-    encodings, faults = [], []
+    encodings, faults, cache = [], [], LayerCache(code)
     for network_id, rows in grouped.items():
         try:
-            encodings.append(encode(rows[0].layers, code, image).codes)
+            encodings.append(cache.encode(rows[0].layers, image).codes)
         except NetworkError as error:
             faults.append(f"network {rows[0].id or network_id}: {error}")
     if faults:

@@ -16,7 +16,6 @@ class Widened:
 
     layers: list[Layer]
     image: Shape
-    classes: int
 
     @property
     def architecture(self) -> Architecture:
@@ -35,9 +34,9 @@ def widen(block: Sequence[Layer], protocol: TrainingProtocol, *, width: int, ful
 
     Args:
         block: of the selected network; its channel ratios stay what they are.
-        protocol: whose images and classes.
+        protocol: whose images.
         width: output channels of the stem and the first stage.
         full_resolution: whether to take the data set's images as they are instead of the protocol's shrunken ones.
     """
     image = full_image(protocol) if full_resolution else protocol.image
-    return Widened(assemble(block, image, width), image, protocol.classes)
+    return Widened(assemble(block, image, width), image)

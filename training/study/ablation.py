@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from model.artifact import Card
 from model.calibration import snap
-from model.encoding.features import SIGNAL, select
+from model.encoding.features import SIGNAL
+from model.encoding.hand_features import places
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import OutOfFold, cross_validate, predict_table
 from training.fitting.ensemble_config import EnsembleConfig
@@ -40,7 +41,7 @@ def _alike(features: Array, targets: Array) -> Array:
 def _without_signal(features: Array, targets: Array) -> Array:
     """No feature of signal propagation is kept."""
     shares = np.zeros(features.shape[1])
-    others = np.setdiff1d(np.arange(features.shape[1]), select(SIGNAL))
+    others = np.setdiff1d(np.arange(features.shape[1]), places(SIGNAL))
     shares[others] = explained(features[:, others], targets)
     return shares
 

@@ -115,12 +115,16 @@ def _interval(found: Evaluation, epochs: slice, chosen: Any = slice(None)) -> di
 
 
 def cross_validation(study: Study) -> Iterator[Row]:
-    """The shipped predictors and continuations, cross-validated over the networks they were fitted to: of the cards."""
+    """The shipped predictors and continuations, cross-validated, and on networks kept aside: of the cards."""
     for card in study.cards():
         add = partial(rows_of, task=card.task, artifact_sha=artifact_sha(card))
         found = {name.removeprefix("interval_"): value for name, value in card.metrics["cross_validation"].items()}
         networks, _ = found.pop("networks"), found.pop("folds")
         yield from add("cross-validation", method=SHIPPED, figures=found, networks=networks)
+        if held_out := dict(card.metrics.get("held_out") or {}):
+            found = {name.removeprefix("interval_"): value for name, value in held_out.items()}
+            networks = found.pop("networks")
+            yield from add("held-out", method=SHIPPED, figures=found, networks=networks)
         if (continued := read_continuation(study.zoo / card.task)) is None:
             continue
         entries = [entry for entry in continued.card.metrics.values() if isinstance(entry, dict)]

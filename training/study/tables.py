@@ -83,9 +83,9 @@ class Table:
 OWN = "('cifar10-mini', 'mnist-mini')"
 TABLES = {
     "predictors": Table(
-        "test-split cross-validation",
+        "test-split held-out cross-validation",
         "task_name tau of_ceiling r2 coverage where",
-        where=f"experiment == 'test-split' or task not in {OWN}",
+        where="experiment in ('test-split', 'held-out') or task in ('metaqnn-cifar10', 'metaqnn-svhn')",
     ),
     "population": Table("population paper-population", "part networks mean std min max", "-experiment task -method"),
     "cost": Table("cost", "task method runs seconds failed", "task method"),
@@ -99,6 +99,7 @@ TABLES = {
     "cross-validation": Table("cross-validation", "task networks tau r2 mse curve_mae coverage mean_width"),
     "intervals": Table("intervals", "task method coverage mean_width median_width", "task method"),
     "found-networks": Table("found-networks", "method params flops predicted measured", "task -measured"),
+    "spaces": Table("spaces published-spaces", "after_fit tau", "task -tau", across="networks"),
     "learning-curve": Table("learning-curve", "after_fit tau", "task -tau", across="networks"),
     "transfer": Table(
         "transfer", "predictor networks_of networks tau both tau_measured", where=f"task in {OWN} and method in {OWN}"

@@ -22,7 +22,7 @@ from .unmapped import ImportNote, Unmapped, UnmappedError, UnmappedOperator
 THE_IMAGE = -1
 _PLACEHOLDER = "_unknown"
 _NO_LAYERS = {"_affine": "constant factors and terms"}  # left out, with a note
-_SOFTMAX = {"softmax", "_log_softmax"}  # behind the classifier they belong to it
+_OF_LOGITS = {"softmax", "_log_softmax", "_affine"}  # behind the classifier they belong to it
 
 
 class Request(TypedDict):
@@ -191,7 +191,7 @@ class Graph:
 
     def _without_classifier(self, last: int) -> int:
         behind = last
-        while behind != THE_IMAGE and self.operations[behind].type in _SOFTMAX:
+        while behind != THE_IMAGE and self.operations[behind].type in _OF_LOGITS:
             behind = self.operations[behind].sources[0]
         if not self.is_linear(behind):
             return last

@@ -208,6 +208,8 @@ def add(graph: Graph, left: Any, right: Any) -> Any:
     """Add tensors, or a constant."""
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         left, right, layout = _aligned(graph, left, right)
+        if graph.shape(left.layer).size != graph.shape(right.layer).size:
+            raise Unmapped("sums of tensors of two sizes cannot be expressed")
         return Tensor(graph.emit("add", left.layer, right.layer), layout)
     value, other = (left, right) if isinstance(left, Tensor) else (right, left)
     if not isinstance(other, Constant):

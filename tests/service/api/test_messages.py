@@ -13,9 +13,12 @@ from tests.service.requests import RELU, problem
 
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
 LISTED = "must be an integer of at least 1, or a list of such integers"
-OF_REQUEST = "the fields are: architectures, task, epochs"
+OF_REQUEST = (
+    "the fields are: architectures, task, epochs, input, constraints, objectives, rank_by, out_of_distribution, "
+    "context, prior"
+)
 MERGES = "merges two or more layers: give their names"
-OF_NETWORK = "the fields are: layers, id, in_channels, observed"
+OF_NETWORK = "the fields are: layers, id, in_channels, observed, costs"
 OF_EACH = "describes one run: move it into each of `architectures`, or leave `architectures` out"
 
 
@@ -84,7 +87,7 @@ MESSAGES: list[tuple[str, Any, str, str]] = [
     ("/predict", of(id="x" * 201), FIRST + "/id", "must have at most 200 characters"),
     ("/predict", of(id=7), FIRST + "/id", "must be a string"),
     ("/predict", of(in_channels=1_000_001), FIRST + "/in_channels", "must be at most 1000000"),
-    ("/predict", of(in_channels=1), FIRST + "/in_channels", "the task's images have 3 channels"),
+    ("/predict", of(in_channels=1), FIRST + "/in_channels", "the images have 3 channels"),
     ("/predict", of(observed=[]), FIRST + "/observed", "must hold at least one element"),
     ("/predict", of(observed=["0.3"]), FIRST + "/observed/0", "must be a number"),
     ("/predict", of(observed=[-1]), FIRST + "/observed/0", "must be at least 0"),

@@ -10,10 +10,18 @@ from referencing.jsonschema import DRAFT202012
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.testclient import TestClient
 
-from service.api.examples import infer_examples, predict_examples, stop_examples
+from service.api.examples import (
+    infer_examples,
+    observation_examples,
+    predict_examples,
+    stop_examples,
+    task_examples,
+)
 from tests.service.api.conftest import TASK
 from tests.service.conftest import Serve
 from tests.service.requests import RELU, problem
+
+STORED = "stored"
 
 
 @pytest.fixture(scope="module")
@@ -64,33 +72,40 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
 
 def test_the_document_and_the_application_name_the_same_routes(mini: TestClient, document: dict[str, Any]) -> None:
     """A GET of each is no 404 and no 405."""
+    assert mini.put(f"/tasks/{STORED}", json={"input": [3, 32, 32]}).status_code in (200, 201)
     for path, operations in document["paths"].items():
-        concrete = path.replace("{name}", TASK).replace("{slug}", "not-found")
+        name = STORED if path.startswith("/tasks/{name}/") else TASK
+        concrete = path.replace("{name}", name).replace("{slug}", "not-found")
         if "get" in operations and "{version}" not in path:
             assert mini.get(concrete).status_code == 200, path
-        if "post" in operations:
+        if "post" in operations and "get" not in operations:
             problem(mini.get(concrete), 405)
 
 
 EXAMPLES = [
-    *(("/predict", name) for name in predict_examples("x")),
-    *(("/stop", name) for name in stop_examples("x")),
-    *(("/v2/models/{name}/infer", name) for name in infer_examples("x")),
+    *(("post", "/predict", name) for name in predict_examples("x")),
+    *(("post", "/stop", name) for name in stop_examples("x")),
+    *(("post", "/v2/models/{name}/infer", name) for name in infer_examples("x")),
+    *(("put", "/tasks/{name}", name) for name in task_examples("x")),
+    *(("post", "/tasks/{name}/observations", name) for name in observation_examples("x")),
 ]
 
 
-@pytest.mark.parametrize(("path", "name"), EXAMPLES)
-def test_an_example_works(mini: TestClient, document: dict[str, Any], path: str, name: str) -> None:
+@pytest.mark.parametrize(("method", "path", "name"), EXAMPLES)
+def test_an_example_works(mini: TestClient, document: dict[str, Any], method: str, path: str, name: str) -> None:
     """It fits its schema, is answered with 200, and the response fits the schema of the response."""
-    operation = document["paths"][path]["post"]
+    operation = document["paths"][path][method]
     content = operation["requestBody"]["content"]["application/json"]
+    if method == "put":
+        mini.delete("/tasks/example")
     body = content["examples"][name]["value"]
     validator(document, content["schema"]).validate(body)
-    response = mini.post(path.replace("{name}", TASK), json=body)
-    assert response.status_code == 200, response.text
-    validator(document, operation["responses"]["200"]["content"]["application/json"]["schema"]).validate(
-        response.json()
-    )
+    task = "example" if path.startswith("/tasks") else TASK
+    response = mini.request(method, path.replace("{name}", task), json=body)
+    assert response.status_code == (201 if method == "put" else 200), response.text
+    validator(
+        document, operation["responses"][str(response.status_code)]["content"]["application/json"]["schema"]
+    ).validate(response.json())
 
 
 @pytest.mark.parametrize("path", ["/info", "/tasks", f"/tasks/{TASK}", "/problems", "/problems/not-found"])
@@ -156,9 +171,9 @@ def test_keys_are_described_where_they_are_needed(serve: Serve, document: dict[s
     assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
     assert schemes["header"]["name"] == "X-API-Key"
     for operations in guarded["paths"].values():
-        assert "security" not in operations.get("get", {})
-        if "post" in operations:
-            assert operations["post"]["security"] == [{"bearer": []}, {"header": []}]
+        for method, operation in operations.items():
+            needs_key = method != "get" or operation["tags"] == ["stored tasks"]
+            assert operation.get("security") == ([{"bearer": []}, {"header": []}] if needs_key else None)
 
 
 def test_no_route_is_left_out(mini: TestClient, document: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The playground: a page that calls the service's own routes."""
