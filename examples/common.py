@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-import peephole
+import peephole.search
 from training.measuring.datasets import load
 from training.measuring.train import train_network
 from training.protocols import PROTOCOLS, TrainingProtocol

@@ -48,9 +48,11 @@ def test_a_model_of_pytorch_is_predicted():
 
 def test_the_loop_with_stored_observations(tmp_path):
     """Against a live service that stores what it is told."""
+    from model.artifact import ZOO
     from tests.service.live import running
 
-    with running(tmp_path, PEEPHOLE_STATE=str(tmp_path / "state"), PEEPHOLE_THREADS="1") as live:
+    settings = {"PEEPHOLE_MODELS": str(ZOO / "mnist-mini"), "PEEPHOLE_STATE": str(tmp_path), "PEEPHOLE_THREADS": "1"}
+    with running(None, **settings) as live:
         heading, first, last = run("bayesian", live.url, "--trainings", "10")
     assert heading.split("  ")[0].strip() == "trainings"
     assert [first.split()[0], last.split()[0]] == ["5", "10"]
