@@ -177,7 +177,7 @@ def step_reads(rows: Rows) -> tuple[Floats, Floats, Floats]:
     """
     depth, batch = rows.kind.shape
     steps = rows.steps.transpose(1, 2, 0)
-    is_step = np.asarray(steps.any(2, keepdims=True))
+    is_step = steps.max(2, keepdims=True) > 0
     emitted = np.concatenate([np.zeros((depth, batch, 1)), steps], axis=2)
     reads, pairs = np.empty((depth, batch, len(READS))), np.empty((depth, batch, len(STEPS) * len(READS)))
     passed, passed_pairs = rows.figures(reads.shape[2]), rows.figures(pairs.shape[2])
