@@ -79,6 +79,7 @@ class Predictor:
                 family = Ensemble.from_arrays(arrays, card.features, card.image)
         except (KeyError, ValueError) as error:
             raise ArtifactError(f"{artifact.folder / ARRAYS_FILE}: {error}") from error
+        self.family = family
         if MEMBERS_FILE not in artifact.files:
             self.provider = PROVIDERS["cpu"][0]
             self._lanes = [CurvePredictor(family, self.calibration, no_members)] * lanes
@@ -88,7 +89,6 @@ class Predictor:
             OnnxNetwork(model, where, family.INPUTS, family.OUTPUTS, threads=threads, provider=provider)
             for _ in range(lanes)
         ]
-        self.family = family
         self.provider = networks[0].provider
         self._lanes = [CurvePredictor(family, self.calibration, network) for network in networks]
 
