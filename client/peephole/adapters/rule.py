@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeAlias
 
+from ..local import LocalPredictor
 from ..predictor import Predictor
 from .guard import Guard
 
@@ -40,12 +41,13 @@ class StopRule:
             raise ValueError(f"confidence must be at least 0.5 and below 1, but is {confidence}")
         if min_epochs < 1:
             raise ValueError(f"min_epochs must be at least 1, but is {min_epochs}")
-        card = getattr(predictor, "card", None)
-        if task is not None and card is not None and task != card.task:
-            raise ValueError(f"the predictor is of task {card.task}, not {task}")
+        if isinstance(predictor, LocalPredictor) and task is not None:
+            known = [one.name for one in predictor.tasks()]
+            if task not in known:
+                raise ValueError(f"the predictor is of task {', '.join(known)}, not {task}")
         self._guard, self._task = Guard(predictor), task
         self._confidence, self._min_epochs = confidence, min_epochs
-        self._epochs = epochs if card is None or epochs is not None else card.epochs
+        self._epochs = epochs
         self._is_asked = self._epochs is not None
 
     def is_hopeless(self, reports: Reports, best: Reports | None, layers: Layers | None = None) -> bool:
