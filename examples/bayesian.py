@@ -13,21 +13,17 @@ from common import PROTOCOLS, final_accuracy, space_of
 import peephole
 import peephole.search
 
-FIRST = 5  # networks that are drawn at random, so that there is something to learn from
-BATCH = 5
-CANDIDATES = 200
 
-
-def guided(client, task, space, trainings, train):
+def guided(client, task, space, given, train):
     """Train what is promising: the upper end of the interval is high where accuracy or uncertainty is."""
     search = peephole.search.Evolution(space, population=30)
     found = []
-    while len(found) < trainings:
-        if len(found) < FIRST:
-            batch = search.ask(min(FIRST, trainings))
+    while len(found) < given.trainings:
+        if not found:  # something to learn from
+            batch = search.ask(given.batch)
         else:
-            candidates = search.ask(CANDIDATES)
-            best = client.top(candidates, min(BATCH, trainings - len(found)), task=task, rank_by="upper")
+            candidates = search.ask(given.candidates)
+            best = client.top(candidates, min(given.batch, given.trainings - len(found)), task=task, rank_by="upper")
             batch = [candidates[one.index] for one in best]
         accuracies = [train(one["layers"]) for one in batch]
         search.tell(batch, accuracies)
@@ -36,10 +32,10 @@ def guided(client, task, space, trainings, train):
     return found
 
 
-def unguided(search, trainings, train):
+def unguided(search, given, train):
     found = []
-    while len(found) < trainings:
-        batch = search.ask(min(BATCH, trainings - len(found)))
+    while len(found) < given.trainings:
+        batch = search.ask(min(given.batch, given.trainings - len(found)))
         found += (accuracies := [train(one["layers"]) for one in batch])
         search.tell(batch, accuracies)
     return found
@@ -52,6 +48,8 @@ def main() -> None:
     options.add_argument("--task", default="bayesian-example", help="a name for the observations")
     options.add_argument("--protocol", default="digits-mini", choices=["cifar10-mini", "mnist-mini", "digits-mini"])
     options.add_argument("--trainings", type=int, default=30)
+    options.add_argument("--batch", type=int, default=5, help="networks that are trained at a time, 3 at least")
+    options.add_argument("--candidates", type=int, default=200, help="networks that each batch is chosen from")
     given = options.parse_args()
     protocol = PROTOCOLS[given.protocol]
     space = space_of(protocol)
@@ -61,14 +59,12 @@ def main() -> None:
 
     with peephole.Client(given.url, key=given.key) as client:
         curves = {
-            "with a predictor": guided(client, given.task, space, given.trainings, train),
-            "evolution": unguided(
-                peephole.search.Evolution(space, population=10, tournament=3), given.trainings, train
-            ),
-            "random search": unguided(peephole.search.RandomSearch(space, seed=1), given.trainings, train),
+            "with a predictor": guided(client, given.task, space, given, train),
+            "evolution": unguided(peephole.search.Evolution(space, population=10, tournament=3), given, train),
+            "random search": unguided(peephole.search.RandomSearch(space, seed=1), given, train),
         }
     print(f"{'trainings':>9} {' '.join(f'{name:>17}' for name in curves)}")
-    for count in range(FIRST, given.trainings + 1, BATCH):
+    for count in sorted({*range(given.batch, given.trainings, given.batch), given.trainings}):
         print(f"{count:9} {' '.join(f'{max(found[:count]):17.3f}' for found in curves.values())}")
 
 

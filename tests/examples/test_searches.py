@@ -53,7 +53,7 @@ def test_the_loop_with_stored_observations(tmp_path):
 
     settings = {"PEEPHOLE_MODELS": str(ZOO / "mnist-mini"), "PEEPHOLE_STATE": str(tmp_path), "PEEPHOLE_THREADS": "1"}
     with running(None, **settings) as live:
-        heading, first, last = run("bayesian", live.url, "--trainings", "10")
+        heading, first, last = run("bayesian", live.url, "--trainings", "4", "--batch", "3", "--candidates", "20")
     assert heading.split("  ")[0].strip() == "trainings"
-    assert [first.split()[0], last.split()[0]] == ["5", "10"]
+    assert [first.split()[0], last.split()[0]] == ["3", "4"]
     assert all(float(b) >= float(a) for a, b in zip(first.split()[1:], last.split()[1:], strict=True))
