@@ -23,7 +23,7 @@ ABOUT: dict[str, Any] = {
 
 def test_the_tasks_are_listed_in_a_line_each(serve: Serve, tiny: Path, tiny_paper: Path) -> None:
     client = serve(models=(tiny_paper, tiny))
-    first, second = client.get("/tasks").json()
+    first, second = client.get("/tasks").json()[:2]  # stored ones come behind
     assert first == {
         "task": "tiny",
         "description": "sums its codes",
