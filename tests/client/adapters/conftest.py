@@ -18,7 +18,7 @@ class Asked(peephole.Predictor):
     """Passes on, and keeps what was asked."""
 
     def __init__(self, predictor: peephole.Predictor) -> None:
-        self.predictor, self.card = predictor, predictor.card
+        self.predictor = predictor
         self.asked: list[Any] = []
 
     def stop(self, runs: Any, **options: Any) -> Any:

@@ -122,6 +122,6 @@ def test_a_pickled_guard_has_warned_already(clock, predictor, warnings):
     guard = Guard(predictor)
     guard.ask(failing)
     copy = pickle.loads(pickle.dumps(guard))
-    assert copy.ask(lambda one: one.card.task) == "metaqnn-cifar10"
+    assert copy.ask(lambda one: one.tasks()[0].name) == "metaqnn-cifar10"
     copy.ask(failing)
     assert len(warnings) == 1
