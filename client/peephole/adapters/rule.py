@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeAlias
 
-from ..local import LocalPredictor
+from ..client import Client
 from ..predictor import Predictor
 from .guard import Guard
 
@@ -41,14 +41,12 @@ class StopRule:
             raise ValueError(f"confidence must be at least 0.5 and below 1, but is {confidence}")
         if min_epochs < 1:
             raise ValueError(f"min_epochs must be at least 1, but is {min_epochs}")
-        if isinstance(predictor, LocalPredictor) and task is not None:
-            known = [one.name for one in predictor.tasks()]
-            if task not in known:
-                raise ValueError(f"the predictor is of task {', '.join(known)}, not {task}")
+        loaded = [] if isinstance(predictor, Client) or task is None else [one.name for one in predictor.tasks()]
+        if loaded and task not in loaded:
+            raise ValueError(f"the predictor is of task {', '.join(loaded)}, not {task}")
         self._guard, self._task = Guard(predictor), task
         self._confidence, self._min_epochs = confidence, min_epochs
-        self._epochs = epochs
-        self._is_asked = self._epochs is not None
+        self._epochs, self._is_asked = epochs, epochs is not None
 
     def is_hopeless(self, reports: Reports, best: Reports | None, layers: Layers | None = None) -> bool:
         """Return whether to stop a run.
@@ -113,7 +111,7 @@ class StopRule:
         if not self._is_asked:
             tasks = self._guard.ask(lambda predictor: predictor.tasks())
             self._is_asked = tasks is not None
-            lengths = [one.epochs for one in tasks or () if self._task in {None, one.name}]
+            lengths = [one.epochs for one in tasks or () if one.epochs and self._task in {None, one.name}]
             self._epochs = lengths[0] if len(lengths) == 1 else None
         if self._epochs is not None and epoch > self._epochs:
             self.warn("long", f"the task's curves have {self._epochs} epochs: later epochs are not looked at")

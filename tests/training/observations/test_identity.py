@@ -25,6 +25,11 @@ LAYERS = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"
 OTHER = [{"type": "conv", "kernel_size": 5, "out_channels": 8}, {"type": "relu"}]
 STORED = "0123456789abcdef"
 TEST_SPLITS = {  # networks to train on, networks of the test split, sha256 of the sorted ids of the latter
+    "in_progress/cifar10-mini-families.parquet": (
+        7,
+        3,
+        "3704616d8805a3e5b5c03faf8cfdf448a43baf4fb51c84184500a1033bc6a89a",
+    ),
     "in_progress/cifar10-short.parquet": (
         5,
         4,
