@@ -46,6 +46,7 @@ def test_a_model_of_pytorch_is_predicted():
     assert lower == sorted(lower, reverse=True)
 
 
+@pytest.mark.skipif("PEEPHOLE_TEST_LONG" not in os.environ, reason="takes minutes; PEEPHOLE_TEST_LONG=1 runs it")
 def test_the_loop_with_stored_observations(tmp_path):
     """Against a live service that stores what it is told."""
     from model.artifact import ZOO

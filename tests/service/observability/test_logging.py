@@ -28,7 +28,7 @@ def requests_in(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def printed(tiny: Path) -> str:
     """What a process prints that answers requests of many kinds, and is stopped."""
-    fails = "import service.api.stop as s; s.read_question = None"
+    fails = "import service.api.stop as s; s._read = None"
     with running(tiny, before=fails, PEEPHOLE_API_KEYS=KEY, PEEPHOLE_MAX_LAYER="3") as live:
         url, key = live.url + "/predict", {"X-API-Key": KEY}
         assert httpx2.post(url, json=NAMED, headers=key | {"X-Request-ID": "run-1"}).status_code == 200
