@@ -7,7 +7,6 @@ from model.artifact import read_artifact, shipped
 from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold
 from training.metrics import score
 
-
 KEPT = [folder for folder in shipped() if (folder / OUT_OF_FOLD_FILE).exists()]  # those of public spaces keep none
 
 
