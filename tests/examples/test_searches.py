@@ -48,7 +48,7 @@ def test_a_model_of_pytorch_is_predicted():
 
 @pytest.mark.skipif("PEEPHOLE_TEST_LONG" not in os.environ, reason="takes minutes; PEEPHOLE_TEST_LONG=1 runs it")
 def test_the_loop_with_stored_observations(tmp_path):
-    """Against a live service that stores what it is told."""
+    """Against a live service that keeps the observations."""
     from model.artifact import ZOO
     from tests.service.live import running
 

@@ -134,15 +134,15 @@ def test_trials_in_threads_are_pruned(predictor, curves):
 
 
 def test_of_several_objectives_only_dominated_trials_are_stopped(predictor):
-    """A slow start beside an accurate, cheaper trial is hopeless; beside a dearer one it is not."""
+    """A slow start beside an accurate, cheaper trial is hopeless; beside a more costly one it is not."""
     good, bad = np.linspace(0.6, 0.85, EPOCHS), [0.12] * 5
     pruner = PeepholePruner(predictor)
     study = optuna.create_study(directions=["minimize", "maximize"], pruner=pruner)
     first = study.ask()
     assert not any(pruner.report(first, value, epoch, [100], place=1) for epoch, value in enumerate(good, 1))
     study.tell(first, [100, good[-1]])
-    dearer, cheaper = study.ask(), study.ask()
-    assert any(pruner.report(dearer, value, epoch, [200], place=1) for epoch, value in enumerate(bad))
+    costly, cheaper = study.ask(), study.ask()
+    assert any(pruner.report(costly, value, epoch, [200], place=1) for epoch, value in enumerate(bad))
     assert not any(pruner.report(cheaper, value, epoch, [50], place=1) for epoch, value in enumerate(bad))
 
 
