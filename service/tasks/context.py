@@ -6,6 +6,7 @@ from dataclasses import replace
 from pydantic import TypeAdapter
 
 from model.requests.schema import Measured, PredictRequest
+from service.api.admission import run
 from service.errors import Problem
 from service.state import Service
 from store import Context, Key, Observation
@@ -38,6 +39,10 @@ async def with_stored_context(
         if problem.slug == "not-found":
             service.registry.choose(name)  # raises with the names of the tasks
         raise
+    return await run(service, deadline, _joined, document, context, inline=False)
+
+
+def _joined(document: PredictRequest, context: Context) -> PredictRequest:
     image = context.task.image
     found = document.copy()
     del found["task"]

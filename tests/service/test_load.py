@@ -142,7 +142,7 @@ def test_small_requests_are_served_while_all_readers_are_busy(serve: Serve) -> N
     busy = [service.readers.submit(release.wait) for _ in range(2)]
     try:
         assert client.post("/predict", json=pair()).status_code == 200
-        large = body(*(network(100) for _ in range(40)))
+        large = body(*(network(100) for _ in range(100)))
         late = client.post("/predict", json=large, headers={"X-Request-Timeout-Ms": "50"})
     finally:
         release.set()
