@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
+from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
 from model.requests.schema import Measured, PredictRequest
 from service.api.admission import run
 from service.errors import Problem
@@ -12,8 +13,6 @@ from service.state import Service
 from store import Context, Key, Observation
 
 MEASURED = TypeAdapter(list[Measured])
-MIN_NETWORKS = 3
-MAX_OBSERVATIONS = 1000
 
 
 async def with_stored_context(
@@ -75,8 +74,8 @@ async def stored_context(service: Service, owner: str, name: str, deadline: floa
         Problem: 404 when the owner has no such task, 409 when it has fewer than 3 networks, 429, 503.
         TimeoutError: when the deadline passes.
     """
-    context = await service.store_threads.run(deadline, service.store.context, Key(owner, name), limit=MAX_OBSERVATIONS)
-    if context.networks < MIN_NETWORKS:
-        detail = f"The task has {context.networks} networks; predictions need {MIN_NETWORKS}."
+    context = await service.store_threads.run(deadline, service.store.context, Key(owner, name), limit=MAX_CONTEXT)
+    if context.networks < MIN_CONTEXT:
+        detail = f"The task has {context.networks} networks; predictions need {MIN_CONTEXT}."
         raise Problem("conflict", detail, networks=context.networks)
     return context

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from model.network.schema import MAX_CONTEXT
 from service.errors import Problem
-from service.tasks.context import MAX_OBSERVATIONS, stored_context
+from service.tasks.context import stored_context
 from store import Context
 from tests.service.conftest import Serve
 from tests.service.requests import network
@@ -40,6 +41,6 @@ def test_a_context_is_the_newest_observations_in_order(serve: Serve, tmp_path: P
     found = context()
     assert [one.accuracy for one in found.observations] == [0.1, 0.1, 0.1, [0.1, 0.2], 0.3]
     assert found.observations[0].layers == first["layers"]
-    add(*({"layers": network(1)["layers"], "accuracy": number / 2000} for number in range(MAX_OBSERVATIONS + 1)))
+    add(*({"layers": network(1)["layers"], "accuracy": number / 2000} for number in range(MAX_CONTEXT + 1)))
     newest = context().observations
-    assert [one.accuracy for one in newest] == [number / 2000 for number in range(1, MAX_OBSERVATIONS + 1)]
+    assert [one.accuracy for one in newest] == [number / 2000 for number in range(1, MAX_CONTEXT + 1)]
