@@ -18,7 +18,7 @@ from store import IdempotencyKey, NewObservation
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY = 255
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 def check_name(name: str) -> str:
@@ -27,7 +27,7 @@ def check_name(name: str) -> str:
     Raises:
         Problem: 400 for one that cannot be used.
     """
-    if not _NAME.fullmatch(name) or name == AUTO:
+    if not re.fullmatch(NAME, name) or name == AUTO:
         detail = (
             "A task's name has 1 to 64 letters, digits, `_`, `.` and `-`, begins with a letter or digit, not `auto`."
         )

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api.admission import INLINE_BYTES, Deadline, Owner, read_json_body, run
 from service.errors import Problem
 from service.state import ServiceDep
-from service.tasks.reading import check_name, read_idempotency_key, read_observations, read_task
+from service.tasks.reading import NAME, check_name, read_idempotency_key, read_observations, read_task
 from service.tasks.schemas import AddedObservations, ObservationPage, StoredTaskDocument
 from service.tasks.writing import CSV, JSON_LINES, choose_type, page_text, task_document
 from store import Key
@@ -27,7 +27,13 @@ router = APIRouter(tags=["stored tasks"])
     response_model=StoredTaskDocument,
     responses={201: {"model": StoredTaskDocument, "description": "Created"}},
 )
-async def put_task(request: Request, service: ServiceDep, owner: Owner, deadline: Deadline, name: str) -> Response:
+async def put_task(
+    request: Request,
+    service: ServiceDep,
+    owner: Owner,
+    deadline: Deadline,
+    name: Annotated[str, Path(json_schema_extra={"pattern": f"^{NAME}$"})],
+) -> Response:
     """Create a task for a data set of your own, or change its description and prior.
 
     A task that is there with another `input`, and a loaded one, is a conflict.
@@ -55,7 +61,11 @@ async def post_observations(
     deadline: Deadline,
     name: str,
     idempotency_key: Annotated[
-        str | None, Header(description="Any name of this request: sent again, it gets the first response again.")
+        str | None,
+        Header(
+            description="Any name of this request: sent again, it gets the first response again.",
+            json_schema_extra={"pattern": "^[!-~]{1,255}$"},
+        ),
     ] = None,
 ) -> Response:
     """Add measured networks, all or none; what is answered with 200 is stored for good.
@@ -90,8 +100,8 @@ async def get_observations(
     owner: Owner,
     deadline: Deadline,
     name: str,
-    cursor: str | None = None,
-    limit: str | None = None,
+    cursor: Annotated[str | None, Query(json_schema_extra={"pattern": "^[0-9]{1,18}$"})] = None,
+    limit: Annotated[str | None, Query(json_schema_extra={"pattern": "^([1-9][0-9]{0,2}|1000)$"})] = None,
 ) -> Response:
     """Return a page of observations in the order in which they were added; the `Link` header leads to the next one.
 

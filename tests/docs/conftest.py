@@ -11,9 +11,10 @@ from service.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    """A service with what ships, ready."""
-    with TestClient(create_app(Settings(threads=1, provider="cpu"))) as client:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service with what ships and no stored tasks, ready."""
+    settings = Settings(threads=1, provider="cpu", state=tmp_path_factory.mktemp("state"))
+    with TestClient(create_app(settings)) as client:
         while client.get("/readyz").status_code != 200:
             assert client.get("/livez").status_code == 200
             time.sleep(0.01)

@@ -21,9 +21,12 @@ HOSTILE = (
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser without a network of its own: tests see each request that it makes."""
+    """A browser without a network of its own: tests see each request that it makes.
+
+    Not for the whole session: while it is open, asyncio.run fails in the tests of other files.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("needs chromium (apt-get install chromium)")
