@@ -58,6 +58,7 @@ class Service:
             settings.state,
             max_tasks=settings.max_tasks,
             max_observations=settings.max_observations,
+            fit_every=settings.fit_every,
         )
         self.store_threads = StoreThreads()
         self.reloader = Reloader(self.registry, self.metrics)

@@ -12,6 +12,7 @@ from uuid import uuid4
 from pydantic_core import from_json
 from sqlalchemy import Connection, Row, delete, exists, insert, or_, select, update
 
+from model.network.schema import MIN_FIT
 from store.database import Database
 from store.records import Claim, ClaimLostError, FitJob, Key, UnknownFitError, UnknownTaskError
 from store.rows import count_networks, find, json_text, time_text, to_task
@@ -140,9 +141,10 @@ class Fits:
         with self._database.begin(write=True) as connection:
             self._end(connection, claim, result, fitted=version)
             task = _task_of(connection, claim)
+            mine = versions.c.task_id == task.id
+            connection.execute(delete(versions).where(mine & (versions.c.version == version)))  # equal data, equal fit
             values = {"version": version, "sha256": sha256, "artifact": artifact, "result": json_text(result)}
             connection.execute(insert(versions).values(task_id=task.id, created_at=self._now(), **values))
-            mine = versions.c.task_id == task.id
             newest = select(versions.c.id).where(mine).order_by(versions.c.id.desc()).limit(KEPT_VERSIONS)
             kept = versions.c.id.in_(newest) | (versions.c.version == task.pinned)
             connection.execute(delete(versions).where(mine & ~kept))
@@ -185,7 +187,9 @@ def queue_fit(connection: Connection, task: int, networks: int, now: str, once: 
 
 
 def is_due(connection: Connection, task: int, networks: int, every: int) -> bool:
-    """Whether a task has `every` more networks than when a fit of it was queued last, and none waits."""
+    """Whether a task has `every` more networks than when its last fit was queued, enough of them, and none waits."""
+    if networks < MIN_FIT:
+        return False
     last = select(fits.c.networks, fits.c.state).where(fits.c.task_id == task).order_by(fits.c.id.desc()).limit(1)
     row = connection.execute(last).one_or_none()
     return networks >= every if row is None else row.state != "queued" and networks - row.networks >= every

@@ -187,6 +187,8 @@ def test_the_last_fit_chooses_what_predicts_unless_a_version_is_pinned(store: St
     store.fits.finish(claimed(store), {})
     summary = store.summary(LEAVES)
     assert (summary.version, summary.versions) == (CONTEXT, ("three", "two", "one"))
+    publish(store, "two")
+    assert [one.version for one in store.versions.list(LEAVES).versions] == ["two", "three", "one"], "fitted again"
     for call in (store.versions.pin, store.versions.served):
         with pytest.raises(UnknownVersionError):
             call(LEAVES, "four")
@@ -215,7 +217,7 @@ def test_old_versions_and_fits_are_forgotten_but_not_the_pinned_one(store: Store
 
 
 def test_new_networks_queue_a_fit_when_the_policy_says_so(open_store: OpenStore) -> None:
-    """After every so many; not for repeated observations or seeds, nor while one waits."""
+    """After every so many, 20 at least; not for repeated observations or seeds, nor while one waits."""
     store = open_store(fit_every=3)
     store.put(LEAVES, IMAGE, None, None)
 
@@ -225,13 +227,13 @@ def test_new_networks_queue_a_fit_when_the_policy_says_so(open_store: OpenStore)
         store.add(LEAVES, new, IMAGE)
         return store.figures().jobs.get("queued", 0) > 0
 
-    assert not add(1, 2)
-    assert not add(1, 2, seed=1)
-    assert add(3)
+    assert not add(*range(19))
+    assert not add(*range(19), seed=1)
+    assert add(19)
     store.fits.finish(claimed(store), {})
-    assert not add(3, 4, 5)
-    assert add(6, 7)
-    assert add(8, 9, 10, 11)
+    assert not add(19, 20, 21)
+    assert add(22, 23)
+    assert add(24, 25, 26, 27)
     store.fits.finish(claimed(store), {})
     assert store.fits.claim() is None
 
