@@ -74,7 +74,7 @@ class FittedModels:
 
 
 def read_version(store: Store, served: Served) -> Artifact:
-    """Read a version of a task, verified; its card names the task as its owner does.
+    """Read a version of a task, verified; its card names the task and the version as the store does.
 
     Raises:
         ArtifactError: when it is not what was published.
@@ -84,4 +84,6 @@ def read_version(store: Store, served: Served) -> Artifact:
     if digest(packed) != sha256:
         raise ArtifactError(f"{name}: its sha256 is not the one that it was published with")
     artifact = unpack_artifact(packed, name)
-    return replace(artifact, card=artifact.card.model_copy(update={"task": served.task.name}))
+    return replace(
+        artifact, card=artifact.card.model_copy(update={"task": served.task.name, "version": served.version})
+    )

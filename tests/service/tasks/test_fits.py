@@ -18,6 +18,7 @@ from tests.service.conftest import Serve
 from tests.service.requests import network, problem
 
 TASK = {"input": [3, 32, 32]}
+LAYERS = [{"type": "conv", "kernel_size": 3, "out_channels": 8}, {"type": "relu"}]
 FIGURES = {"tau": 0.9, "r2": 0.8, "mse": 0.01, "mae": 0.05}
 RESULT = {
     "published": True,
@@ -61,7 +62,7 @@ def publish(client: TestClient, folder: Path, version: str, *, bias: float = -1.
 
 
 def predict(client: TestClient, **fields: Any) -> Any:
-    body = {"task": "leaves", "architectures": [{"layers": network(1)["layers"]}]} | fields
+    body = {"task": "leaves", "architectures": [{"layers": LAYERS}]} | fields
     return client.post("/predict", json=body)
 
 
