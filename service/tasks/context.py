@@ -17,6 +17,7 @@ from service.errors import Problem
 from service.state import Service
 from store import CONTEXT, Context, Key, Observation
 
+TAU_SECONDS = 5.0  # that a description of a task waits for its tau
 MEASURED = TypeAdapter(list[Measured])
 
 
@@ -53,10 +54,11 @@ async def stored_call(document: PredictRequest, service: Service, owner: str, de
 
 
 async def leave_one_out_tau(service: Service, owner: str, name: str, deadline: float) -> float | None:
-    """Return how well a stored task's observations rank each other; `None` when there are too few, or no time.
+    """Return how well a stored task's observations rank each other; `None` when there are too few, or it takes long.
 
-    It is what `model.tau` of a prediction in context says; the model is kept for the next of them.
+    It is what `model.tau` of a prediction in context says. The model is fitted all the same, and kept.
     """
+    deadline = min(deadline, monotonic() + TAU_SECONDS)
     try:
         context = await stored_context(service, owner, name, deadline)
         asked = PredictRequest(architectures=[], task=name)
