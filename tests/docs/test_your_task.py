@@ -1,5 +1,6 @@
 """docs/your-task.md as it stands: a real service, a real worker, measured digits, and every line of its Python."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.service.live import running
 from training.observations.observation import Observation
 from training.observations.read import write_parquet
 
-MEASURED = ROOT / "tests/data/digits-mini.jsonl"  # what step 2 measured
+MEASURED = ROOT / "tests/data/digits-mini.jsonl.gz"  # what step 2 measured
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -21,13 +22,15 @@ def test_the_page_leads_to_a_predictor_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each step works, and what the fit says of itself is what is served."""
-    write_parquet(tmp_path / "digits.parquet", [Observation.model_validate_json(line) for line in MEASURED.open()])
+    lines = gzip.decompress(MEASURED.read_bytes()).splitlines()
+    rows = [Observation.model_validate_json(line) for line in lines]
+    write_parquet(tmp_path / "digits.parquet", rows)
     monkeypatch.chdir(tmp_path)
     state = {"PEEPHOLE_STATE": str(tmp_path / "state")}
     paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")]), "OMP_NUM_THREADS": "1"}
     work = [sys.executable, "-c", "from cli import run; run()", "worker", "--poll-seconds", "0.2"]
     found: dict[str, object] = {}
-    with running(None, **state) as live, (tmp_path / "log").open("w") as log:
+    with running(None, PEEPHOLE_SHIPPED="true", **state) as live, (tmp_path / "log").open("w") as log:
         worker = subprocess.Popen(work, cwd=ROOT, env=os.environ | paths | state, stderr=log)
         try:
             for block in code_blocks(read("docs/your-task.md"), "python"):
