@@ -174,7 +174,8 @@ class Store:
                 now = self._now()
                 connection.execute(insert(observations), [_values(one, row.id, now) for one in fresh])
             added = Added(len(fresh), len(new) - len(fresh), count_networks(connection, row.id))
-            if fresh and self._fit_every and is_due(connection, row.id, added.networks, self._fit_every):
+            can_be_fitted = bool(fresh) and self._fit_every > 0 and image.height == image.width
+            if can_be_fitted and is_due(connection, row.id, added.networks, self._fit_every):
                 queue_fit(connection, row.id, added.networks, self._now())
             if once is not None:
                 remembered: dict[str, Any] = {

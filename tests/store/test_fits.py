@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model.network.shapes import Shape
 from store import (
     CONTEXT,
     Claim,
@@ -236,6 +237,10 @@ def test_new_networks_queue_a_fit_when_the_policy_says_so(open_store: OpenStore)
     assert add(24, 25, 26, 27)
     store.fits.finish(claimed(store), {})
     assert store.fits.claim() is None
+    wide = Shape(3, 32, 64)
+    store.put(BARK, wide, None, None)
+    store.add(BARK, [measured(number) for number in range(30)], wide)
+    assert store.fits.claim() is None, "predictors are fitted to square images"
 
 
 def test_figures_say_how_the_store_stands(store: Store, clock: Clock) -> None:
