@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from cli.console import silence_libraries
-from cli.options import PretrainOption
 
 if TYPE_CHECKING:
     from model.loaded import Model
@@ -38,7 +37,6 @@ class Outcome(NamedTuple):
 def worker(
     once: Annotated[bool, typer.Option("--once", help="Carry out the fits that wait, then end.")] = False,
     poll_seconds: Annotated[float, typer.Option(min=0.1, help="How often to look for a fit.")] = 5.0,
-    pretrain: PretrainOption = None,
 ) -> None:
     """Fit predictors to stored tasks in the background, one at a time, as POST /tasks/{name}/fits queues them.
 
@@ -50,12 +48,10 @@ def worker(
     """
     from service.settings import from_environment
     from store import Store, StoreUnavailableError
-    from training.observations.read import read
 
     silence_libraries()
     settings = from_environment()
     store = Store(settings.database_url.get_secret_value(), settings.state, max_tasks=0, max_observations=0)
-    others = [read(table) for table in pretrain or ()]
     models = priors(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"ready; priors: {', '.join(models)}", err=True)
@@ -69,7 +65,7 @@ def worker(
                 if once:
                     raise RuntimeError("no fit was carried out") from error
             if claim is not None:
-                carry_out(store, claim, lambda claim, step: fit_task(store, claim, models, others, step))
+                carry_out(store, claim, lambda claim, step: fit_task(store, claim, models, step))
             elif once:
                 return
             else:
@@ -139,7 +135,6 @@ def fit_task(
     store: "Store",
     claim: "Claim",
     models: "Mapping[str, Model]",
-    pretraining: "list[list[Observation]]",
     on_step: Callable[[float, str], None],
 ) -> Outcome:
     """Fit a predictor to what a task holds, and compare it with the context model.
@@ -166,11 +161,10 @@ def fit_task(
         on_step(min(done / steps, 1.0), step)
         done += 1
 
-    config = None if networks >= NEURAL or pretraining else PROCESS_ALONE
+    config = None if networks >= NEURAL else PROCESS_ALONE
     with tempfile.TemporaryDirectory(prefix="peephole-fit-") as name:
         folder = Path(name)
-        options: dict[str, Any] = {"pretraining": pretraining, "config": config, "description": task.description}
-        card = fit(rows, folder, on_fit=on_fit, **options).card
+        card = fit(rows, folder, config=config, description=task.description, on_fit=on_fit).card
         kept = read_out_of_fold(folder, card)
         found = compare_with_context(rows, kept, task.image, models, prior=task.prior, on_fold=on_fit)
         packed = pack_artifact(folder)
