@@ -23,6 +23,7 @@ from training.fitting.ensemble_config import PROCESS_ALONE, EnsembleConfig
 from training.fitting.fit import fit
 from training.fitting.fit_ensemble import fit_ensemble, gaussian_process_part
 from training.fitting.fit_peephole import LSTMConfig
+from model.out_of_fold import read_points
 from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold
 from training.metrics import score, tau
 from training.observations.dataset import to_dataset
@@ -103,6 +104,7 @@ def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
         "card.json",
         "members.onnx",
         "networks.txt",
+        "out_of_fold.json",
         "out_of_fold.parquet",
     ]
 
@@ -116,6 +118,7 @@ def test_a_fit_without_members_has_no_networks_and_leaves_none_of_an_earlier_fit
         "arrays.npz",
         "card.json",
         "networks.txt",
+        "out_of_fold.json",
         "out_of_fold.parquet",
     ]
     assert (fitted.card.family, fitted.card.opset) == ("process", None)
@@ -152,6 +155,9 @@ def test_a_fit_keeps_the_predictions_that_its_figures_are_of(tmp_path):
     assert found == pytest.approx(card.metrics["cross_validation"]["mse"], rel=1e-3)
     with pytest.raises(ArtifactError, match="of another fit"):
         read_out_of_fold(tmp_path, card.model_copy(update={"files": {"members.onnx": "0" * 64}}))
+    points = read_points(tmp_path, card)
+    assert points is not None
+    assert points.networks == len(points.measured) == 23, "a curve that ended early has no final accuracy"
     (tmp_path / OUT_OF_FOLD_FILE).unlink()
     with pytest.raises(ArtifactError, match="has no out_of_fold"):
         read_out_of_fold(tmp_path, card)
