@@ -12,7 +12,7 @@ from .weights import WeightsPredictor, read_weights_predictor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A loaded predictor, its layer cache, and what else its folder has: what continues curves, reads weights, points."""
+    """A loaded predictor, its layer cache, and what else its folder has; `points` are of its cross-validation."""
 
     predictor: Predictor
     layers: LayerCache

@@ -1,6 +1,7 @@
 """Out-of-fold predictions, kept beside an artifact: `out_of_fold.parquet`, a row for each network it was fitted to.
 
-`out_of_fold.json` holds some of their final accuracies, which the service shows (`model/out_of_fold.py`). What needs predictions of networks by predictors that were not fitted to them reads them here, and fits nothing again.
+`out_of_fold.json` holds some of their final accuracies, which the service shows (`model/out_of_fold.py`). What needs
+predictions of networks by predictors that were not fitted to them reads them here, and fits nothing again.
 """
 
 from dataclasses import dataclass

@@ -39,3 +39,6 @@ export function offerFiles(element, read) {
     if (event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
   });
 }
+
+/** A line of a card; nothing where there is nothing to say. */
+export const line = (label, text) => (text === null || text === undefined || text === "" ? null : h("p", {}, h("b", {}, `${label}: `), text));

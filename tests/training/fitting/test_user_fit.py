@@ -15,6 +15,7 @@ from model.encoding.hand_features import WIRING
 from model.encoding.layer_code import EXTENDED
 from model.network.notations import nasbench201
 from model.network.shapes import Shape
+from model.out_of_fold import read_points
 from model.runtime import Predictor
 from tests.training.tables import jsonl, networks, row
 from training.curves.fit import fit_continuation
@@ -23,7 +24,6 @@ from training.fitting.ensemble_config import PROCESS_ALONE, EnsembleConfig
 from training.fitting.fit import fit
 from training.fitting.fit_ensemble import fit_ensemble, gaussian_process_part
 from training.fitting.fit_peephole import LSTMConfig
-from model.out_of_fold import read_points
 from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold
 from training.metrics import score, tau
 from training.observations.dataset import to_dataset
