@@ -47,6 +47,13 @@ def fill_form(page, name, observations="", **fields):
         page.locator(FORM).get_by_label("pasted").fill(observations)
 
 
+def drop(page, place, path):
+    """Drop a text file."""
+    make = "([text, name]) => { const held = new DataTransfer(); held.items.add(new File([text], name)); return held; }"
+    held = page.evaluate_handle(make, [path.read_text("utf-8"), path.name])
+    place.dispatch_event("drop", {"dataTransfer": held})
+
+
 def submit(page):
     page.get_by_role("button", name="Create the task").click()
 
@@ -179,7 +186,7 @@ def test_what_is_wrong_with_a_new_task_is_said_at_its_field(open_page, shipped):
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson", "application/json"])
 def test_what_the_service_returns_is_added_to_another_task(open_page, shipped, tmp_path, kind):
-    """As CSV, JSON Lines and JSON, by a file: the same observations."""
+    """As CSV, JSON Lines and JSON, by a file that is dropped and then chosen: the same observations."""
     rows = [chain(8 + n, 1, accuracy=[0.1, 0.2 + n / 10], seed=n, proxies={"a": 1.5}, id=f'"{n}", x') for n in range(3)]
 
     def content(url):
@@ -190,7 +197,7 @@ def test_what_the_service_returns_is_added_to_another_task(open_page, shipped, t
         (tmp_path / "rows.csv").write_bytes(httpx2.get(f"{source}/observations", headers={"Accept": kind}).content)
         card = show_tasks(page, "web-to")
         card.get_by_text("Add observations").click()
-        choose_file(card, "or a file", str(tmp_path / "rows.csv"))
+        drop(page, card.locator(".observations"), tmp_path / "rows.csv")
         card.get_by_text("3 observations in rows.csv, not added yet.").wait_for()
         card.get_by_role("button", name="Add", exact=True).click()
         card.get_by_text("3 added, 0 stored before; 3 networks now.").wait_for()

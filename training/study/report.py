@@ -1,6 +1,8 @@
 """The report: quick experiments measured anew, tables of the pages filled in, pictures drawn."""
 
-from model.artifact import read_artifact, shipped
+from pathlib import Path
+
+from model.artifact import read_artifact
 from training.fitting.out_of_fold import OUT_OF_FOLD_FILE, read_out_of_fold, write_points
 from training.study.experiments import measure_quick
 from training.study.figures import FIGURES
@@ -10,9 +12,12 @@ from training.study.tables import fill
 
 
 def write_report(study: Study) -> None:
-    """Measure what needs no fit, fill in the tables of `docs/results.md` and the README, and draw the pictures."""
+    """Measure what needs no fit, fill in the tables of `docs/results.md` and the README, and draw the pictures.
+
+    Beside the predictors it writes the points that the service shows.
+    """
     measure_quick(study)
-    write_shipped_points()
+    write_points_of(study.zoo)
     results = read_results(study.results)
     for page in (study.docs / "results.md", study.root / "README.md"):
         fill(page, results)
@@ -20,10 +25,9 @@ def write_report(study: Study) -> None:
         draw(study, results)
 
 
-def write_shipped_points() -> None:
-    """Write what the service shows of the cross-validation of each shipped predictor that keeps it."""
-    for folder in shipped():
-        if (folder / OUT_OF_FOLD_FILE).exists():
-            card = read_artifact(folder).card
-            kept = read_out_of_fold(folder, card)
-            write_points(folder, card, kept.measured[:, -1], kept.predicted[:, -1])
+def write_points_of(zoo: Path) -> None:
+    """Write what the service shows of the cross-validation of each predictor of a folder that keeps it."""
+    for file in sorted(zoo.glob(f"*/{OUT_OF_FOLD_FILE}")):
+        card = read_artifact(file.parent).card
+        kept = read_out_of_fold(file.parent, card)
+        write_points(file.parent, card, kept.measured[:, -1], kept.predicted[:, -1])

@@ -38,8 +38,6 @@ export const whole = Object.assign((tick) => String(tick), {
   ticks: ([least, most], wanted) => (least === most ? [least] : ticks(least, most, wanted).filter(Number.isInteger)),
 });
 
-export const decimal = Object.assign((tick) => String(Number(tick.toFixed(4))), { ticks: ([least, most], wanted) => ticks(least, most, wanted) });
-
 /** The path of dots at [x, y] points. */
 export const dots = (place, points) => points.map(([x, y]) => `M${place.x(x).toFixed(1)} ${place.y(y).toFixed(1)}h0`).join("");
 

@@ -1,8 +1,9 @@
 // Predicted against measured accuracies, on equal axes.
-import { decimal, dots, frame, redrawn } from "./chart.js";
+import { dots, frame, redrawn, ticks } from "./chart.js";
 import { fixed, h, svg } from "./dom.js";
 
 const MOST_PIXELS = 340;
+const accuracies = Object.assign((tick) => String(Number(tick.toFixed(4))), { ticks: (range) => ticks(...range) }); // as on the other axis
 
 /** Draw the points {networks, measured, predicted}; the pointer and the arrow keys read them. */
 export function drawScatter(box, { networks, measured, predicted }) {
@@ -13,7 +14,7 @@ export function drawScatter(box, { networks, measured, predicted }) {
   const readout = h("p", { class: "readout" }, said);
   const draw = () => {
     const size = Math.min(Math.max(box.clientWidth, 200), MOST_PIXELS);
-    const place = frame(size, size, range, range, { xLabel: "measured", yLabel: "predicted", xText: decimal });
+    const place = frame(size, size, range, range, { xLabel: "measured", yLabel: "predicted", xText: accuracies });
     const [from, to] = range;
     const mark = svg("circle", { class: "picked", r: 6, cx: -20, cy: -20 });
     let at = -1;
