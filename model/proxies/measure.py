@@ -1,6 +1,5 @@
 """All scores of a network."""
 
-import copy
 import math
 from collections.abc import Sequence
 from statistics import fmean
@@ -69,7 +68,7 @@ def measure_layers(
 
 
 def _scores(module: nn.Module, images: torch.Tensor, labels: torch.Tensor | None) -> dict[str, float]:
-    seen = run(copy.deepcopy(module), images, labels)
+    seen = run(module, images, labels)
     last = seen.patterns[-1:]
     found = {
         "logit_spread": scores.spread(seen.logits),
@@ -93,7 +92,7 @@ def _scores(module: nn.Module, images: torch.Tensor, labels: torch.Tensor | None
             "feature_contrast": scores.contrast(seen.features),
             "feature_sameness": scores.sameness(seen.features),
         }
-    losses = scores.descent(copy.deepcopy(module), images, seen.labels, STEPS)
+    losses = scores.descent(module, images, seen.labels, STEPS)
     return found | _by_layer(seen) | {f"loss_{step}": loss for step, loss in enumerate(losses)}
 
 

@@ -3,13 +3,15 @@
 A score that has no finite value, of a network that overflows or has no activation, is NaN.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional as F
+
+from .passes import mode, state_of
 
 Tensor = torch.Tensor
 SMALLEST = 1e-20  # what is smaller counts as this much, so that a logarithm exists
@@ -150,15 +152,13 @@ def synflow(module: nn.Module, shape: Sequence[int]) -> float:
         module: stays as it is.
         shape: channels, height and width of an image.
     """
-    positive = copy.deepcopy(module).double().eval()
-    with torch.no_grad():
-        for one in positive.parameters():
-            one.abs_()
-    weights = [one for one in positive.parameters() if one.requires_grad]
-    ones = torch.ones(1, *shape, dtype=torch.float64, device=weights[0].device)
-    found = torch.autograd.grad(positive(ones).sum(), weights, allow_unused=True)
-    terms = [float((w * g).detach().abs().sum()) for w, g in zip(weights, found, strict=True) if g is not None]
-    return log(sum(terms))
+    found, buffers = state_of(module, torch.float64)
+    weights = {name: one.detach().abs().requires_grad_() for name, one in found.items()}
+    ones = torch.ones(1, *shape, dtype=torch.float64, device=next(iter(weights.values())).device)
+    with mode(module, training=False):
+        flow = functional_call(module, (weights, buffers), (ones,)).sum()
+    gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
+    return snip([one.detach() for one in weights.values()], gradients)
 
 
 def descent(module: nn.Module, images: Tensor, labels: Tensor, steps: int) -> list[float]:
@@ -167,22 +167,23 @@ def descent(module: nn.Module, images: Tensor, labels: Tensor, steps: int) -> li
     How fast the training loss falls ranks networks: Ru et al., Speedy Performance Estimation (NeurIPS 2021).
 
     Args:
-        module: is trained.
+        module: stays as it is.
         images: [images, channels, height, width].
         labels: int64 [images].
         steps: how many.
     """
-    module.train()
-    optimizer = torch.optim.SGD(module.parameters(), LEARNING_RATE, MOMENTUM)
+    weights, buffers = state_of(module)
+    optimizer = torch.optim.SGD(weights.values(), LEARNING_RATE, MOMENTUM)
     losses = []
-    for step in range(steps + 1):
-        loss = F.cross_entropy(module(images), labels)
-        losses.append(log(loss.detach()))
-        if step < steps:
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), CLIP)
-            optimizer.step()
+    with mode(module, training=True):
+        for step in range(steps + 1):
+            loss = F.cross_entropy(functional_call(module, (weights, buffers), (images,)), labels)
+            losses.append(log(loss.detach()))
+            if step < steps:
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(weights.values(), CLIP)
+                optimizer.step()
     return losses
 
 
