@@ -13,13 +13,14 @@ from cli.fit import fit, fit_continuation, fit_weights
 from cli.importing import import_
 from cli.measure import collect, train
 from cli.predict import predict, predict_weights
+from cli.proxies import proxies
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
 from cli.tables import tables
 
 COMMANDS = {
-    "Use": (sample, select, import_, convert, predict, predict_weights, serve),
+    "Use": (sample, select, import_, convert, proxies, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
     "Fit": (fit, fit_continuation, fit_weights),
     "Report": (evaluate, report),

@@ -100,7 +100,7 @@ def _by_layer(seen: Passes) -> dict[str, float]:
     """Return what the norms of the layers' gradients are on the way through the network."""
     norms = np.array(scores.norms(seen.gradients))
     ratios = norms - np.array(scores.norms(seen.weights))
-    found = {}
+    found: dict[str, float] = {}
     for name, values in (("gradient_norm", norms), ("gradient_ratio", ratios)):
         at = np.interp(np.array(DEPTHS) / 100 * (len(values) - 1), np.arange(len(values)), values)
         found |= {f"{name}_{depth}": float(value) for depth, value in zip(DEPTHS, at, strict=True)}

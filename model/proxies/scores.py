@@ -189,8 +189,11 @@ def descent(module: nn.Module, images: Tensor, labels: Tensor, steps: int) -> li
 
 def _agreeing(patterns: Sequence[Tensor]) -> Tensor:
     """Return in how many units two images are both active or both not [images, images]."""
-    active = [one.float() for one in patterns]
-    return sum(((one @ one.T + (1 - one) @ (1 - one).T).double() for one in active), torch.zeros(()))
+    counts = torch.zeros(len(patterns[0]), len(patterns[0]), dtype=torch.float64, device=patterns[0].device)
+    for one in patterns:
+        active = one.float()
+        counts += active @ active.T + (1 - active) @ (1 - active).T
+    return counts
 
 
 def _correlation(rows: Tensor) -> Tensor:
