@@ -200,7 +200,8 @@ def _correlation(rows: Tensor) -> Tensor:
     """Return the correlation of rows [rows, values] with each other [rows, rows]; 0 with a row that does not vary."""
     centred = rows.double() - rows.double().mean(dim=1, keepdim=True)
     scaled = centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-300)
-    return scaled @ scaled.T
+    product: Tensor = scaled @ scaled.T
+    return product
 
 
 def _mean_off_diagonal(matrix: Tensor) -> float:
