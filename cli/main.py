@@ -9,7 +9,7 @@ import typer
 from cli.console import describe
 from cli.convert import convert
 from cli.evaluate import evaluate
-from cli.fit import fit, fit_continuation, fit_weights
+from cli.fit import fit, fit_continuation, fit_proxies, fit_weights
 from cli.importing import import_
 from cli.measure import collect, train
 from cli.predict import predict, predict_weights
@@ -22,7 +22,7 @@ from cli.tables import tables
 COMMANDS = {
     "Use": (sample, select, import_, convert, proxies, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
-    "Fit": (fit, fit_continuation, fit_weights),
+    "Fit": (fit, fit_continuation, fit_proxies, fit_weights),
     "Report": (evaluate, report),
 }
 EXTRAS = {"onnxruntime": "cpu", "pyarrow": "cli", "ray": "cluster", "pyro": "study"}  # by package; others: training
