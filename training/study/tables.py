@@ -100,6 +100,8 @@ TABLES = {
     "intervals": Table("intervals", "task method coverage mean_width median_width", "task method"),
     "found-networks": Table("found-networks", "method params flops predicted measured", "task -measured"),
     "spaces": Table("spaces published-spaces", "after_fit tau", "task -tau", across="networks"),
+    "proxies": Table("proxies", "method tau", "task -tau", f"task in {OWN}", across="networks"),
+    "published proxies": Table("proxies", "after_fit tau", "task -tau", f"task not in {OWN}", across="networks"),
     "learning-curve": Table("learning-curve", "after_fit tau", "task -tau", across="networks"),
     "transfer": Table(
         "transfer", "predictor networks_of networks tau both tau_measured", where=f"task in {OWN} and method in {OWN}"
