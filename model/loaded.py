@@ -46,5 +46,5 @@ def load_model(
         LayerCache(artifact.card.layer_code),
         read_continuation(artifact.folder),
         read_weights_predictor(artifact.folder) if weights else None,
-        read_proxy_reader(artifact.folder, artifact.card.image),
+        read_proxy_reader(artifact.folder, artifact.card),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from .artifact import ArtifactError, HasFiles, pack_arrays, read_verified, unpack_arrays, write_verified
+from .artifact import ArtifactError, Card, HasFiles, pack_arrays, read_verified, unpack_arrays, write_verified
 from .boosted_trees import BoostedTrees
 from .calibration import Calibration, Curves, StandardisedPrediction
 from .encoding.hand_features import hand_features, places
@@ -140,12 +140,12 @@ def pack_proxies(fitted: ProxyModel) -> dict[str, bytes]:
     return {PROXIES_FILE: pack_arrays(arrays | fitted.trees.arrays() | fitted.calibration.arrays())}
 
 
-def read_proxy_reader(folder: Path, image: Shape) -> ProxyReader | None:
+def read_proxy_reader(folder: Path, predictor: Card) -> ProxyReader | None:
     """Load what reads scores from an artifact's folder; `None` when it has none.
 
     Args:
         folder: the artifact's.
-        image: shape of the task's images.
+        predictor: the artifact's card.
 
     Raises:
         ArtifactError: when its card is malformed or its arrays are not the card's.
@@ -154,13 +154,13 @@ def read_proxy_reader(folder: Path, image: Shape) -> ProxyReader | None:
         return None
     card, files = read_verified(folder, ProxiesCard, PROXIES_CARD_FILE, (PROXIES_FILE,))
     try:
-        fitted = _unpack(unpack_arrays(files[PROXIES_FILE]), card)
+        fitted = _unpack(unpack_arrays(files[PROXIES_FILE]), card, predictor.distance_threshold)
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{folder / PROXIES_FILE}: {error}") from error
-    return ProxyReader(card, fitted, image)
+    return ProxyReader(card, fitted, predictor.image)
 
 
-def _unpack(arrays: Mapping[str, NDArray[Any]], card: ProxiesCard) -> ProxyModel:
+def _unpack(arrays: Mapping[str, NDArray[Any]], card: ProxiesCard, threshold: float) -> ProxyModel:
     places(card.features)
     scaler = FeatureScaler(
         names=(*card.features, *card.proxies, BEFORE),
@@ -177,7 +177,7 @@ def _unpack(arrays: Mapping[str, NDArray[Any]], card: ProxiesCard) -> ProxyModel
     points, weights, slopes = (arrays[f"process_{name}"] for name in ("points", "weights", "slopes"))
     process = GaussianProcess(points, weights, slopes, amplitude, length_scale)
     trees = BoostedTrees.from_arrays(arrays)
-    return ProxyModel(arrays["usual"], scaler, process, trees, Calibration.from_arrays(arrays))
+    return ProxyModel(arrays["usual"], scaler, process, trees, Calibration.from_arrays(arrays, threshold))
 
 
 def write_proxies(folder: Path, card: ProxiesCard, files: dict[str, bytes]) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from time import sleep
+from time import monotonic, process_time, sleep
 from traceback import format_stack
 
 import structlog
@@ -39,6 +39,9 @@ class Supervisor:
         self._settings = settings
         self._on_failure = on_failure
         self._loop_beats = 0
+        self._due = monotonic()
+        self._used = process_time()
+        self._late = 0.0
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -53,7 +56,18 @@ class Supervisor:
         """Let the event loop's heart beat, for ever."""
         while True:
             self._loop_beats += 1
+            self._due = monotonic() + TICK
+            self._used = process_time()
             await asyncio.sleep(TICK)
+            self._late = self._overdue()
+
+    def lateness(self) -> float:
+        """Return the seconds that the event loop is behind: how long what has just arrived waits for its turn."""
+        return max(self._late, self._overdue())
+
+    def _overdue(self) -> float:
+        """Return how late the next beat is; a paused process uses no processor time, and is not late."""
+        return max(0.0, min(monotonic() - self._due, process_time() - self._used))
 
     def _beats(self) -> dict[str, float]:
         workers = {worker.name: worker.beat for worker in self._engine.workers if not worker.has_ended}

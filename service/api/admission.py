@@ -15,6 +15,7 @@ from service.state import Service, ServiceDep
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 INLINE_BYTES = 128 * 1024  # larger bodies are validated in a thread
 INLINE_NETWORKS = 64  # larger responses are rendered in a thread
+LOOP_TURNS = 5  # of the event loop, that a request waits for: its head, the pieces of its body, its results
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Result = TypeVar("Result")
@@ -37,13 +38,14 @@ async def admit(request: Request, service: ServiceDep, _: Owner) -> float:
 
     Raises:
         Problem: 401 without a key, 503 when the service is not ready, 400 for a bad deadline, 429 when the bodies in
-            flight are too many bytes, or the expected wait is over the limit or half the time until the deadline.
+            flight are too many bytes, or the expected wait, for other requests and for an event loop that is behind, is
+            over the limit or half the time until the deadline.
     """
     if reasons := service.not_ready():
         raise Problem("unavailable", "; ".join(reasons), headers=RETRY_SOON, reasons=reasons)
     settings, inflight = service.settings, service.inflight
     seconds = _timeout_ms(request, settings.max_deadline_ms) / 1000
-    wait = inflight.wait(request.scope["state"]["body_bytes"])
+    wait = inflight.wait(request.scope["state"]["body_bytes"]) + LOOP_TURNS * service.supervisor.lateness()
     if wait > min(settings.max_queue_ms / 1000, seconds / 2):
         raise queue_full(wait)
     if inflight.body_bytes > settings.max_inflight_bytes and inflight.requests > 1:

@@ -1,7 +1,6 @@
 """A cache of predicted curves: the same predictor, epochs and codes always give the same curve."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from threading import Lock
 
 from cachetools import LRUCache
@@ -15,26 +14,25 @@ class CurveCache:
 
     def __init__(self, entries: int) -> None:
         self._lock = Lock()
-        self._rows: LRUCache[bytes, Floats] = LRUCache(entries)
+        self._rows: LRUCache[int, Floats] = LRUCache(entries)
 
     @staticmethod
-    def keys(model_sha256: str, epochs: tuple[int, ...], networks: Sequence[Ints]) -> list[bytes]:
-        """Return a digest of predictor, epochs and codes for each network."""
-        prefix = sha256(f"{model_sha256} {epochs}".encode())
-        keys = []
-        for codes in networks:
-            digest = prefix.copy()
-            digest.update(codes.data)
-            keys.append(digest.digest())
-        return keys
+    def keys(model_sha256: str, epochs: tuple[int, ...], networks: Sequence[Ints]) -> list[int]:
+        """Return a hash of predictor, epochs and codes for each network.
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, Floats]:
+        Python's own hash of bytes has 64 bits and a secret of the process. `hashlib` lets other threads run meanwhile,
+        and a request of many networks then waits for them many times.
+        """
+        prefix = f"{model_sha256} {epochs}".encode()
+        return [hash(prefix + codes.tobytes()) for codes in networks]
+
+    def get(self, keys: Iterable[int]) -> dict[int, Floats]:
         """Return the cached rows."""
         with self._lock:
             found = ((key, self._rows.get(key)) for key in keys)
             return {key: row for key, row in found if row is not None}
 
-    def put(self, rows: Mapping[bytes, Floats]) -> None:
+    def put(self, rows: Mapping[int, Floats]) -> None:
         """Keep rows; copies, since a row is a view of its whole request's array."""
         if self._rows.maxsize:
             with self._lock:

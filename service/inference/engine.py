@@ -77,7 +77,7 @@ class Engine:
             TimeoutError: when the deadline passes.
         """
         keys = self.cache.keys(model.card.sha256, epochs, networks)
-        first: dict[bytes, int] = {}
+        first: dict[int, int] = {}
         for index, key in enumerate(keys):
             first.setdefault(key, index)
         rows = self.cache.get(first)

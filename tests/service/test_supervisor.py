@@ -1,5 +1,6 @@
 """A dead or hung worker, a blocked event loop: seen within two seconds, answered where possible, exit 70."""
 
+import asyncio
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
+from service.supervisor import Supervisor
 from tests.service.conftest import Serve
 from tests.service.live import Live, running, until
 from tests.service.load import Load
@@ -105,6 +108,36 @@ def test_a_pause_of_the_process_is_no_failure(tiny: Path) -> None:
             assert live.status_of("/livez") == 200
             assert live.status_of("/readyz") == 200
         assert [answer.result().status_code for answer in answers] == [200] * len(requests)
+
+
+@pytest.mark.parametrize(("computes", "late"), [(True, True), (False, False)])
+def test_an_event_loop_that_computes_is_late_and_one_that_was_paused_is_not(
+    serve: Serve, computes: bool, late: bool
+) -> None:
+    service = serve().app.state.service  # type: ignore[attr-defined]
+    supervisor = Supervisor(service.engine, service.settings, on_failure=print)
+
+    async def occupy() -> float:
+        beats = asyncio.create_task(supervisor.beat())
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            if not computes:
+                time.sleep(1)
+        beats.cancel()
+        return supervisor.lateness()
+
+    assert (asyncio.run(occupy()) > 0.3) is late
+
+
+def test_a_loop_that_is_late_takes_no_request_that_it_could_not_answer_in_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    monkeypatch.setattr(client.app.state.service.supervisor, "lateness", lambda: 0.2)  # type: ignore[attr-defined]
+    rejected = client.post("/predict", json=single(), headers={"X-Request-Timeout-Ms": "1000"})
+    assert problem(rejected, 429)["type"] == "/problems/queue-full"
+    assert client.post("/predict", json=single()).status_code == 200
 
 
 def test_a_failed_application_answers_503_and_does_not_end_a_process_that_is_not_its_own(serve: Serve) -> None:

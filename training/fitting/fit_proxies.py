@@ -157,6 +157,7 @@ def fit_proxies(folder: Path, model: Model, rows: Sequence[Observation], kept: K
         margins=conformal_margins(validated.residuals, np.full_like(validated.curves, base)),
         base_uncertainty=base,
         chance_level=fit_chance_level(validated.measured, validated.raw),
+        threshold=card.distance_threshold,
     )
     fitted = replace(fitted, calibration=calibration)
     files = pack_proxies(fitted)
