@@ -16,6 +16,7 @@ QUICK: tuple[Experiment, ...] = (  # fit nothing: measured for every report
     shipped.continuation,
     shipped.other_tasks,
     shipped.found_networks,
+    proxies.with_proxies,
 )
 REFITS: dict[str, Experiment] = {
     "baselines": baselines.baselines,

@@ -10,6 +10,7 @@ from model.ensemble import FeatureScaler
 from model.gaussian_process import GaussianProcess, most_likely
 from model.proxies.names import SCORES
 from model.proxies.scores import swap_regularised
+from model.proxy_reader import read_proxy_reader
 from model.score_scale import ScoreScale
 from training.fitting.fit_ensemble import explained
 from training.metrics import Floats, tau
@@ -32,6 +33,21 @@ FAMILIES = {  # by the beginning of the names
 }
 SPACE, BENCHMARK, SCORED = "nasbench201-cifar10", "nasbench201", "nasbench201_hw_zc.parquet"
 PUBLISHED_SIZES, PUBLISHED_DRAWS = (50, 100, 200), 5
+
+
+def with_proxies(study: Study) -> Iterator[Row]:
+    """The shipped predictors with scores and without, cross-validated and on the test split: of the cards."""
+    for task in study.own:
+        if task.predictor is None or (reader := read_proxy_reader(task.artifact, task.predictor.card)) is None:
+            continue
+        for part, name in (("cross_validation", "cross-validation"), ("held_out", "test split")):
+            found = reader.card.metrics[part]
+            networks = found.get("networks", reader.card.training["networks"])
+            for method, key in (("with scores", "with_proxies"), ("without", "without")):
+                figures = {metric: found[key][metric] for metric in ("tau", "r2", "curve_mae")}
+                yield from rows_of(
+                    "with-proxies", task.name, f"{name}, {method}", figures, networks=networks, **task.shas
+                )
 
 
 def proxies(study: Study) -> Iterator[Row]:
