@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby
 
-from training.study import ablation, baselines, early_stopping, extrapolation, proxies, shipped, spaces, weights
+from training.study import (
+    ablation,
+    baselines,
+    early_stopping,
+    extrapolation,
+    in_context,
+    proxies,
+    shipped,
+    spaces,
+    weights,
+)
 from training.study.networks import Study, artifact_sha
 from training.study.results import Row, read_results, record
 
@@ -25,6 +35,7 @@ REFITS: dict[str, Experiment] = {
     "ablation": ablation.ablation,
     "early-stopping": early_stopping.early_stopping,
     "extrapolation": extrapolation.extrapolation,
+    "in-context": in_context.in_context,
     "proxies": proxies.proxies,
     "spaces": spaces.spaces,
     "weights": weights.weights,
