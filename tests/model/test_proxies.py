@@ -80,7 +80,7 @@ def test_synflow_of_two_linear_layers():
         module[1].weight.fill_(-3.0)
         module[2].weight.fill_(5.0)
     assert scores.synflow(module, (1, 1, 1)) == pytest.approx(math.log10(2 * 15))
-    assert float(module[1].weight) == -3.0
+    assert module[1].weight.item() == -3.0
 
 
 def test_descent_starts_at_the_loss_and_follows_the_optimizer():
