@@ -87,7 +87,8 @@ def predict_weights(
     Example: `peephole predict-weights network.safetensors --task mnist-mini`
     """
     from model.weight_features import FeaturesError
-    from model.weights import WEIGHTS_CARD_FILE, WeightsError, read_weights, read_weights_predictor
+    from model.weights import WEIGHTS_CARD_FILE, read_weights_predictor
+    from model.weights_file import WeightsError, read_weights
 
     folder = choose_artifact(task, artifact).folder
     predictor = read_weights_predictor(folder)

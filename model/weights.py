@@ -5,7 +5,6 @@ The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +21,12 @@ from .onnx_network import OnnxNetwork
 from .weight_features import (
     FEATURES,
     LAYER_STATISTICS,
-    FeaturesError,
     Floats,
     Weights,
-    fan_ins,
     features,
     layer_statistics,
-    tensor_statistics,
 )
+from .weights_file import WeightsError
 
 WEIGHTS_FILE = "weights.onnx"
 WEIGHTS_CARD_FILE = "weights.json"
@@ -37,12 +34,6 @@ WEIGHTS_INPUTS = ("layers", "lengths", "summary")
 WEIGHTS_OUTPUT = "accuracy"
 NEAREST = 0.001
 """Predictions stay this far from 0 and 1, where log-odds have no end."""
-MOST_TENSORS = 10_000
-_TYPE = re.compile(r"(?<=')[A-Z][A-Z0-9_]{1,11}(?=')")
-
-
-class WeightsError(ValueError):
-    """A file that is not the weights of a network; the message says why."""
 
 
 class WeightsCard(HasFiles):
@@ -135,55 +126,6 @@ class WeightsPredictor:
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
         middle = float(snap(read, *self.card.chance_level)[0])
         return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
-
-
-def _count_tensors(content: bytes) -> None:
-    """Refuse a file of too many tensors before it is parsed, which lets no other thread go on.
-
-    It begins with the size of its header, eight bytes, and its header, a JSON object in which each tensor is one and
-    so are the metadata; a brace, unlike a name, has one spelling.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    found = content.count(b"{", 8, end) - 1 - (content.find(b'"__metadata__"', 8, end) >= 0)
-    if found > MOST_TENSORS:
-        raise WeightsError(f"{found} tensors; {MOST_TENSORS} is the most")
-
-
-def read_tensors(content: bytes) -> dict[str, Floats]:
-    """Parse a safetensors file; nothing in it is ever executed.
-
-    Raises:
-        WeightsError: when it is not one, is truncated, or holds a type that numpy does not have.
-    """
-    from safetensors import SafetensorError  # noqa: PLC0415 - the client has no use for it
-    from safetensors.numpy import load  # noqa: PLC0415
-
-    _count_tensors(content)
-    try:
-        tensors = load(content)
-    except SafetensorError as error:
-        raise WeightsError("not a safetensors file, or a truncated one") from error
-    except (KeyError, TypeError) as error:
-        named = _TYPE.search(str(error))
-        raise WeightsError(f"a tensor has a type that is not supported: {named[0] if named else 'unknown'}") from error
-    except (ValueError, OverflowError) as error:
-        raise WeightsError("a tensor has too many dimensions, or too large ones") from error
-    if len(tensors) > MOST_TENSORS:
-        raise WeightsError(f"{len(tensors)} tensors; {MOST_TENSORS} is the most")
-    return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
-
-
-def read_weights(content: bytes) -> Weights:
-    """Return the statistics and sizes of a safetensors file's tensors.
-
-    Raises:
-        WeightsError: when it is not the weights of a network.
-    """
-    try:
-        tensors = read_tensors(content)
-        return Weights(tensor_statistics(tensors), fan_ins({name: t.shape for name, t in tensors.items()}))
-    except FeaturesError as error:
-        raise WeightsError(str(error)) from None
 
 
 def read_weights_predictor(folder: Path) -> WeightsPredictor | None:

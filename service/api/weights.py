@@ -7,7 +7,8 @@ from model.loaded import Model
 from model.network.faults import Fault
 from model.ranking import DECIMALS
 from model.weight_features import FeaturesError
-from model.weights import WeightsError, WeightsPrediction, WeightsPredictor, read_weights
+from model.weights import WeightsPrediction, WeightsPredictor
+from model.weights_file import WeightsError, read_weights
 from service.api.admission import Deadline, read_body, run
 from service.api.schemas import WeightsResponse
 from service.errors import Problem, invalid, request_id

@@ -12,7 +12,8 @@ from safetensors.numpy import save
 from starlette.testclient import TestClient
 
 from model.artifact import ZOO
-from model.weights import MOST_TENSORS, read_weights, read_weights_predictor
+from model.weights import read_weights_predictor
+from model.weights_file import MOST_TENSORS, read_weights
 from tests.service.api.conftest import TASK
 from tests.service.conftest import Serve
 from tests.service.requests import metric, problem

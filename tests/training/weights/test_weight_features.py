@@ -15,10 +15,10 @@ from model.weight_features import (
     fan_ins,
     features,
     layer_statistics,
-    natural_order,
     tensor_statistics,
 )
-from model.weights import read_weights
+from model.tensor_names import natural_order
+from model.weights_file import read_weights
 from training.measuring.train import weight_statistics
 from training.protocols import PROTOCOLS
 

@@ -17,11 +17,10 @@ from model.artifact import shipped as artifacts
 from model.torch_modules import build
 from model.weights import (
     WEIGHTS_FILE,
-    WeightsError,
     WeightsPredictor,
-    read_weights,
     read_weights_predictor,
 )
+from model.weights_file import read_weights
 from tests.training.conftest import QUICK
 from training.metrics import tau
 from training.observations.observation import Observation, ObservationError
@@ -48,11 +47,6 @@ def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: Weight
     expected = predictor.predict(read_weights(torch_save(tensors)))
     got = predictor.predict(read_weights(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
     assert got.accuracy == pytest.approx(expected.accuracy, abs=0.05)
-
-
-def test_a_precision_that_numpy_lacks_is_named() -> None:
-    with pytest.raises(WeightsError, match="type that is not supported: BF16"):
-        read_weights(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
 
 
 def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
