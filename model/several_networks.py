@@ -12,6 +12,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _COLOURS = (2, 3, 4)
 """Channels that only images have; a depthwise convolution has one, as has one that reads grey images."""
+_MOST_COPIES = 10
 _DEPTH = 2
 """Parts of a name, from the left, that may stand for a network."""
 
@@ -25,13 +26,22 @@ def apart(shapes: Shapes) -> list[str]:
     shapes = _without_common_prefix(shapes)
     children = _children(shapes)
     contents = {prefix: _weights(_without_common_prefix(inside)) for prefix, inside in children.items()}
-    copied = [prefix for prefix, inside in contents.items() if len(inside) > 1 and inside.items() <= shapes.items()]
+    copied = [prefix for prefix, inside in contents.items() if _is_copy(inside, prefix, shapes)]
     every = list(contents.values())
     if len(every) > 1 and all(one == every[0] for one in every) and not _chains(every[0]):
         copied = list(contents)
     if copied:
         return [f"{copied[0]}.{name}" for name in children[copied[0]]]
     return _whole_apart(shapes, _DEPTH)
+
+
+def _is_copy(inside: Shapes, prefix: str, shapes: Shapes) -> bool:
+    """Tell whether all weights under a prefix are there without it as well."""
+    if len(inside) < 2 or len(inside) * _MOST_COPIES < len(_weights(shapes)):
+        return False
+    rest = {name: shape for name, shape in shapes.items() if name.partition(".")[0] != prefix}
+    beside = shapes if _chains(inside) else _without_common_prefix(rest)  # equal blocks alone are no copies
+    return inside.items() <= beside.items()
 
 
 def _without_common_prefix(shapes: Shapes) -> Shapes:

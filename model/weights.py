@@ -1,11 +1,13 @@
 """Read a network's accuracy off its trained weights: a graph in an artifact's folder, run by ONNX Runtime.
 
+`weights.npz` beside it tells how unlike the training set a network is (`model.weights_distance`).
+
 The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`, padded), `lengths` int32 [batch] and
 `summary` float32 [batch, features] (`features`), and gives `accuracy` float32 [batch].
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from .artifact import ArtifactError, HasFiles, read_verified, write_verified
+from .artifact import ArtifactError, HasFiles, read_verified, unpack_arrays, write_verified
 from .calibration import snap
 from .encoding.layer_code import pad
 from .onnx_network import OnnxNetwork
+from .ranking import DECIMALS, UNLIKE
 from .weight_features import (
     FEATURES,
     LAYER_STATISTICS,
@@ -26,9 +29,11 @@ from .weight_features import (
     features,
     layer_statistics,
 )
+from .weights_distance import WeightsDistance
 from .weights_file import WeightsError
 
 WEIGHTS_FILE = "weights.onnx"
+WEIGHTS_ARRAYS_FILE = "weights.npz"
 WEIGHTS_CARD_FILE = "weights.json"
 WEIGHTS_INPUTS = ("layers", "lengths", "summary")
 WEIGHTS_OUTPUT = "accuracy"
@@ -50,7 +55,7 @@ class WeightsCard(HasFiles):
         metrics: measured figures, with how they were measured.
     """
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     task: str
     features: int
     layer_statistics: int
@@ -64,11 +69,26 @@ class WeightsCard(HasFiles):
 
 @dataclass(frozen=True, slots=True)
 class WeightsPrediction:
-    """The accuracy that a network's weights suggest, and its interval."""
+    """The accuracy that a network's weights suggest.
+
+    Attributes:
+        accuracy: 0 to 1.
+        lower: end of its interval, as is `upper`.
+        distance: from the training set; up to 1.0 the network is in distribution.
+        notes: what to be careful about.
+    """
 
     accuracy: float
     lower: float
     upper: float
+    distance: float
+    notes: tuple[str, ...]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a response, rounded."""
+        names = ("accuracy", "lower", "upper", "distance")
+        values = {name: round(getattr(self, name), DECIMALS) for name in names}
+        return {**values, "in_distribution": values["distance"] <= 1, "notes": list(self.notes)}
 
 
 def within_reach(predicted: Floats) -> Floats:
@@ -85,8 +105,8 @@ def pad_layers(layers: Sequence[Floats]) -> tuple[NDArray[np.float32], NDArray[n
 class WeightsPredictor:
     """A loaded model. Safe to call from several threads."""
 
-    def __init__(self, card: WeightsCard, model: bytes) -> None:
-        self.card = card
+    def __init__(self, card: WeightsCard, model: bytes, distance: WeightsDistance) -> None:
+        self.card, self.distance = card, distance
         self._network = OnnxNetwork(model, f"{WEIGHTS_FILE} of {card.task}", WEIGHTS_INPUTS, [WEIGHTS_OUTPUT])
         sizes = card.features, card.layer_statistics
         if sizes != (len(FEATURES), len(LAYER_STATISTICS)):
@@ -125,7 +145,9 @@ class WeightsPredictor:
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
         middle = float(snap(read, *self.card.chance_level)[0])
-        return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
+        distance = float(self.distance(summary[None])[0])
+        notes = (*weights.notes, *((UNLIKE,) if distance > 1 else ()))
+        return WeightsPrediction(middle, min(lower, middle), max(upper, middle), distance, notes)
 
 
 def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
@@ -136,10 +158,14 @@ def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
     """
     if not (folder / WEIGHTS_CARD_FILE).exists():
         return None
-    card, files = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, (WEIGHTS_FILE,))
-    return WeightsPredictor(card, files[WEIGHTS_FILE])
+    card, files = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, (WEIGHTS_FILE, WEIGHTS_ARRAYS_FILE))
+    try:
+        distance = WeightsDistance.of(unpack_arrays(files[WEIGHTS_ARRAYS_FILE]))
+    except ValueError as error:
+        raise ArtifactError(f"{folder / WEIGHTS_ARRAYS_FILE}: {error}") from error
+    return WeightsPredictor(card, files[WEIGHTS_FILE], distance)
 
 
-def write_weights_predictor(folder: Path, card: WeightsCard, model: bytes) -> None:
-    """Write a model into an artifact's folder; the card last."""
-    write_verified(folder, card, WEIGHTS_CARD_FILE, {WEIGHTS_FILE: model})
+def write_weights_predictor(folder: Path, card: WeightsCard, files: Mapping[str, bytes]) -> None:
+    """Write the files of a model into an artifact's folder; the card last."""
+    write_verified(folder, card, WEIGHTS_CARD_FILE, files)

@@ -45,7 +45,7 @@ def _read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
 
     _count_tensors(content)
     try:
-        tensors = deserialize(content)
+        tensors = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise WeightsError("not a safetensors file, or a truncated one") from error
     _check_count(len(tensors))

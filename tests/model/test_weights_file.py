@@ -37,10 +37,10 @@ def numbers(weights: Weights) -> np.ndarray:
     return np.concatenate([features(weights), layer_statistics(weights).ravel()])
 
 
-def assert_same(state: State, plain: State, **tolerance: float) -> Weights:
+def assert_same(state: State, plain: State, rtol: float = 0) -> Weights:
     """Assert that the predictor reads the same numbers in both."""
     found = read(state)
-    np.testing.assert_allclose(numbers(found), numbers(read(plain)), **(tolerance or {"rtol": 1e-4, "atol": 1e-5}))
+    np.testing.assert_allclose(numbers(found), numbers(read(plain)), rtol=rtol, atol=rtol / 10)
     return found
 
 
@@ -84,7 +84,7 @@ def test_weights_in_parts_read_as_the_network_uses_them(change: Callable[[nn.Mod
             if isinstance(getattr(part, kind, None), torch.Tensor):
                 plain[f"{name}.{kind}"] = getattr(part, kind).detach()
     assert not set(plain) <= set(module.state_dict())
-    assert_same(module.state_dict(), plain)
+    assert_same(module.state_dict(), plain, rtol=1e-4)
 
 
 PREFIXES = ("module.", "_orig_mod.", "_orig_mod.module.", "model.", "state_dict.net.backbone.", "ema.")
@@ -93,14 +93,14 @@ PREFIXES = ("module.", "_orig_mod.", "_orig_mod.module.", "model.", "state_dict.
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_a_prefix_on_every_name_changes_nothing(prefix: str) -> None:
     state = network().state_dict()
-    assert_same({prefix + name: tensor for name, tensor in state.items()}, state, rtol=0)
+    assert_same({prefix + name: tensor for name, tensor in state.items()}, state)
 
 
 def test_averaged_weights_alone_are_read() -> None:
     """`AveragedModel` counts what it averaged."""
     averaged = torch.optim.swa_utils.AveragedModel(network())
     assert "n_averaged" in averaged.state_dict()
-    assert_same(averaged.state_dict(), network().state_dict(), rtol=0)
+    assert_same(averaged.state_dict(), network().state_dict())
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
@@ -113,17 +113,17 @@ def test_observers_are_not_read(calibrated: bool) -> None:
         if calibrated:
             observed.eval()(torch.randn(2, 3, 16, 16))
         assert any("activation_post_process" in name for name in observed.state_dict())
-        assert_same(observed.state_dict(), network().state_dict(), rtol=0)
+        assert_same(observed.state_dict(), network().state_dict())
 
 
 def test_bfloat16_is_read_as_the_floats_that_it_stands_for() -> None:
     half = {name: tensor.bfloat16() for name, tensor in network().state_dict().items()}
-    assert_same(half, {name: tensor.float() for name, tensor in half.items()}, rtol=0)
+    assert_same(half, {name: tensor.float() for name, tensor in half.items()})
 
 
 def test_what_is_no_parameter_is_noted() -> None:
     state = network().state_dict()
-    weights = assert_same(state | {"optimizer.0.exp_avg": torch.ones(3), "scale": torch.ones(())}, state, rtol=0)
+    weights = assert_same(state | {"optimizer.0.exp_avg": torch.ones(3), "scale": torch.ones(())}, state)
     assert weights.notes == ("not read: optimizer.0.exp_avg, scale",)
     assert read(state).notes == ()
 
@@ -140,7 +140,13 @@ def convolutions(names: list[str]) -> list[str]:
 ORDERS = {
     "digits": ["conv1", "conv2", "conv10", "fc1", "fc2", "fc10"],
     "blocks": ["layer2.1.conv1", "layer2.2.conv1", "layer2.10.conv1", "layer10.0.conv1"],
-    "DenseNet": ["features.conv0", "features.denseblock1", "features.transition1", "features.denseblock2", "classifier"],
+    "DenseNet": [
+        "features.conv0",
+        "features.denseblock1",
+        "features.transition1",
+        "features.denseblock2",
+        "classifier",
+    ],
     "numbers in numbers": ["conv1_1", "conv1_2", "conv2_1", "conv2_10", "fc6"],
     "squeeze and excite": ["blocks.0.conv", "blocks.0.se.fc", "blocks.1.conv", "blocks.1.se.fc", "head"],
     "stem": ["conv_stem", "blocks.0", "blocks.1", "conv_head", "classifier"],
@@ -160,7 +166,7 @@ def test_common_names_read_as_numbered_ones() -> None:
     for name, tensor in state.items():
         number, _, last = name.partition(".")
         renamed[f"{common[int(number)]}.{last}"] = tensor
-    assert_same(renamed, state, rtol=0)
+    assert_same(renamed, state)
 
 
 def quantised() -> State:
@@ -194,10 +200,16 @@ REJECTED: dict[str, tuple[Callable[[], State], str]] = {
         lambda: {name: t.to(torch.float8_e4m3fn) for name, t in network().state_dict().items()},
         "quantised weights, .*: 0.bias, 0.weight",
     ),
-    "bitsandbytes": (lambda: changed({"14.weight": EIGHT, "14.SCB": torch.ones(8)}), "quantised weights, .*: 14.weight"),
+    "bitsandbytes": (
+        lambda: changed({"14.weight": EIGHT, "14.SCB": torch.ones(8)}),
+        "quantised weights, .*: 14.weight",
+    ),
     "packed": (lambda: changed({"14.qweight": EIGHT}), "quantised weights, .*: 14.qweight"),
     "torchao": (lambda: changed({"14.weight.tensor_impl.int_data": EIGHT}), "quantised .*: 14.weight.tensor_impl.int"),
-    "a part is missing": (lambda: changed({"14.weight_g": torch.ones(10, 1)}), "not understood: 14.weight, 14.weight_g"),
+    "a part is missing": (
+        lambda: changed({"14.weight_g": torch.ones(10, 1)}),
+        "not understood: 14.weight, 14.weight_g",
+    ),
     "a mask of another shape": (
         lambda: changed({"14.weight_mask": torch.ones(1, 8)}),
         "not understood: 14.weight, 14.weight_mask",
@@ -252,10 +264,12 @@ SEVERAL: dict[str, Callable[[], State]] = {
     "an ensemble": lambda: under(models=nn.ModuleList([network(), network(), network()])),
     "copies with something else": lambda: under(student=network(), teacher=network(), loss=nn.Linear(2, 2)),
     "optimiser's moments": lambda: under(_=network(), exp_avg=network(), exp_avg_sq=network()),
-    "copies without images": lambda: under(_=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), ema=nn.Sequential(
-        nn.Linear(4, 9), nn.Linear(9, 2))),
-    "equal parts without images": lambda: under(a=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), b=nn.Sequential(
-        nn.Linear(4, 9), nn.Linear(9, 2))),
+    "copies without images": lambda: under(
+        _=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), ema=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2))
+    ),
+    "equal parts without images": lambda: under(
+        a=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), b=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2))
+    ),
 }
 
 
@@ -267,7 +281,9 @@ def test_several_networks_in_a_file_are_rejected(make: Callable[[], State]) -> N
 
 def block(width: int) -> nn.Sequential:
     """Return a block as ConvNeXt has them: it begins with one input channel and ends in a linear layer."""
-    return nn.Sequential(nn.Conv2d(width, width, 7, groups=width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width))
+    return nn.Sequential(
+        nn.Conv2d(width, width, 7, groups=width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+    )
 
 
 ONE: dict[str, Callable[[], State]] = {
@@ -306,5 +322,6 @@ def test_long_and_odd_names_are_cut_in_messages() -> None:
     with pytest.raises(FeaturesError) as found:
         read(changed({odd: torch.ones(1)}) | {f"weight_{i}": torch.ones(1) for i in range(6)})
     said = str(found.value)
-    assert "\n" not in said and "<" not in said and 60 * "x" not in said
+    assert not {"\n", "<", "\u00e9"} & set(said)
+    assert 60 * "x" not in said
     assert "(and 2 more)" in said

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from model.tensor_names import natural_order
 from model.torch_modules import build
 from model.weight_features import (
     FEATURES,
@@ -17,7 +18,6 @@ from model.weight_features import (
     layer_statistics,
     tensor_statistics,
 )
-from model.tensor_names import natural_order
 from model.weights_file import read_weights
 from training.measuring.train import weight_statistics
 from training.protocols import PROTOCOLS
