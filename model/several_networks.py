@@ -13,6 +13,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 _COLOURS = (2, 3, 4)
 """Channels that only images have; a depthwise convolution has one, as has one that reads grey images."""
 _MOST_COPIES = 10
+_MOST_PREFIXES = 8
 _DEPTH = 2
 """Parts of a name, from the left, that may stand for a network."""
 
@@ -25,30 +26,31 @@ def apart(shapes: Shapes) -> list[str]:
     """
     shapes = _without_common_prefix(shapes)
     children = _children(shapes)
-    contents = {prefix: _weights(_without_common_prefix(inside)) for prefix, inside in children.items()}
-    copied = [prefix for prefix, inside in contents.items() if _is_copy(inside, prefix, shapes)]
-    every = list(contents.values())
-    if len(every) > 1 and all(one == every[0] for one in every) and not _chains(every[0]):
-        copied = list(contents)
+    least = max(2, len(_weights(shapes)) // _MOST_COPIES)
+    large = {prefix: weights for prefix, inside in children.items() if len(weights := _weights(inside)) >= least}
+    copied = [prefix for prefix, weights in large.items() if _is_copy(weights, prefix, shapes)]
+    contents = [_weights(_without_common_prefix(inside)) for inside in children.values()]
+    if len(contents) > 1 and all(one == contents[0] for one in contents) and not _chains(contents[0]):
+        copied = list(children)
     if copied:
         return [f"{copied[0]}.{name}" for name in children[copied[0]]]
     return _whole_apart(shapes, _DEPTH)
 
 
 def _is_copy(inside: Shapes, prefix: str, shapes: Shapes) -> bool:
-    """Tell whether all weights under a prefix are there without it as well."""
-    if len(inside) < 2 or len(inside) * _MOST_COPIES < len(_weights(shapes)):
-        return False
+    """Tell whether all weights under a prefix are there without it, or under another one."""
+    bare = _without_common_prefix(inside)
+    if inside.items() <= shapes.items() or bare.items() <= shapes.items():
+        return True
     rest = {name: shape for name, shape in shapes.items() if name.partition(".")[0] != prefix}
-    beside = shapes if _chains(inside) else _without_common_prefix(rest)  # equal blocks alone are no copies
-    return inside.items() <= beside.items()
+    return not _chains(bare) and bare.items() <= _without_common_prefix(rest).items()  # what chains may be a block
 
 
 def _without_common_prefix(shapes: Shapes) -> Shapes:
-    prefixes = {name.partition(".")[0] for name in shapes}
-    while len(prefixes) == 1 and all(name.count(".") > 1 for name in shapes):
+    for _ in range(_MOST_PREFIXES):
+        if len({name.partition(".")[0] for name in shapes}) > 1 or any(name.count(".") < 2 for name in shapes):
+            break
         shapes = {name.partition(".")[2]: shape for name, shape in shapes.items()}
-        prefixes = {name.partition(".")[0] for name in shapes}
     return shapes
 
 
@@ -80,7 +82,7 @@ def _whole_apart(shapes: Shapes, depth: int) -> list[str]:
     children = _children(shapes)
     under = [{f"{prefix}.{name}": shape for name, shape in inside.items()} for prefix, inside in children.items()]
     whole = [part for part in under if _is_whole(part)]
-    rest = {name: shape for part in under if part not in whole for name, shape in part.items()}
+    rest = {name: shape for part in under if not _is_whole(part) for name, shape in part.items()}
     parts = [*whole, rest] if whole and _is_whole(rest) else whole
     ends = [list(_weights(part).items())[-1] for part in parts]
     alike = len({shape[0] for _, shape in ends}) == 1 and (depth == _DEPTH or all(map(_reads_colours, parts)))
@@ -96,9 +98,8 @@ def _is_whole(shapes: Shapes) -> bool:
     """Tell whether some layer can read an image and the last one be a classifier."""
     if _chains(shapes):
         return False
-    (_, first), *_, (name, last) = _weights(shapes).items()
-    grey = len(first) == 4 and first[1] == 1
-    return (grey or _reads_colours(shapes)) and (len(last) == 2 or is_head(name))
+    first, *_, last = _weights(shapes).values()
+    return (_reads_colours(shapes) or (len(first) == 4 and first[1] == 1)) and len(last) == 2
 
 
 def _reads_colours(shapes: Shapes) -> bool:
