@@ -39,6 +39,7 @@ ABSENT = -20.0
 LARGEST = 1e38
 """What single precision holds; squares of more would soon be endless."""
 _TINY = 1e-12
+_SINGLE_ROUNDING, _COARSE_ROUNDING = 1e-5, 1e-2
 _NORMAL_SPREAD = 1.349
 """Interquartile range of a normal distribution, in standard deviations."""
 
@@ -74,13 +75,17 @@ class Weights:
             FeaturesError: when there is no `weight` tensor.
         """
         found = []
-        for name in sorted(self.statistics, key=natural_order):
+        names = [name for name in self.statistics if name.rpartition(".")[2] in ("weight", "bias")]
+        names.sort(key=natural_order)
+        classifier = names[-1].rpartition(".")[0] if names else ""
+        for name in names:
             layer, _, last = name.rpartition(".")
-            if last not in ("weight", "bias"):
-                continue
             fan_in = self.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
             kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
-            found.append((layer, kind, _described(self.statistics[name], kind, fan_in)))
+            values = self.statistics[name]
+            if kind == "bias" and layer == classifier:
+                values = _without_rounding(values)
+            found.append((layer, kind, _described(values, kind, fan_in)))
         if not any(kind == "weight" for _, kind, _ in found):
             raise FeaturesError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
         return found
@@ -134,6 +139,19 @@ def fan_ins(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 def _log(value: float) -> float:
     return math.log(max(abs(value), _TINY))
+
+
+def _without_rounding(values: Sequence[float]) -> Sequence[float]:
+    """Return a classifier's biases with the mean of single precision where a coarser format's rounding made it.
+
+    Training keeps their mean at 0, but for rounding: up to 1e-5 of their size in single precision, 1e-3 in bfloat16 or
+    after quantisation. Predictors read its logarithm.
+    """
+    mean, variance, *rest = values
+    size = math.sqrt(max(variance, 0.0) + mean**2)
+    if _SINGLE_ROUNDING * size < abs(mean) < _COARSE_ROUNDING * size:
+        return [mean * _SINGLE_ROUNDING / _COARSE_ROUNDING, variance, *rest]
+    return values
 
 
 def _described(values: Sequence[float], kind: str, fan_in: int) -> list[float]:
