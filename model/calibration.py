@@ -15,6 +15,9 @@ MIN_ACCURACY, MAX_ACCURACY = 0.01, 0.995  # accuracies are clipped to this range
 ENOUGH_NETWORKS = 5  # that reached an epoch, to give it a mean and a spread
 SMALLEST_SPREAD = 1e-3
 QUANTILES = 65  # of a table's accuracies, at most
+# Errors grow with the distance from what a predictor was fitted to: an uncertainty is widened beyond `FAR_FROM` of the
+# threshold, by `MOST_FAR` at most. The study's experiment `extrapolation` measures what that covers.
+FAR_FROM, FAR_SLOPE, MOST_FAR = 0.5, 2.0, 2.5
 BEYOND = 3.0  # standard deviations beyond the best and the worst network that a prediction may lie
 
 
@@ -65,6 +68,13 @@ def snap(accuracy: Floats, level: Floats | float, threshold: Floats | float) -> 
     Above the threshold they rise twice as fast until they are as they were. The map is continuous and increasing.
     """
     return np.asarray(np.maximum(np.minimum(accuracy, 2 * (accuracy - threshold) + level), level))
+
+
+def _stretched(lower: Floats, upper: Floats, least: Floats) -> tuple[Floats, Floats]:
+    """Return intervals of accuracies that are at least so wide, about their middle as far as 0 and 1 allow."""
+    lower = np.minimum(lower, np.maximum((lower + upper - least) / 2, 0))
+    upper = np.maximum(upper, np.minimum(lower + least, 1))
+    return np.minimum(lower, np.maximum(upper - least, 0)), upper
 
 
 @dataclass(frozen=True)
@@ -172,29 +182,32 @@ class Calibration:
     """A scale, and what cross-validation says of predictions on it.
 
     The interval is split conformal: a factor for each epoch, `margins`, times a network's uncertainty, which grows with
-    the disagreement of the members; where the chance level moves a prediction, the interval reaches there too.
+    the disagreement of the members and with its distance from the training set; where the chance level moves a
+    prediction, the interval reaches there too.
 
     Attributes:
         scale: of the curves.
         margins: [epochs].
         base_uncertainty: a network's uncertainty where the members agree.
         chance_level: [epochs] each.
+        threshold: the distance beyond which networks are unlike the training set.
     """
 
     scale: CurveScale | QuantileScale
     margins: Floats
     base_uncertainty: float
     chance_level: ChanceLevel
+    threshold: float
 
     @classmethod
     def without(cls, scale: CurveScale | QuantileScale) -> "Calibration":
         """Return a scale without intervals and chance level."""
         nothing = np.zeros(scale.epochs)
-        return cls(scale, nothing, 1.0, ChanceLevel(nothing, nothing))
+        return cls(scale, nothing, 1.0, ChanceLevel(nothing, nothing), np.inf)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Floats]) -> "Calibration":
-        """Undo `arrays`.
+    def from_arrays(cls, arrays: Mapping[str, Floats], threshold: float) -> "Calibration":
+        """Undo `arrays`; the threshold stands in the card.
 
         Raises:
             KeyError: when one is missing.
@@ -205,7 +218,7 @@ class Calibration:
         else:
             scale = CurveScale(arrays["curve_mean"], arrays["curve_std"], is_logit=bool(arrays["curve_is_logit"]))
         chance_level = ChanceLevel(arrays["chance_level"], arrays["chance_threshold"])
-        return cls(scale, arrays["margins"], float(arrays["base_uncertainty"]), chance_level)
+        return cls(scale, arrays["margins"], float(arrays["base_uncertainty"]), chance_level, threshold)
 
     def arrays(self) -> dict[str, Floats]:
         """Return everything as named arrays."""
@@ -216,6 +229,31 @@ class Calibration:
             "chance_threshold": self.chance_level.thresholds,
         }
 
+    def uncertainty(self, variance: Floats, distance: Floats) -> Floats:
+        """Return the uncertainty of networks [batch, epochs], on the scale of the curves.
+
+        Args:
+            variance: of the members [batch, epochs].
+            distance: from the training set [batch].
+        """
+        return np.asarray(np.sqrt(variance + self.base_uncertainty**2) * self._widened(distance)[:, None])
+
+    def _widened(self, distance: Floats) -> Floats:
+        """Return the factor on the uncertainty of networks at a distance [batch]."""
+        far = np.maximum(distance / self.threshold - FAR_FROM, 0)
+        return np.asarray(np.minimum(1 + FAR_SLOPE * far, MOST_FAR))
+
+    def _least_widths(self, distance: Floats, index: Ints) -> Floats:
+        """Return how wide the intervals of networks at a distance are at least [batch, epochs].
+
+        Near the ends of the scale an interval is narrow, as few errors are possible; in a network that is unlike the
+        training set that may be wrong. From the threshold on, its interval is as wide as in the middle of the scale.
+        """
+        margin = self.base_uncertainty * self.margins[index]
+        lower, upper = self.scale.to_accuracy(np.stack([-margin, margin]), index)
+        factor = self._widened(distance)
+        return np.asarray((factor * np.minimum(factor - 1, 1))[:, None] * (upper - lower))
+
     def curves(self, prediction: StandardisedPrediction, index: Ints) -> Curves:
         """Return accuracies and intervals; lower <= accuracy <= upper.
 
@@ -223,9 +261,10 @@ class Calibration:
             prediction: of the epochs at `index`.
             index: 0-based.
         """
-        margin = np.sqrt(prediction.variance + self.base_uncertainty**2) * self.margins[index]
+        margin = self.uncertainty(prediction.variance, prediction.distance) * self.margins[index]
         values = np.stack([prediction.curve, prediction.curve - margin, prediction.curve + margin])
         raw, lower, upper = self.scale.to_accuracy(values, index)
         accuracy = snap(raw, *(values[index] for values in self.chance_level))
+        lower, upper = _stretched(lower, upper, self._least_widths(prediction.distance, index))
         found = accuracy, np.minimum(lower, accuracy), np.maximum(upper, accuracy), prediction.distance
         return Curves(*(values.astype(np.float32) for values in found))

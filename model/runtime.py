@@ -72,7 +72,7 @@ class Predictor:
         family: Ensemble | PaperLSTM
         try:
             arrays = unpack_arrays(artifact.files[ARRAYS_FILE])
-            self.calibration = Calibration.from_arrays(arrays)
+            self.calibration = Calibration.from_arrays(arrays, card.distance_threshold)
             if card.family == "lstm":
                 family = PaperLSTM.from_arrays(arrays)
             else:

@@ -13,7 +13,7 @@ from ..network.graph import Costs, Node, normalised_convs, resolve, sources_of
 from ..network.layer_types import LAYER_TYPES, shape_of
 from ..network.schema import COMMON, Layer
 from ..network.shapes import Shape, ShapeError
-from .layer_code import EXTENDED, Encoding, LayerCode, encode, link, rows_of
+from .layer_code import EXTENDED, Encoding, LayerCode, encode, link, rows_of, without_identities
 
 MAX_ROWS = 50_000  # 50 MB: a client that sends ever new layers cannot fill the memory
 
@@ -75,7 +75,7 @@ class LayerCache:
             flops += more_flops
             most = max(most, values)
         codes = np.frombuffer(b"".join(rows), dtype=np.int32).reshape(len(rows), len(EXTENDED.columns))
-        return Encoding(codes, Costs(params, flops, 4 * most))
+        return Encoding(without_identities(codes), Costs(params, flops, 4 * most))
 
     def _encode_graph(self, layers: Sequence[Layer], image: Shape) -> Encoding:
         nodes: list[Node] = []
@@ -92,7 +92,7 @@ class LayerCache:
         unused = sum(nodes[index].after.channels for index in normalised_convs(nodes) if "bias" not in layers[index])
         params = sum([entry.params for entry in entries]) - unused
         flops = sum([entry.flops for entry in entries])
-        return Encoding(codes, Costs(params, flops, 4 * max(entry.values for entry in entries)))
+        return Encoding(without_identities(codes), Costs(params, flops, 4 * max(entry.values for entry in entries)))
 
     def _place(self, shape: Shape, *, saves_bias: int) -> _Place:
         place = self._places.get((shape, saves_bias))

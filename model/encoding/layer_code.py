@@ -137,7 +137,7 @@ def encode(layers: Sequence[Layer], code: LayerCode, image: Shape) -> Encoding:
     rows = [list(rows_of(node.layer, node.before)) for node in nodes]
     codes = np.array([row for group in rows for row in group], dtype=np.int32)
     link(codes, [len(group) for group in rows], [node.sources for node in nodes])
-    return Encoding(codes, costs(nodes))
+    return Encoding(without_identities(codes), costs(nodes))
 
 
 def rows_of(layer: Layer, before: Sequence[Shape]) -> Iterator[tuple[int, ...]]:
@@ -183,6 +183,29 @@ def link(codes: NDArray[np.int32], counts: Sequence[int], sources: Sequence[tupl
             codes[row, -1] = row - last_row[read[place + 1]] if len(read) > 1 else 0
             row += 1
         last_row[index] = row - 1
+
+
+def without_identities(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return linked extended codes without the rows of `identity`, which change nothing.
+
+    One that a merge reads stays, as a shortcut; and one where there is nothing else.
+    """
+    is_identity = codes[:, 0] == TYPE_IDS["identity"]
+    if not is_identity.any():
+        return codes
+    rows = np.arange(len(codes))
+    read = rows[:, None] - codes[:, -2:]
+    merges = codes[:, -1] > 0
+    dropped = is_identity & ~np.isin(rows, read[merges])
+    dropped[0] &= not dropped.all()
+    place = np.cumsum(~dropped) - 1
+    for row in np.flatnonzero(dropped):  # what reads it reads what it reads
+        place[row] = place[read[row, 0]] if read[row, 0] >= 0 else -1
+    found: NDArray[np.int32] = codes[~dropped].copy()
+    moved = place[~dropped, None] - np.where(read >= 0, place[read], -1)[~dropped]
+    found[:, -2] = moved[:, 0]
+    found[:, -1] = np.where(merges[~dropped], moved[:, 1], 0)
+    return found
 
 
 def _encode_as_the_paper(nodes: Sequence[Node], code: LayerCode, canonical: Sequence[Mapping[str, Any]]) -> Encoding:

@@ -50,5 +50,5 @@ def test_curves_keep_the_scale_of_log_odds(accuracies):
 
 def test_a_scale_is_stored_and_read(accuracies):
     scale = QuantileScale.of(accuracies)
-    read = Calibration.from_arrays(Calibration.without(scale).arrays()).scale
+    read = Calibration.from_arrays(Calibration.without(scale).arrays(), np.inf).scale
     np.testing.assert_array_equal(read.standardise(accuracies), scale.standardise(accuracies))

@@ -16,6 +16,7 @@ from training.observations.dataset import CurveDataset
 
 LEVEL = 0.9
 FOLDS = 5
+IN_DISTRIBUTION_SHARE = 0.99  # of networks out of fold that are nearer than the threshold
 UNKNOWN = 1e6  # a margin where nothing was measured: the interval is everything
 
 
@@ -119,20 +120,20 @@ def base_uncertainty(result: OutOfFold) -> float:
 
 
 def calibrate(predictor: CurvePredictor, result: OutOfFold) -> CurvePredictor:
-    """Return a predictor with a chance level and intervals from out-of-fold predictions."""
-    base = base_uncertainty(result)
+    """Return a predictor with a chance level, intervals and a threshold of distances from out-of-fold predictions."""
     calibration = replace(
         predictor.calibration,
-        margins=conformal_margins(result.residuals, np.sqrt(result.variance + base**2)),
-        base_uncertainty=base,
+        base_uncertainty=base_uncertainty(result),
         chance_level=fit_chance_level(result.measured, result.raw),
+        threshold=float(np.quantile(result.distance, IN_DISTRIBUTION_SHARE)),
     )
-    return replace(predictor, calibration=calibration)
+    margins = conformal_margins(result.residuals, calibration.uncertainty(result.variance, result.distance))
+    return replace(predictor, calibration=replace(calibration, margins=margins))
 
 
-def coverage(result: OutOfFold) -> float:
-    """Share of measured accuracies inside intervals whose margins come from the other folds alone."""
-    uncertainty = np.sqrt(result.variance + base_uncertainty(result) ** 2)
+def coverage(predictor: CurvePredictor, result: OutOfFold) -> float:
+    """Share of measured accuracies inside a predictor's intervals, with margins from the other folds alone."""
+    uncertainty = predictor.calibration.uncertainty(result.variance, result.distance)
     inside: list[NDArray[np.bool_]] = []
     for number in np.unique(result.fold):
         others, held_out = result.fold != number, result.fold == number

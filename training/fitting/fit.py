@@ -30,7 +30,6 @@ from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
 from training.protocols import PROTOCOLS
 
-IN_DISTRIBUTION_SHARE = 0.99
 MIN_NETWORKS = 20
 BATCH = 500
 Split = Literal["train", "all"]
@@ -144,7 +143,7 @@ def fit(
                 "folds": len(np.unique(validated.fold)),
                 "networks": len(table),
                 **validated.metrics().rounded(),
-                "interval_coverage": round(coverage(validated), 4),
+                "interval_coverage": round(coverage(predictor, validated), 4),
                 "interval_mean_width": round(mean_width(predictor, validated), 4),
             },
             **({"held_out": _held_out(predictor, rows, code, image)} if split == "train" else {}),
@@ -152,7 +151,7 @@ def fit(
             **({"onnx_difference": about_networks.difference} if about_networks else {}),
         },
         interval_level=LEVEL,
-        distance_threshold=float(np.quantile(validated.distance, IN_DISTRIBUTION_SHARE)),
+        distance_threshold=predictor.calibration.threshold,
         layers=(int(table.lengths.min()), int(table.lengths.max())),
         opset=about_networks.opset if about_networks else None,
         created_at=created.isoformat(timespec="seconds"),

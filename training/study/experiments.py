@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby
 
-from training.study import ablation, baselines, early_stopping, shipped, spaces, weights
+from training.study import ablation, baselines, early_stopping, extrapolation, shipped, spaces, weights
 from training.study.networks import Study, artifact_sha
 from training.study.results import Row, read_results, record
 
@@ -23,6 +23,7 @@ REFITS: dict[str, Experiment] = {
     "learning-curve": ablation.learning_curve,
     "ablation": ablation.ablation,
     "early-stopping": early_stopping.early_stopping,
+    "extrapolation": extrapolation.extrapolation,
     "spaces": spaces.spaces,
     "weights": weights.weights,
 }

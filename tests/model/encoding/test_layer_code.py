@@ -145,7 +145,8 @@ def test_a_merge_of_several_is_a_row_for_each_input_but_the_first():
 
 @given(graphs(IMAGE))
 def test_the_edges_of_a_graph_lead_to_what_each_row_reads(layers):
-    """Following `back_1` from row to row, and counting rows, gives the sources of each layer."""
+    """Following `back_1` from row to row, and counting rows, gives the sources of each layer but identities."""
+    layers = [layer | {"type": "relu"} if layer["type"] == "identity" else layer for layer in layers]
     codes, nodes = encode(layers, EXTENDED, IMAGE).codes, resolve(layers, IMAGE)
     assert len(codes) == sum(max(1, len(node.sources) - 1) for node in nodes)
     row, last = 0, {-1: -1}
@@ -159,6 +160,20 @@ def test_the_edges_of_a_graph_lead_to_what_each_row_reads(layers):
         last[index] = row - 1
         after = codes[row - 1, 6:9].tolist()
         assert after == [node.after.channels, node.after.height, node.after.width]
+
+
+def test_an_identity_has_no_row_but_as_a_shortcut():
+    conv = {"type": "conv", "kernel_size": (3, 3), "out_channels": 3}
+    identity = {"type": "identity"}
+    np.testing.assert_array_equal(
+        encode([identity, conv, identity, identity, conv, identity], EXTENDED, IMAGE).codes,
+        encode([conv, conv], EXTENDED, IMAGE).codes,
+    )
+    assert len(encode([identity, identity], EXTENDED, IMAGE).codes) == 1
+    shortcut = [identity, identity | {"name": "a"}, conv | {"name": "b"}, {"type": "add", "inputs": ("a", "b")}]
+    rows = encode(shortcut, EXTENDED, IMAGE).codes
+    names = [TYPE_IDS["identity"], TYPE_IDS["conv"], TYPE_IDS["add"]]
+    assert columns(rows, "type", "back_1", "back_2") == [[names[0], 1, 0], [names[1], 1, 0], [names[2], 2, 1]]
 
 
 @given(graphs(IMAGE))
