@@ -26,9 +26,8 @@ from model.weights import (
     write_weights_predictor,
 )
 from model.weights_distance import WeightsDistance
-from training.fitting.calibrate import FOLDS, LEVEL, conformal_margins
+from training.fitting.calibrate import FOLDS, IN_DISTRIBUTION_SHARE, LEVEL, conformal_margins
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
-from training.fitting.fit import IN_DISTRIBUTION_SHARE
 from training.metrics import final_error, rounded
 from training.observations.observation import Observation
 from training.weights.dataset import WeightsDataset, to_weights_dataset
