@@ -21,6 +21,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 _BOOKKEEPING = re.compile(r"(.*\.)?(running_mean|running_var|num_batches_tracked|n_averaged)")
 _OBSERVER = re.compile(r"observer|fake_quant|post_process|quantizer|_quant(\.|$)")
+_LOSS = re.compile(r"(^|\.)(criterion|loss\w*)\.")
 _LOW_RANK = re.compile(r"(^|[._])lora", re.IGNORECASE)
 _PARAMETER = re.compile(r"weight|(^|\.)bias|parametrizations")
 _STORED = (
@@ -54,20 +55,13 @@ def parameters(tensors: Tensors) -> Parameters:
     Raises:
         FeaturesError: naming tensors that are quantised, are not understood, or belong to another network.
     """
-    groups: dict[str, dict[str, str]] = {}
-    unread = []
-    for name in sorted(tensors, key=natural_order):
-        if _BOOKKEEPING.fullmatch(name) or _OBSERVER.search(name):
-            continue
-        found = next(filter(None, (form.fullmatch(name) for form in _STORED)), None)
-        parameter = ".".join(filter(None, (found["layer"], found["last"]))) if found else ""
-        part = (found["part"] or "") if found else ""
-        if found and not _LOW_RANK.search(name) and part not in groups.get(parameter, ()):
-            groups.setdefault(parameter, {})[part] = name
-        else:
-            unread.append(name)
-    _reject_integers(tensors, unread, groups)
-    unknown = [name for name in unread if _PARAMETER.search(name)]
+    groups, unread = _grouped(tensors)
+    unknown = [name for name in unread if _PARAMETER.search(name) and not _LOSS.search(name)]
+    read = [name for parts in groups.values() for part, name in parts.items() if part != "mask"]
+    if integers := [name for name in read + unknown if not np.issubdtype(tensors[name].dtype, np.floating)]:
+        raise FeaturesError(  # their values follow from scales, which are stored in many ways
+            f"quantised weights, not floats of 16 bits or more: {named(integers)}; dequantise them before saving"
+        )
     made: dict[str, Floats] = {}
     for parameter, parts in groups.items():
         values = _make({part: tensors[name] for part, name in parts.items()})
@@ -86,14 +80,21 @@ def parameters(tensors: Tensors) -> Parameters:
     return Parameters(made, stored, (f"not read: {named(unread)}",) if unread else ())
 
 
-def _reject_integers(tensors: Tensors, unread: Iterable[str], groups: Mapping[str, Mapping[str, str]]) -> None:
-    """Reject quantised weights: their values follow from scales, which are stored in many ways."""
-    names = [name for name in unread if _PARAMETER.search(name)]
-    names += [name for parts in groups.values() for part, name in parts.items() if part != "mask"]
-    if integers := [name for name in names if not np.issubdtype(tensors[name].dtype, np.floating)]:
-        raise FeaturesError(
-            f"quantised weights, not floats of 16 bits or more: {named(integers)}; dequantise them before saving"
-        )
+def _grouped(names: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the names of the parts of each weight and bias, in the order of the layers, and other names."""
+    groups: dict[str, dict[str, str]] = {}
+    unread = []
+    for name in sorted(names, key=natural_order):
+        if _BOOKKEEPING.fullmatch(name) or _OBSERVER.search(name):
+            continue
+        found = next(filter(None, (form.fullmatch(name) for form in _STORED)), None)
+        if found is None or _LOSS.search(name) or _LOW_RANK.search(name):
+            unread.append(name)
+            continue
+        parts = groups.setdefault(".".join(filter(None, (found["layer"], found["last"]))), {})
+        if parts.setdefault(found["part"] or "", name) != name:  # it is stored twice
+            unread.append(name)
+    return groups, unread
 
 
 def _make(parts: Mapping[str, NDArray[Any]]) -> Floats | None:

@@ -87,6 +87,14 @@ def test_weights_in_parts_read_as_the_network_uses_them(change: Callable[[nn.Mod
     assert_same(module.state_dict(), plain, rtol=1e-4)
 
 
+def test_masks_may_be_of_any_type() -> None:
+    module = network()
+    on_each(lambda layer: prune.l1_unstructured(layer, "weight", amount=0.3))(module)
+    state = module.state_dict()
+    for kind in (torch.bool, torch.uint8):
+        assert_same({name: t.to(kind) if "mask" in name else t for name, t in state.items()}, state)
+
+
 PREFIXES = ("module.", "_orig_mod.", "_orig_mod.module.", "model.", "state_dict.net.backbone.", "ema.")
 
 
@@ -123,8 +131,8 @@ def test_bfloat16_is_read_as_the_floats_that_it_stands_for() -> None:
 
 def test_what_is_no_parameter_is_noted() -> None:
     state = network().state_dict()
-    weights = assert_same(state | {"optimizer.0.exp_avg": torch.ones(3), "scale": torch.ones(())}, state)
-    assert weights.notes == ("not read: optimizer.0.exp_avg, scale",)
+    others = {"optimizer.0.exp_avg": torch.ones(3), "scale": torch.ones(()), "criterion.weight": torch.ones(10)}
+    assert assert_same(state | others, state).notes == ("not read: criterion.weight, optimizer.0.exp_avg, scale",)
     assert read(state).notes == ()
 
 
@@ -264,6 +272,9 @@ SEVERAL: dict[str, Callable[[], State]] = {
     "an ensemble": lambda: under(models=nn.ModuleList([network(), network(), network()])),
     "copies with something else": lambda: under(student=network(), teacher=network(), loss=nn.Linear(2, 2)),
     "optimiser's moments": lambda: under(_=network(), exp_avg=network(), exp_avg_sq=network()),
+    "moments under one prefix": lambda: under(
+        _=network(), optimizer=nn.ModuleDict({"exp_avg": network(), "exp_avg_sq": network()})
+    ),
     "copies without images": lambda: under(
         _=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), ema=nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2))
     ),
