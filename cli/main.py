@@ -17,15 +17,16 @@ from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
 from cli.tables import tables
+from cli.worker import worker
 
 COMMANDS = {
     "Use": (sample, select, import_, convert, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
-    "Fit": (fit, fit_continuation, fit_weights),
+    "Fit": (fit, fit_continuation, fit_weights, worker),
     "Report": (evaluate, report),
 }
 EXTRAS = {"onnxruntime": "cpu", "pyarrow": "cli", "ray": "cluster", "pyro": "study"}  # by package; others: training
-OWN = {"cli", "model", "service", "training"}
+OWN = {"cli", "model", "service", "store", "training"}
 
 app = typer.Typer(
     name="peephole",

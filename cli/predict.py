@@ -12,12 +12,15 @@ import typer
 from cli.console import print_table
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
-from model.artifact import Artifact
+from model.artifact import Artifact, read_artifact
+from model.context import LEVEL
 from model.network.faults import Fault
+from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
 from model.ranking import OutOfDistribution, RankBy
 
 if TYPE_CHECKING:
     from model.requests.predict import Call
+    from model.requests.schema import Measured
 
 FORMATS = ("json", "jsonl", "csv")
 _SAVE = "; a PyTorch model's: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
@@ -27,6 +30,19 @@ def predict(
     file: FileArgument,
     task: TaskOption = None,
     artifact: ArtifactOption = None,
+    context: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Measured networks of your own data set, a table as for fit: predictions are for it, without a fit.",
+        ),
+    ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="With --context, the shipped predictor to build on: auto, a name, or none."),
+    ] = "auto",
     rank_by: Annotated[
         RankBy | None, typer.Option(help="Rank by the predicted accuracy, or by an end of its interval.")
     ] = None,
@@ -45,6 +61,7 @@ def predict(
     curve. Without an output option, a table of the last predicted epoch is printed, the best network first.
 
     Example: `peephole sample --protocol mnist-mini -n 5 | peephole predict - --csv`
+    Example: `peephole predict networks.json --context measured.parquet`
     """
     form = _output_form({"json": as_json, "jsonl": as_lines, "csv": as_csv}, out)
     networks = read_networks(file)
@@ -52,13 +69,20 @@ def predict(
         networks.body["rank_by"] = rank_by
     if out_of_distribution is not None:
         networks.body["out_of_distribution"] = out_of_distribution
-    call = _read_call(networks, _artifact_for(networks, task, artifact))
-    from model.requests.curves import predict_curves
-    from model.requests.predict import answer
+    if context is not None:
+        if task is not None or artifact is not None:
+            raise typer.BadParameter("predictions are for what was measured: leave out --task and --artifact")
+        response = _predict_in_context(networks, context, prior)
+        title, level = _title(response["model"], context), LEVEL
+    else:
+        call = _read_call(networks, _artifact_for(networks, task, artifact))
+        from model.requests.curves import predict_curves
+        from model.requests.predict import answer
 
-    response = answer(call, predict_curves(call.model, call.networks, call.epochs))
+        response = answer(call, predict_curves(call.model, call.networks, call.epochs))
+        title, level = call.model.card.task, call.model.card.interval_level
     if form is None:
-        _print_predictions(response, call)
+        _print_predictions(response, title, level)
         return
     if form == "csv":
         text = _as_csv(response)
@@ -149,8 +173,45 @@ def _read_call(networks: Networks, artifact: Artifact) -> "Call":
         raise networks.error(*error.faults) from None
 
 
-def _print_predictions(response: dict[str, Any], call: "Call") -> None:
-    card, epochs = call.model.card, response["epochs"]
+def _predict_in_context(networks: Networks, table: Path, prior: str) -> dict[str, Any]:
+    """Predict for the data set of a table, as POST /predict does with its rows as `context`."""
+    from model.loaded import load_model
+    from model.requests.errors import InvalidRequestError
+    from model.requests.in_context import AUTO, InContext
+    from training.observations.dataset import image_of, task_of
+    from training.observations.read import read
+
+    if prior not in {AUTO, "none", *TASKS}:
+        raise typer.BadParameter(f"must be {AUTO}, none or one of: {', '.join(TASKS)}", param_hint="--prior")
+    _, rows = task_of(read(table))
+    measured = [row for row in rows if row.accuracy][-MAX_CONTEXT:]
+    if len(measured) < MIN_CONTEXT:
+        raise ValueError(f"{table}: {len(measured)} measured networks; predictions need {MIN_CONTEXT}")
+    image = image_of(rows)
+    of_curves = len({len(row.accuracy) for row in measured}) == 1
+    known: list[Measured] = [
+        {"layers": row.layers, "accuracy": row.accuracy if of_curves else row.accuracy[-1]} for row in measured
+    ]
+    body = networks.body
+    body.pop("task", None)  # `peephole sample` names one
+    body["context"], body["prior"] = known, None if prior == "none" else prior
+    body.setdefault("input", (image.channels, image.height, image.width))
+    names = TASKS if prior == AUTO else TASKS.keys() & {prior}
+    models = {name: load_model(read_artifact(TASKS[name]), weights=False) for name in names}
+    try:
+        found, _ = InContext().answer(body, models, max_architectures=sys.maxsize, max_layers=sys.maxsize)
+    except InvalidRequestError as error:
+        raise networks.error(*error.faults) from None
+    return found
+
+
+def _title(about: dict[str, Any], table: Path) -> str:
+    prior = about["prior"] or "no other task"
+    return f"{table.name}, {about['networks']} networks on top of {prior} (tau {about['tau']:.2f}, each left out)"
+
+
+def _print_predictions(response: dict[str, Any], title: str, level: float) -> None:
+    epochs = response["epochs"]
     last = epochs.index(max(epochs))
     asked = [name for name in ("feasible", "pareto_rank") if name in response["predictions"][0]]
     rows = [
@@ -167,11 +228,10 @@ def _print_predictions(response: dict[str, Any], call: "Call") -> None:
         )
         for index, one in enumerate(response["predictions"])
     ]
-    interval = f"{card.interval_level:.0%} interval"
+    interval = f"{level:.0%} interval"
     headings = ("rank", "id", "accuracy", interval, "distance", "params", "MFLOPs", *asked, "notes")
-    title = f"{card.task}: accuracy after {epochs[last]} epochs"
     rows.sort(key=lambda row: int(row[0]))
-    print_table(title, headings, rows)
+    print_table(f"{title}: accuracy after {epochs[last]} epochs", headings, rows)
 
 
 def _as_csv(response: dict[str, Any]) -> str:

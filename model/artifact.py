@@ -6,14 +6,16 @@ fitted to, on its task or on those it was pretrained on, so that they are not us
 id, and its canonical hash where that differs.
 """
 
+import errno
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,9 +174,19 @@ def read_verified(
     Raises:
         ArtifactError: when a file is missing, the card is malformed or a file is not the card's.
     """
+    return _verified(lambda name: _content(folder / name), folder, card_type, card_file, names)
+
+
+def _verified(
+    content: Callable[[str], bytes],
+    folder: Path,
+    card_type: type[CardType],
+    card_file: str,
+    names: tuple[str, ...] | Callable[[CardType], tuple[str, ...]],
+) -> tuple[CardType, dict[str, bytes]]:
     try:
-        card = card_type.model_validate_json(_content(folder / card_file))
-        files = {name: _content(folder / name) for name in (names if isinstance(names, tuple) else names(card))}
+        card = card_type.model_validate_json(content(card_file))
+        files = {name: content(name) for name in (names if isinstance(names, tuple) else names(card))}
     except OSError as error:
         raise ArtifactError(f"{folder}: {error.strerror}: {error.filename}") from error
     except ValidationError as error:
@@ -185,8 +197,8 @@ def read_verified(
             ) from error
         where, message = next(iter(faults.items()))
         raise ArtifactError(f"{folder / card_file}: {where}: {message}") from error
-    for name, content in files.items():
-        if digest(content) != card.files.get(name):
+    for name, found in files.items():
+        if digest(found) != card.files.get(name):
             raise ArtifactError(
                 f"{folder / name}: its sha256 is not the one in {card_file}; it was changed or truncated"
             )
@@ -230,6 +242,36 @@ def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
 def read_artifact(folder: Path) -> Artifact:
     """Read an artifact; see `read_verified`."""
     return Artifact(*read_verified(folder, Card, CARD_FILE, lambda card: card.needed), folder)
+
+
+def pack_artifact(folder: Path) -> bytes:
+    """Return an artifact folder's card and the files that it needs as one zip file."""
+    artifact = read_artifact(folder)
+    packed = io.BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, content in {CARD_FILE: (folder / CARD_FILE).read_bytes(), **artifact.files}.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def unpack_artifact(packed: bytes, name: Path) -> Artifact:
+    """Read what `pack_artifact` returned; `name` says in errors which it is.
+
+    Raises:
+        ArtifactError: as `read_verified`.
+    """
+    try:
+        with ZipFile(io.BytesIO(packed)) as archive:
+            files = {member: archive.read(member) for member in archive.namelist()}
+    except BadZipFile as error:
+        raise ArtifactError(f"{name}: not a packed artifact") from error
+
+    def content(member: str) -> bytes:
+        if member not in files:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), member)
+        return files[member]
+
+    return Artifact(*_verified(content, name, Card, CARD_FILE, lambda card: card.needed), name)
 
 
 def read_networks(artifact: Artifact) -> frozenset[str] | None:

@@ -17,10 +17,11 @@ from service.middleware import RequestMiddleware
 from service.observability.tracing import tracing
 from service.settings import Settings
 from service.state import Service
+from service.tasks import fits
 from service.tasks import routes as stored_tasks
 from service.web import routes as web
 
-ROUTERS = (predict, stop, weights, tasks, stored_tasks, info, health, inference_protocol)
+ROUTERS = (predict, stop, weights, tasks, stored_tasks, fits, info, health, inference_protocol)
 COMPRESS_BYTES = 1024
 COMPRESS_LEVEL = 1  # the curves of many networks shrink to a quarter; higher levels take longer than the prediction
 

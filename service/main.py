@@ -6,13 +6,12 @@ import sys
 from ipaddress import ip_address
 
 import structlog
-from pydantic import ValidationError
 
 from service.app import create_app
 from service.inference.registry import check_sources
 from service.observability.logging import configure_logging, flush_logs
 from service.server import Server
-from service.settings import Settings, misspelt, variable_of
+from service.settings import Settings, from_environment, misspelt
 from store import DatabaseUrlError, read_url
 
 USAGE = 2
@@ -57,11 +56,7 @@ def read_settings() -> Settings:
     Raises:
         ValueError: one line that names the setting.
     """
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        fault = error.errors(include_input=False)[0]
-        raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
+    settings = from_environment()
     has_keys = bool(settings.keys())
     check_sources(settings)
     try:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.network.schema import MAX_ARCHITECTURES, MAX_LAYERS
@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     )
     max_tasks: int = Field(100, ge=0, description="Most stored tasks of an owner of keys.")
     max_observations: int = Field(100_000, ge=0, description="Most stored observations of an owner of keys.")
+    fit_every: int = Field(
+        0,
+        ge=0,
+        description="New networks of a stored task that queue a fit, for `peephole worker`; 0: none.",
+    )
 
     api_keys: SecretStr = Field(
         SecretStr(""), description="Accepted API keys, separated by commas: `KEY` or `OWNER:KEY`."
@@ -139,6 +144,19 @@ def _owned(listed: Iterable[str], setting: str) -> dict[str, str]:
         if keys.setdefault(key, owner) != owner:
             raise ValueError(f"setting {setting}: key {number} is there with another owner")
     return keys
+
+
+def from_environment() -> Settings:
+    """Return the settings.
+
+    Raises:
+        ValueError: one line that names the setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        raise ValueError(f"setting {variable_of(str(fault['loc'][0]))}: {fault['msg']}") from None
 
 
 def variable_of(field: str) -> str:

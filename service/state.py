@@ -19,6 +19,8 @@ from service.inflight import InFlight
 from service.observability.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import Supervisor
+from service.tasks.figures import StoreFigures
+from service.tasks.fitted import FittedModels
 from service.tasks.threads import StoreThreads
 from store import Store
 
@@ -38,6 +40,8 @@ class Service:
         in_context: answers requests with a context, in a thread of its own: a fit may take seconds.
         inflight: requests being handled that may take long or change something, and how fast.
         store: the stored tasks, for the threads of `store_threads`.
+        fitted: their published versions, loaded.
+        figures: what the metrics say of them.
         draining: set by SIGTERM; new requests get 503.
         failure: why the service can never serve again; the process ends with 70.
     """
@@ -58,8 +62,11 @@ class Service:
             settings.state,
             max_tasks=settings.max_tasks,
             max_observations=settings.max_observations,
+            fit_every=settings.fit_every,
         )
         self.store_threads = StoreThreads()
+        self.fitted = FittedModels(self.store, self.store_threads, self.registry)
+        self.figures = StoreFigures(self.store, self.store_threads, self.metrics)
         self.reloader = Reloader(self.registry, self.metrics)
         self.supervisor = Supervisor(self.engine, settings, on_failure=self._fail)
         self.inflight = InFlight()
@@ -95,8 +102,9 @@ class Service:
             reasons.append(STOPPING)
         return reasons
 
-    def refresh_metrics(self) -> None:
+    async def refresh_metrics(self) -> None:
         """Set the gauges that are read rather than counted."""
+        await self.figures.refresh()
         self.metrics.ready.set(not self.not_ready())
         self.metrics.queue_cost.set(self.engine.queue.cost)
         self.metrics.queue_requests.set(self.engine.queue.requests)

@@ -5,8 +5,13 @@
 
 from store.database import DatabaseUrlError, StoreUnavailableError, read_url
 from store.records import (
+    CONTEXT,
     Added,
+    Claim,
+    ClaimLostError,
     Context,
+    Figures,
+    FitJob,
     IdempotencyKey,
     Key,
     KeyReusedError,
@@ -14,17 +19,27 @@ from store.records import (
     Observation,
     Page,
     QuotaError,
+    Served,
     StoredTask,
     Summary,
     TaskConflictError,
+    UnknownFitError,
     UnknownTaskError,
+    UnknownVersionError,
+    Version,
+    Versions,
 )
 from store.store import Store
 
 __all__ = [
+    "CONTEXT",
     "Added",
+    "Claim",
+    "ClaimLostError",
     "Context",
     "DatabaseUrlError",
+    "Figures",
+    "FitJob",
     "IdempotencyKey",
     "Key",
     "KeyReusedError",
@@ -32,11 +47,16 @@ __all__ = [
     "Observation",
     "Page",
     "QuotaError",
+    "Served",
     "Store",
     "StoreUnavailableError",
     "StoredTask",
     "Summary",
     "TaskConflictError",
+    "UnknownFitError",
     "UnknownTaskError",
+    "UnknownVersionError",
+    "Version",
+    "Versions",
     "read_url",
 ]

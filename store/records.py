@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from model.network.schema import Layer
 from model.network.shapes import Shape
 
 Accuracy = float | list[float]  # of the last epoch, or after each
+CONTEXT = "context"  # the version that predicts from the observations, without a fit
+FitState = Literal["queued", "running", "done", "failed"]
 
 
 class Key(NamedTuple):
@@ -70,12 +72,23 @@ class NewObservation:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A task, what it holds, and its observation of the highest final accuracy, the first of equals."""
+    """A task and what it holds.
+
+    Attributes:
+        task: the task.
+        networks: distinct networks.
+        observations: of them.
+        best: of the highest final accuracy, the first of equals.
+        version: that predicts: `CONTEXT`, or that of a fit.
+        versions: of fits, the newest first.
+    """
 
     task: StoredTask
     networks: int
     observations: int
     best: Observation | None
+    version: str = CONTEXT
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,97 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class FitJob:
+    """A background fit.
+
+    Attributes:
+        id: of the fit.
+        state: where it stands.
+        progress: 0 to 1.
+        log: lines, each with its time.
+        attempts: how often a worker took it up.
+        result: of a fit that is done.
+        error: of one that failed.
+        created_at: UTC, ISO 8601, as are `started_at` and `finished_at`.
+        started_at: when a worker took it up last.
+        finished_at: when it was done or had failed.
+    """
+
+    id: int
+    state: FitState
+    progress: float
+    log: tuple[str, ...]
+    attempts: int
+    result: Mapping[str, Any] | None
+    error: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's hold on a fit, which ends when the worker is silent for a lease."""
+
+    fit: int
+    token: str
+    key: Key
+    task: StoredTask
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A fitted artifact that was published.
+
+    Attributes:
+        version: its name.
+        sha256: of the artifact.
+        result: of the fit.
+        created_at: UTC, ISO 8601.
+    """
+
+    version: str
+    sha256: str
+    result: Mapping[str, Any]
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The versions of a task, the newest first; which of them predicts, and which was pinned."""
+
+    served: str
+    pinned: str | None
+    versions: list[Version]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What predicts a task: a version of the task with this id, or `CONTEXT`."""
+
+    id: int
+    task: StoredTask
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the metrics say of the store.
+
+    Attributes:
+        observations: by task.
+        jobs: fits by state.
+        oldest: seconds since the oldest queued fit was queued and the oldest running one was taken up, by state.
+        fitted_at: by task with a served version, when that was published: seconds since 1970.
+    """
+
+    observations: Mapping[Key, int]
+    jobs: Mapping[str, int]
+    oldest: Mapping[str, float]
+    fitted_at: Mapping[Key, float]
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """A client's key of a request, and the digest of what the request says."""
 
@@ -134,3 +238,15 @@ class QuotaError(ValueError):
 
 class KeyReusedError(ValueError):
     """The idempotency key belongs to another request."""
+
+
+class UnknownFitError(LookupError):
+    """The task has no fit of this id."""
+
+
+class UnknownVersionError(LookupError):
+    """The task has no version of this name."""
+
+
+class ClaimLostError(Exception):
+    """The fit is no longer the worker's: its task was deleted, or another worker took it up."""

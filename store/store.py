@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, Row, delete, distinct, func, insert, select, update
+from pydantic_core import from_json
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from model.network.schema import Layer, Layers
 from model.network.shapes import Shape
 from store.database import Database, read_url
+from store.figures import read_figures
+from store.fits import Fits, is_due, queue_fit
 from store.records import (
     Added,
     Context,
+    Figures,
     IdempotencyKey,
     Key,
     KeyReusedError,
@@ -27,7 +30,9 @@ from store.records import (
     TaskConflictError,
     UnknownTaskError,
 )
+from store.rows import count_networks, find, json_text, served, time_text, to_task
 from store.tables import idempotency_keys, observations, tasks
+from store.versions import TaskVersions, names
 
 CONNECTIONS = 4
 KEY_HOURS = 24  # that an idempotency key is remembered
@@ -42,7 +47,12 @@ class Store:
         folder: of SQLite's file.
         max_tasks: of an owner.
         max_observations: of an owner, all tasks together.
+        fit_every: so many new networks queue a fit of their task; 0: none.
         clock: UTC now.
+
+    Attributes:
+        fits: background fits of the tasks.
+        versions: what the fits published.
 
     Raises:
         DatabaseUrlError: for a URL that cannot be used.
@@ -55,12 +65,16 @@ class Store:
         *,
         max_tasks: int,
         max_observations: int,
+        fit_every: int = 0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = Database(read_url(url, folder), connections=CONNECTIONS)
         self._max_tasks = max_tasks
         self._max_observations = max_observations
+        self._fit_every = fit_every
         self._clock = clock
+        self.fits = Fits(self._database, clock)
+        self.versions = TaskVersions(self._database)
 
     def close(self) -> None:
         """Close the connections."""
@@ -77,10 +91,10 @@ class Store:
             self._database.lock(connection, key.owner)
             values = {"description": description, "prior": prior}
             try:
-                row = _find(connection, key)
+                row = find(connection, key)
             except UnknownTaskError:
                 row = None
-            if row is not None and _task(row).image != image:
+            if row is not None and to_task(row).image != image:
                 raise TaskConflictError
             if row is not None:
                 connection.execute(update(tasks).where(tasks.c.id == row.id).values(**values))
@@ -88,9 +102,9 @@ class Store:
                 count = select(func.count()).select_from(tasks).where(tasks.c.owner == key.owner)
                 if connection.execute(count).scalar_one() >= self._max_tasks:
                     raise QuotaError(f"{self._max_tasks} tasks are stored, as many as may be")
-                values |= {"input": _text([image.channels, image.height, image.width]), "created_at": self._now()}
+                values |= {"input": json_text([image.channels, image.height, image.width]), "created_at": self._now()}
                 connection.execute(insert(tasks).values(owner=key.owner, name=key.name, **values))
-            return _summary(connection, _find(connection, key)), row is None
+            return _summary(connection, find(connection, key)), row is None
 
     def tasks(self, owner: str) -> list[StoredTask]:
         """Return an owner's tasks by name."""
@@ -98,7 +112,7 @@ class Store:
             return []
         with self._database.begin() as connection:
             mine = select(tasks).where(tasks.c.owner == owner).order_by(tasks.c.name)
-            return [_task(row) for row in connection.execute(mine)]
+            return [to_task(row) for row in connection.execute(mine)]
 
     def summary(self, key: Key) -> Summary:
         """Return a task and what it holds.
@@ -108,7 +122,7 @@ class Store:
         """
         self._check(key)
         with self._database.begin() as connection:
-            return _summary(connection, _find(connection, key))
+            return _summary(connection, find(connection, key))
 
     def image(self, key: Key) -> Shape:
         """Return what a task's networks read.
@@ -118,7 +132,7 @@ class Store:
         """
         self._check(key)
         with self._database.begin() as connection:
-            return _task(_find(connection, key)).image
+            return to_task(find(connection, key)).image
 
     def delete(self, key: Key) -> None:
         """Remove a task and its observations.
@@ -129,7 +143,7 @@ class Store:
         self._check(key)
         with self._database.begin(write=True) as connection:
             self._database.lock(connection, key.owner)
-            connection.execute(delete(tasks).where(tasks.c.id == _find(connection, key).id))
+            connection.execute(delete(tasks).where(tasks.c.id == find(connection, key).id))
 
     def add(self, key: Key, new: Sequence[NewObservation], image: Shape, once: IdempotencyKey | None = None) -> Added:
         """Add observations, all or none; of the same network and seed the first is kept.
@@ -149,8 +163,8 @@ class Store:
         self._check(key)
         with self._database.begin(write=True) as connection:
             self._database.lock(connection, key.owner)
-            row = _find(connection, key)
-            if _task(row).image != image:
+            row = find(connection, key)
+            if to_task(row).image != image:
                 raise TaskConflictError
             if once is not None and (done := self._done(connection, key.owner, once)) is not None:
                 return done
@@ -159,7 +173,10 @@ class Store:
                 self._check_room(connection, key.owner, len(fresh))
                 now = self._now()
                 connection.execute(insert(observations), [_values(one, row.id, now) for one in fresh])
-            added = Added(len(fresh), len(new) - len(fresh), _networks(connection, row.id))
+            added = Added(len(fresh), len(new) - len(fresh), count_networks(connection, row.id))
+            can_be_fitted = bool(fresh) and self._fit_every > 0 and image.height == image.width
+            if can_be_fitted and is_due(connection, row.id, added.networks, self._fit_every):
+                queue_fit(connection, row.id, added.networks, self._now())
             if once is not None:
                 remembered: dict[str, Any] = {
                     "added": added.added,
@@ -178,7 +195,7 @@ class Store:
         """
         self._check(key)
         with self._database.begin() as connection:
-            mine = (observations.c.task_id == _find(connection, key).id) & (observations.c.id > after)
+            mine = (observations.c.task_id == find(connection, key).id) & (observations.c.id > after)
             found = select(observations).where(mine).order_by(observations.c.id).limit(limit + 1)
             rows = connection.execute(found).all()
         more = len(rows) > limit
@@ -192,12 +209,16 @@ class Store:
         """
         self._check(key)
         with self._database.begin() as connection:
-            task = _find(connection, key)
+            task = find(connection, key)
             mine = observations.c.task_id == task.id
             newest = select(observations).where(mine).order_by(observations.c.id.desc()).limit(limit)
             rows = connection.execute(newest).all()[::-1]
-            networks = _networks(connection, task.id)
-        return Context(_task(task), _observations(rows), networks, (task.id, rows[-1].id if rows else 0))
+            networks = count_networks(connection, task.id)
+        return Context(to_task(task), _observations(rows), networks, (task.id, rows[-1].id if rows else 0))
+
+    def figures(self) -> Figures:
+        """Return what the metrics say of the store."""
+        return read_figures(self._database, self._clock)
 
     def _check(self, key: Key) -> None:
         """Raise `UnknownTaskError` while nothing was ever stored: reading makes no file."""
@@ -205,12 +226,12 @@ class Store:
             raise UnknownTaskError(key.name)
 
     def _now(self) -> str:
-        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(self._clock())
 
     def _done(self, connection: Connection, owner: str, once: IdempotencyKey) -> Added | None:
         """Return what a request returned when it was first sent; forget old ones."""
         table, mine = idempotency_keys, idempotency_keys.c.owner == owner
-        oldest = (self._clock() - timedelta(hours=KEY_HOURS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        oldest = time_text(self._clock() - timedelta(hours=KEY_HOURS))
         connection.execute(delete(table).where(mine & (table.c.created_at < oldest)))
         row = connection.execute(select(table).where(mine & (table.c.key == once.key))).one_or_none()
         if row is None:
@@ -226,29 +247,19 @@ class Store:
             raise QuotaError(f"{stored} observations are stored, and {more} more are over {self._max_observations}")
 
 
-def _find(connection: Connection, key: Key) -> Row[Any]:
-    mine = (tasks.c.owner == key.owner) & (tasks.c.name == key.name)
-    row = connection.execute(select(tasks).where(mine)).one_or_none()
-    if row is None:
-        raise UnknownTaskError(key.name)
-    return row
-
-
-def _task(row: Row[Any]) -> StoredTask:
-    return StoredTask(row.name, Shape(*from_json(row.input)), row.description, row.prior, row.created_at)
-
-
-def _networks(connection: Connection, task: int) -> int:
-    counted = select(func.count(distinct(observations.c.network))).where(observations.c.task_id == task)
-    return int(connection.execute(counted).scalar_one())
-
-
 def _summary(connection: Connection, task: Row[Any]) -> Summary:
     mine = observations.c.task_id == task.id
     count = connection.execute(select(func.count()).select_from(observations).where(mine)).scalar_one()
     order = observations.c.final_accuracy.desc(), observations.c.id
     best = connection.execute(select(observations).where(mine).order_by(*order).limit(1)).all()
-    return Summary(_task(task), _networks(connection, task.id), count, next(iter(_observations(best)), None))
+    return Summary(
+        to_task(task),
+        count_networks(connection, task.id),
+        count,
+        next(iter(_observations(best)), None),
+        served(task),
+        names(connection, task.id),
+    )
 
 
 def _without_known(connection: Connection, task: int, new: Sequence[NewObservation]) -> list[NewObservation]:
@@ -271,10 +282,10 @@ def _values(one: NewObservation, task: int, now: str) -> dict[str, Any]:
         "network": one.network,
         "seed": one.seed,
         "client_id": one.id,
-        "layers": _text(one.layers),
-        "accuracy": _text(one.accuracy),
+        "layers": json_text(one.layers),
+        "accuracy": json_text(one.accuracy),
         "final_accuracy": one.final_accuracy,
-        "proxies": None if one.proxies is None else _text(one.proxies),
+        "proxies": None if one.proxies is None else json_text(one.proxies),
         "added_at": now,
     }
 
@@ -293,7 +304,3 @@ def _observations(rows: Sequence[Row[Any]]) -> list[Observation]:
         )
         for row, one in zip(rows, layers, strict=True)
     ]
-
-
-def _text(value: Any) -> str:
-    return to_json(value).decode()

@@ -4,7 +4,19 @@ Text of any JSON value stands in `Text` columns, as SQLite and PostgreSQL then h
 ISO 8601. Names begin with `peephole_`, so that the database may be shared with other programs.
 """
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 NAME = 64  # characters of an owner's or a task's name
 HASH = 16  # of `model.network.hashing.canonical_hash`
@@ -27,6 +39,8 @@ tasks = Table(
     Column("description", Text),
     Column("prior", Text),
     Column("created_at", String(32), nullable=False),
+    Column("pinned", String(NAME)),  # the version that its owner chose
+    Column("fitted", String(NAME)),  # the version that predicted better than the context model in the last fit
     Index("peephole_tasks_by_name", "owner", "name", unique=True),
     sqlite_autoincrement=True,  # ids are never used again
 )
@@ -59,4 +73,39 @@ idempotency_keys = Table(
     Column("repeated", Integer, nullable=False),
     Column("networks", Integer, nullable=False),
     Column("created_at", String(32), nullable=False),
+)
+fits = Table(
+    "peephole_fits",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _of_task(),
+    Column("state", String(16), nullable=False),  # queued, running, done or failed
+    Column("once", String(255)),  # the idempotency key of the request
+    Column("claim", String(64)),  # of the worker that runs it: what it writes under another claim is lost
+    Column("lease_until", String(32)),  # when another worker may take it up
+    Column("attempts", Integer, nullable=False),
+    Column("progress", Float(53), nullable=False),  # 0 to 1
+    Column("log", Text, nullable=False),  # lines
+    Column("networks", Integer, nullable=False),  # of the task when the fit was queued
+    Column("result", Text),  # JSON
+    Column("error", Text),
+    Column("created_at", String(32), nullable=False),
+    Column("started_at", String(32)),
+    Column("finished_at", String(32)),
+    Index("peephole_fits_by_state", "state", "id"),
+    Index("peephole_fits_by_task", "task_id", "id"),
+    sqlite_autoincrement=True,
+)
+versions = Table(
+    "peephole_versions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _of_task(),
+    Column("version", String(NAME), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the artifact
+    Column("artifact", LargeBinary, nullable=False),
+    Column("result", Text, nullable=False),  # JSON: of the fit
+    Column("created_at", String(32), nullable=False),
+    Index("peephole_versions_by_name", "task_id", "version", unique=True),
+    sqlite_autoincrement=True,
 )

@@ -14,7 +14,7 @@ from .errors import PeepholeError, RequestError, ServiceError, UnavailableError
 from .importers.graph import Request
 from .importers.unmapped import ImportNote, UnmappedError, UnmappedOperator
 from .model.network.faults import Fault
-from .predictions import Decision, Fit, Observed, Prediction, Predictions, Source, Task
+from .predictions import Decision, Fit, Observed, Prediction, Predictions, Source, Task, Versions
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "UnavailableError",
     "UnmappedError",
     "UnmappedOperator",
+    "Versions",
     "from_onnx",
     "from_torch",
     "load",

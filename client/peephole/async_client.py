@@ -15,7 +15,7 @@ from .errors import RequestError, UnavailableError
 from .exchange import Call, PredictOptions, Result, Steps
 from .http import Budget, base_url, headers_of, read, unreachable
 from .networks import Networks
-from .predictions import Decision, Fit, Observed, Predictions, Task
+from .predictions import Decision, Fit, Observed, Predictions, Task, Versions
 
 
 class AsyncClient:
@@ -106,6 +106,14 @@ class AsyncClient:
     async def fit(self, task: str, id: str | None = None) -> Fit:  # noqa: A002 - the response's name for it
         """Start a background fit, or look at one; see `Client.fit`."""
         return await self._run(exchange.fit(task, id))
+
+    async def versions(self, task: str) -> Versions:
+        """Return the versions of a stored task; see `Client.versions`."""
+        return await self._run(exchange.versions(task))
+
+    async def use_version(self, task: str, version: str | None) -> Versions:
+        """Let a version predict a stored task; see `Client.use_version`."""
+        return await self._run(exchange.use_version(task, version))
 
     async def _run(self, steps: Steps[Result]) -> Result:
         """Carry out calls until the result is there."""

@@ -14,7 +14,7 @@ from .errors import UnavailableError
 from .exchange import Call
 from .http import Budget, base_url, headers_of, read, unreachable
 from .networks import Networks
-from .predictions import Fit, Observed
+from .predictions import Fit, Observed, Versions
 from .predictor import Predictor
 
 SECONDS = 30.0
@@ -107,6 +107,26 @@ class Client(Predictor):
             RequestError, UnavailableError, ServiceError: as `predict`.
         """
         return self._run(exchange.fit(task, id))
+
+    def versions(self, task: str) -> Versions:
+        """Return the versions of a stored task, and which of them predicts.
+
+        Raises:
+            RequestError, UnavailableError, ServiceError: as `predict`.
+        """
+        return self._run(exchange.versions(task))
+
+    def use_version(self, task: str, version: str | None) -> Versions:
+        """Let a version predict a stored task until another is chosen.
+
+        Args:
+            task: yours.
+            version: a published one, or `"context"`; `None`: what won the last fit.
+
+        Raises:
+            RequestError, UnavailableError, ServiceError: as `predict`.
+        """
+        return self._run(exchange.use_version(task, version))
 
     def _send(self, call: Call) -> Any:
         if call.path in self._kept:

@@ -23,12 +23,14 @@ from .predictions import (
     Observed,
     Predictions,
     Task,
+    Versions,
     known_form,
     read_decisions,
     read_fit,
     read_observed,
     read_predictions,
     read_tasks,
+    read_versions,
 )
 
 NOT_FOUND, TOO_LARGE = 404, 413
@@ -56,6 +58,7 @@ class PredictOptions(TypedDict, total=False):
     """The options of `predict`, `rank` and `top`; `Predictor.predict` says what they mean."""
 
     task: str | None
+    version: str | None
     epochs: int | Sequence[int] | None
     context: Sequence[Mapping[str, Any]] | None
     prior: str | None
@@ -70,6 +73,7 @@ def predict(
     networks: Networks,
     *,
     task: str | None = None,
+    version: str | None = None,
     epochs: int | Sequence[int] | None = None,
     context: Sequence[Mapping[str, Any]] | None = None,
     prior: str | None = AUTO,
@@ -81,7 +85,7 @@ def predict(
 ) -> Steps[Predictions]:
     """Predict a population, in as many requests as the service's limits need; see `Predictor.predict`."""
     architectures, image = architectures_of(networks, input)
-    fields: dict[str, Any] = {"task": task, "epochs": epochs, "context": context, "input": image}
+    fields: dict[str, Any] = {"task": task, "version": version, "epochs": epochs, "context": context, "input": image}
     fields |= {"constraints": constraints, "objectives": objectives}
     fields = {name: value for name, value in fields.items() if value is not None}
     fields |= {"prior": prior} if prior != AUTO else {}  # `None` is none
@@ -183,6 +187,16 @@ def fit(task: str, id: str | None = None) -> Steps[Fit]:  # noqa: A002 - the res
     else:
         document = yield Call("GET", f"{path}/{quote(id, safe='')}")
     return read_fit(document)
+
+
+def versions(task: str) -> Steps[Versions]:
+    """Return the versions of a stored task; see `Client.versions`."""
+    return read_versions((yield Call("GET", f"/tasks/{quote(task, safe='')}/versions")))
+
+
+def use_version(task: str, version: str | None) -> Steps[Versions]:
+    """Choose the version of a stored task; see `Client.use_version`."""
+    return read_versions((yield Call("PUT", f"/tasks/{quote(task, safe='')}/version", to_json({"version": version}))))
 
 
 def _in_parts(

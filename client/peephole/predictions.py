@@ -190,6 +190,21 @@ class Fit:
     details: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What predicts a stored task.
+
+    Attributes:
+        served: a published version, or `"context"`: the observations.
+        pinned: what was chosen; `None`: what won the last fit.
+        versions: published ones in the service's words, the newest first.
+    """
+
+    served: str
+    pinned: str | None
+    versions: tuple[Mapping[str, Any], ...]
+
+
 def read_predictions(documents: Sequence[Mapping[str, Any]]) -> Predictions:
     """Return the predictions of responses whose networks follow one another.
 
@@ -225,6 +240,12 @@ def read_fit(document: Mapping[str, Any]) -> Fit:
     """Return the fit of a response; raises as `read_predictions`."""
     with known_form():
         return Fit(str(document["id"]), document["state"], document)
+
+
+def read_versions(document: Mapping[str, Any]) -> Versions:
+    """Return the versions of a response; raises as `read_predictions`."""
+    with known_form():
+        return _read(Versions, document)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Predictor(ABC):
         networks: Networks,
         *,
         task: str | None = None,
+        version: str | None = None,
         epochs: int | Sequence[int] | None = None,
         context: Sequence[Mapping[str, Any]] | None = None,
         prior: str | None = exchange.AUTO,
@@ -37,6 +38,7 @@ class Predictor(ABC):
             networks: layer lists, architectures (`{"layers": [...], "id": ..., "observed": ..., "costs": ...}`), or
                 what importers return; of any number.
             task: which predictor; optional where there is one.
+            version: of the task: of a stored one, a published version or `"context"`; what it serves by default.
             epochs: 1-based epochs to predict; all of the task by default.
             context: networks measured so far, each `{"layers": [...], "accuracy": ...}` with the final accuracy or
                 the curve, 3 to 1,000 of them: predictions are then for their data set; needs `input` and no `task`.
@@ -58,6 +60,7 @@ class Predictor(ABC):
         """
         options = PredictOptions(
             task=task,
+            version=version,
             epochs=epochs,
             context=context,
             prior=prior,

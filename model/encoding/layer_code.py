@@ -96,11 +96,17 @@ _LIKE = {
 STAND_INS = np.arange(1 + len(TYPE_IDS))  # from a type's id to that of the type of `EXTENDED.kernels` most like it
 for _type, _others in _LIKE.items():
     STAND_INS[[TYPE_IDS[other] for other in _others]] = TYPE_IDS[_type]
+EMBEDDED = 32  # types that the shipped neural networks have an embedding of; later ones are taken for their stand-ins
 
 
 def table_1(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the columns of Table 1 of extended codes [..., columns]; a larger kernel counts as the largest."""
+    """Return the columns of Table 1 of extended codes [..., columns], as neural networks read them.
+
+    A larger kernel counts as the largest, a type that has no embedding as its stand-in.
+    """
     found = codes[..., : len(TABLE_1_COLUMNS)].copy()
+    kinds = found[..., 0]
+    found[..., 0] = np.where(kinds > EMBEDDED, STAND_INS[kinds], kinds)
     np.minimum(found[..., 1:3], EXTENDED.largest_kernel, out=found[..., 1:3])
     return found
 

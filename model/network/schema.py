@@ -18,6 +18,7 @@ MAX_NAME = 64
 MAX_LAYERS = 2048
 MAX_ARCHITECTURES = 4096  # of a request
 MIN_CONTEXT, MAX_CONTEXT = 3, 1000  # measured networks of a request
+MIN_FIT = 20  # measured networks that a predictor is fitted to
 MAX_SIZE = 1024
 IMAGE = "input"  # the name that layers read the image by
 

@@ -65,6 +65,11 @@ class InContext:
         self._known: dict[bytes, KnownContext] = {}  # the one that was used last is last
         self._lock = Lock()
 
+    def tau(self, document: PredictRequest, models: Mapping[str, Model], *, max_layers: int) -> float:
+        """Return the tau of a request's context, without its architectures; see `answer`."""
+        accuracies = _accuracies(document["context"])
+        return self._context(document, _image(document), accuracies, _priors(document, models), max_layers).model.tau
+
     def answer(
         self, document: PredictRequest, models: Mapping[str, Model], *, max_architectures: int, max_layers: int
     ) -> tuple[dict[str, Any], Networks]:
@@ -167,6 +172,8 @@ def _image(document: PredictRequest) -> Shape:
         faults.append(Fault("/input", "missing", detail))
     if document.get("task") is not None:
         faults.append(Fault("/task", "excluded", "leave it out: predictions are for what the context was measured on"))
+    if document.get("version") is not None:
+        faults.append(Fault("/version", "excluded", "leave it out: the context is the version"))
     observed = [index for index, one in enumerate(document["architectures"]) if one.get("observed") is not None]
     if observed:
         where = pointer("architectures", observed[0], "observed")

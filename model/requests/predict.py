@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..loaded import Model
+from ..network.faults import Fault
 from ..network.shapes import Shape
 from ..ranking import UNLIKE, Ranking, rounded
 from ..runtime import Curves
+from .errors import InvalidRequestError
 from .networks import Networks, choose_epochs, encode_networks
 from .schema import PredictRequest
 from .tradeoffs import TradeOffs, read_trade_offs
@@ -30,6 +32,9 @@ def read_call(document: PredictRequest, model: Model, *, max_architectures: int,
     Raises:
         InvalidRequestError: with a pointer to each fault.
     """
+    if document.get("version") not in (None, model.card.version):
+        detail = f"the version of {model.card.task} that is loaded is {model.card.version}"
+        raise InvalidRequestError(Fault("/version", "unknown-version", detail))
     epochs = choose_epochs(document.get("epochs"), model.card.epochs, f"task {model.card.task}")
     networks = encode_networks(
         document["architectures"],

@@ -20,6 +20,14 @@ Epochs = Annotated[
     Field(description="1-based epochs to predict, without repeats; `20` means `[20]`. Default: every epoch."),
 ]
 Task = Annotated[str, Field(description="Which predictor; optional when only one is loaded.")]
+Version = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_NAME,
+        description="The version of the task that predicts: of a stored task, a published one or `context`.",
+    ),
+]
 ClientId = Annotated[Id, Field(description="Your name for it, unique in the request.")]
 Input = Annotated[
     tuple[Width, Size, Size],
@@ -115,6 +123,7 @@ class PredictRequest(TypedDict):
 
     architectures: Annotated[list[Candidate], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
     task: NotRequired[Task | None]
+    version: NotRequired[Version | None]
     epochs: NotRequired[Epochs | None]
     input: NotRequired[Input]
     constraints: NotRequired[Constraints]

@@ -84,6 +84,19 @@ def observation_examples(_: str) -> dict[str, dict[str, object]]:
     }
 
 
+def fit_examples(_: str) -> dict[str, dict[str, object]]:
+    """Return the body that queues a fit, in OpenAPI's form."""
+    return {"fit": {"summary": "Of what is stored", "value": {}}}
+
+
+def version_examples(_: str) -> dict[str, dict[str, object]]:
+    """Return bodies that choose a version, in OpenAPI's form."""
+    return {
+        "context": {"summary": "Predict from the observations", "value": {"version": "context"}},
+        "last": {"summary": "What won the last fit", "value": {"version": None}},
+    }
+
+
 def infer_examples(task: str) -> dict[str, dict[str, object]]:
     """Return bodies of the Open Inference Protocol, in OpenAPI's form."""
     texts = [json.dumps({"id": task, "layers": LAYERS})]

@@ -30,7 +30,7 @@ async def readyz(service: ServiceDep) -> JSONResponse:
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request, service: ServiceDep) -> Response:
     """Return every metric in the format that the scraper accepts."""
-    service.refresh_metrics()
+    await service.refresh_metrics()
     try:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
     except (TypeError, ValueError):  # a malformed version

@@ -7,10 +7,19 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from model.requests.schema import PREDICT_REQUEST, StopOneRun, StopRuns
-from service.api.examples import infer_examples, observation_examples, predict_examples, stop_examples, task_examples
+from service.api.examples import (
+    fit_examples,
+    infer_examples,
+    observation_examples,
+    predict_examples,
+    stop_examples,
+    task_examples,
+    version_examples,
+)
 from service.api.schemas import ProblemDocument
 from service.api.tensors import INFER_REQUEST
-from service.tasks.schemas import POST_OBSERVATIONS, PUT_TASK
+from service.tasks.reading import NAME
+from service.tasks.schemas import POST_FIT, POST_OBSERVATIONS, PUT_TASK, PUT_VERSION
 
 _REF = "#/components/schemas/{model}"
 _STOP: TypeAdapter[Any] = TypeAdapter(StopRuns | StopOneRun)
@@ -22,6 +31,8 @@ BODIES = {
     ("post", "/v2/models/{name}/versions/{version}/infer"): _INFER,
     ("put", "/tasks/{name}"): (PUT_TASK, task_examples),
     ("post", "/tasks/{name}/observations"): (POST_OBSERVATIONS, observation_examples),
+    ("post", "/tasks/{name}/fits"): (POST_FIT, fit_examples),
+    ("put", "/tasks/{name}/version"): (PUT_VERSION, version_examples),
 }
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -77,9 +88,11 @@ def _complete(document: dict[str, Any], tasks: list[str]) -> None:
                 if path.startswith(_STORED):
                     operation["responses"].update({status: _problem() for status in ("403", "409")})
                 if path == "/predict" and tasks:
-                    schema["properties"]["task"] = {"enum": tasks, "description": "Which predictor."}
-                    if len(tasks) > 1:
-                        schema["required"] = [*schema["required"], "task"]
+                    stored = {"type": "string", "pattern": f"^{NAME}$", "description": "A stored task."}
+                    loaded = {"enum": tasks, "description": "A loaded predictor."}
+                    schema["properties"]["task"] = {"anyOf": [loaded, stored], "description": "What is predicted."}
+                    if len(tasks) > 1:  # a request that brings its context has no task
+                        schema["anyOf"] = [{"required": ["task"]}, {"required": ["context", "input"]}]
 
 
 def _require_keys(document: dict[str, Any]) -> None:

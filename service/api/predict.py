@@ -21,7 +21,7 @@ from service.errors import request_id
 from service.inference.continuation import predict_or_continue
 from service.observability.metrics import Metrics
 from service.state import Service, ServiceDep
-from service.tasks.context import with_stored_context
+from service.tasks.context import stored_call
 
 router = APIRouter(tags=["prediction"])
 
@@ -37,9 +37,14 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     began = perf_counter()
     call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
     if not isinstance(call, Call):
+        owner, task = service.keys.check(request.headers), call.get("task")
         if "context" not in call:
-            call = await with_stored_context(call, service, service.keys.check(request.headers), deadline)
-        return await _predict_in_context(request, service, deadline, call)
+            call = await stored_call(call, service, owner, deadline)
+        if not isinstance(call, Call):
+            response, tau = await _predict_in_context(request, service, deadline, call)
+            if task is not None:
+                service.figures.note_tau(owner, task, tau)
+            return response
     validated = perf_counter()
     networks = call.networks
     inference = await predict_or_continue(
@@ -65,7 +70,8 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
 
 async def _predict_in_context(
     request: Request, service: Service, deadline: float, document: PredictRequest
-) -> Response:
+) -> tuple[Response, float]:
+    """Return the response, and the tau of the context."""
     limits = service.settings
     call = partial(
         service.in_context.answer,
@@ -77,7 +83,8 @@ async def _predict_in_context(
     async with asyncio.timeout(deadline - monotonic()):
         found, networks = await asyncio.get_running_loop().run_in_executor(service.context_thread, call)
     request.scope["state"]["sizes"]["networks"] = len(networks.ids)
-    return Response(to_json({"request_id": request_id(request), **found}), media_type="application/json")
+    text = to_json({"request_id": request_id(request), **found})
+    return Response(text, media_type="application/json"), found["model"]["tau"]
 
 
 def _read(body: bytes, service: Service) -> Call | PredictRequest:

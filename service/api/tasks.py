@@ -11,6 +11,7 @@ from model.loaded import Model
 from model.network.layer_types import LAYER_TYPES
 from service.errors import Problem
 from service.state import Service, ServiceDep
+from service.tasks.context import leave_one_out_tau
 from service.tasks.schemas import StoredTaskDocument, StoredTaskSummary
 from service.tasks.writing import summary_line, task_document
 from store import Key
@@ -122,7 +123,9 @@ async def task(request: Request, service: ServiceDep, name: str) -> Task | Store
         return _task(service.registry.find(name))
     key = Key(service.keys.check(request.headers), name)
     try:
-        return task_document(await service.store_threads.run(_deadline(service), service.store.summary, key))
+        deadline = _deadline(service)
+        summary = await service.store_threads.run(deadline, service.store.summary, key)
+        return task_document(summary, await leave_one_out_tau(service, key.owner, name, deadline))
     except Problem as problem:
         if problem.slug == "not-found":
             service.registry.find(name)  # raises with the tasks that there are

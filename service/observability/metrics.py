@@ -15,6 +15,8 @@ REASONS = (
     "unavailable",
     "engine_error",
 )
+FIT_STATES = ("queued", "running", "done", "failed")
+FIT_AGES = ("queued", "running")
 
 
 class Metrics:
@@ -111,6 +113,28 @@ class Metrics:
         self.reload_ok = Gauge("predictor_last_reload_ok", "0 when the last reload failed.", registry=registry)
         self.reload_ok.set(1)
         self.ready = Gauge("predictor_ready", "1 while /readyz says so.", registry=registry)
+        owned = ["owner", "task"]
+        self.observations = Gauge("predictor_observations", "Observations of stored tasks.", owned, registry=registry)
+        self.context_tau = Gauge(
+            "predictor_context_tau",
+            "Kendall's tau of a stored task's networks, each predicted from the others, when last computed here.",
+            owned,
+            registry=registry,
+        )
+        self.fitted_at = Gauge(
+            "predictor_fitted_timestamp_seconds",
+            "When the version that predicts a stored task was published.",
+            owned,
+            registry=registry,
+        )
+        self.fit_jobs = Gauge("predictor_fit_jobs", "Background fits by state.", ["state"], registry=registry)
+        self.fit_age = Gauge(
+            "predictor_fit_age_seconds", "Age of the oldest fit that waits or runs.", ["state"], registry=registry
+        )
+        for state in FIT_STATES:
+            self.fit_jobs.labels(state)
+        for state in FIT_AGES:
+            self.fit_age.labels(state)
         # `labels` takes microseconds; these children are needed by every request.
         self.requests_of = cache(self.requests.labels)
         self.request_seconds_of = cache(self.request_seconds.labels)

@@ -1,6 +1,6 @@
 """Request and response schemas of stored tasks."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import PydanticCustomError
@@ -74,6 +74,23 @@ class PostObservations(TypedDict):
     observations: Annotated[list[MeasuredNetwork], Field(min_length=1, max_length=MAX_ARCHITECTURES, fail_fast=True)]
 
 
+@_strict
+class PostFit(TypedDict):
+    """Nothing: a fit reads what is stored."""
+
+
+@_strict
+class PutVersion(TypedDict):
+    """Which version predicts a task from now on."""
+
+    version: Annotated[
+        str | None,
+        Field(max_length=MAX_NAME, description="A published version, or `context`; `null`: what won the last fit."),
+    ]
+
+
+POST_FIT: TypeAdapter[PostFit] = TypeAdapter(PostFit)
+PUT_VERSION: TypeAdapter[PutVersion] = TypeAdapter(PutVersion)
 PUT_TASK: TypeAdapter[PutTask] = TypeAdapter(PutTask)
 POST_OBSERVATIONS: TypeAdapter[PostObservations] = TypeAdapter(PostObservations)
 
@@ -101,11 +118,17 @@ class StoredTaskSummary(BaseModel):
 
 
 class StoredTaskDocument(StoredTaskSummary):
-    """A stored task: what was measured so far."""
+    """A stored task: what was measured so far, and what predicts it."""
 
     networks: int = Field(description="Distinct networks.")
     observations: int
     best: StoredObservation | None = Field(description="The highest final accuracy so far, the first of equals.")
+    version: str = Field(description="What predicts: a published version, or `context`.")
+    versions: list[str] = Field(description="Published ones, the newest first.")
+    tau: float | None = Field(
+        default=None,
+        description="Kendall's, when each network is predicted from the others; `null` with fewer than 3 networks.",
+    )
 
 
 class AddedObservations(BaseModel):
@@ -121,3 +144,56 @@ class ObservationPage(BaseModel):
 
     observations: list[StoredObservation]
     cursor: str | None = Field(description="`cursor` of the next page; `null` on the last one.")
+
+
+class Error(BaseModel):
+    """Figures of predictions of networks that were left out: of final accuracies, the mean over the folds."""
+
+    tau: float = Field(description="Kendall's.")
+    r2: float
+    mse: float
+    mae: float
+
+
+class FitResult(BaseModel):
+    """What a fit gave. The fitted predictor and the context model predicted the same folds."""
+
+    published: bool = Field(description="Whether the fitted predictor was the better one, by tau.")
+    version: str | None
+    networks: int
+    observations: int
+    artifact: Error
+    context: Error
+    seconds: float
+
+
+class FitDocument(BaseModel):
+    """A background fit. Times are UTC, ISO 8601."""
+
+    id: str
+    state: Literal["queued", "running", "done", "failed"]
+    progress: float = Field(description="0 to 1.")
+    log: list[str]
+    attempts: int = Field(description="How often a worker took it up.")
+    result: FitResult | None
+    error: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class VersionDocument(BaseModel):
+    """A fitted predictor that was published, and the result of its fit."""
+
+    version: str
+    sha256: str
+    created_at: str = Field(description="UTC, ISO 8601.")
+    result: FitResult
+
+
+class VersionsDocument(BaseModel):
+    """The versions of a stored task, the newest first."""
+
+    served: str = Field(description="What predicts: a version, or `context`.")
+    pinned: str | None = Field(description="What PUT /tasks/{name}/version chose; `null`: what won the last fit.")
+    versions: list[VersionDocument]

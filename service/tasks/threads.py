@@ -10,8 +10,17 @@ from typing import Any, TypeVar
 
 import structlog
 
-from service.errors import RETRY_SOON, Problem
-from store import KeyReusedError, QuotaError, StoreUnavailableError, TaskConflictError, UnknownTaskError
+from model.network.faults import Fault
+from service.errors import RETRY_SOON, Problem, invalid
+from store import (
+    KeyReusedError,
+    QuotaError,
+    StoreUnavailableError,
+    TaskConflictError,
+    UnknownFitError,
+    UnknownTaskError,
+    UnknownVersionError,
+)
 
 THREADS = 4
 MOST = 64  # calls that wait or are carried out; beyond them 429
@@ -51,6 +60,11 @@ class StoreThreads:
                 return await asyncio.wrap_future(future)
         except UnknownTaskError:
             raise Problem("not-found", "There is no stored task of this name; PUT /tasks/{name} creates one.") from None
+        except UnknownFitError:
+            raise Problem("not-found", "The task has no fit of this id; old ones are forgotten.") from None
+        except UnknownVersionError:
+            detail = "the task has no such version; GET /tasks/{name}/versions lists them"
+            raise invalid(Fault("/version", "unknown-version", detail)) from None
         except TaskConflictError:
             raise Problem(
                 "conflict", "The task is there with another `input`; delete it, or choose another name."

@@ -2,11 +2,18 @@
 
 import csv
 import io
+from dataclasses import asdict
 
 from pydantic_core import to_json
 
-from service.tasks.schemas import StoredObservation, StoredTaskDocument, StoredTaskSummary
-from store import Observation, Page, StoredTask, Summary
+from service.tasks.schemas import (
+    FitDocument,
+    StoredObservation,
+    StoredTaskDocument,
+    StoredTaskSummary,
+    VersionsDocument,
+)
+from store import FitJob, Observation, Page, StoredTask, Summary, Versions
 
 JSON, JSON_LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 _TYPES = {
@@ -47,14 +54,27 @@ def summary_line(task: StoredTask) -> StoredTaskSummary:
     )
 
 
-def task_document(summary: Summary) -> StoredTaskDocument:
-    """Return a task with what it holds."""
+def task_document(summary: Summary, tau: float | None = None) -> StoredTaskDocument:
+    """Return a task with what it holds, and how well that ranks itself."""
     return StoredTaskDocument(
         **summary_line(summary.task).model_dump(),
         networks=summary.networks,
         observations=summary.observations,
         best=None if summary.best is None else StoredObservation(**_fields(summary.best)),
+        version=summary.version,
+        versions=list(summary.versions),
+        tau=tau,
     )
+
+
+def fit_document(fit: FitJob) -> FitDocument:
+    """Return a background fit."""
+    return FitDocument.model_validate(asdict(fit) | {"id": str(fit.id)})
+
+
+def versions_document(found: Versions) -> VersionsDocument:
+    """Return the versions of a task."""
+    return VersionsDocument.model_validate(asdict(found))
 
 
 def page_text(page: Page, kind: str) -> bytes:

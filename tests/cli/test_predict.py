@@ -234,3 +234,40 @@ def test_ranks_follow_the_options(peephole):
     for end, predictions in found.items():
         best = max(predictions, key=lambda one: one[end])
         assert [one["rank"] for one in predictions] == [1 if one is best else 2 for one in predictions]
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A table of twelve networks, wider ones better."""
+    rows = [
+        {"layers": [CONV | {"out_channels": 4 * width}, RELU], "accuracy": [0.2, 0.3 + width / 30]}
+        | {"task": "mine", "in_channels": 1, "resolution": 16}
+        for width in range(1, 13)
+    ]
+    table = tmp_path / "measured.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return table, rows
+
+
+def test_a_table_is_the_context_of_predictions_as_post_predict_gives_them(peephole, client, measured, sampled):
+    table, rows = measured
+    found = json.loads(peephole("predict", "-", "--context", table, "--prior", TASK, "--json", stdin=sampled).out)
+    context = [{"layers": row["layers"], "accuracy": row["accuracy"]} for row in rows]
+    request = {"architectures": json.loads(sampled)["architectures"], "context": context, "prior": TASK}
+    assert close(found, posted(client, json.dumps(request | {"input": [1, 16, 16]})))
+    printed = peephole("predict", "-", "--context", table, "--prior", "none", stdin=sampled).out
+    assert "12 networks on top of no other task" in " ".join(printed.split())
+
+
+def test_a_table_of_two_networks_is_no_context(peephole, measured, sampled):
+    table, rows = measured
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
+    failed = peephole("predict", "-", "--context", table, stdin=sampled)
+    assert failed.status == 1
+    assert "2 measured networks; predictions need 3" in failed.err
+
+
+def test_a_context_excludes_a_task(peephole, measured, sampled):
+    failed = peephole("predict", "-", "--context", measured[0], "--task", TASK, stdin=sampled)
+    assert failed.status == 2
+    assert "leave out --task" in failed.err

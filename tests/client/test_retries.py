@@ -167,6 +167,28 @@ def test_a_fit_is_started_and_looked_at() -> None:
         ]
 
 
+def test_versions_are_read_and_chosen() -> None:
+    """By both clients; a prediction may name one."""
+    document = {"served": "context", "pinned": None, "versions": [{"version": "v2"}, {"version": "v1"}]}
+    with stub(Reply(200, document)) as server:
+        client = peephole.Client(server.url)
+        found = client.versions("a b")
+        assert (found.served, found.pinned, [one["version"] for one in found.versions]) == (
+            "context",
+            None,
+            ["v2", "v1"],
+        )
+        assert client.use_version("a b", "v1") == asyncio.run(peephole.AsyncClient(server.url).use_version("a b", None))
+        assert [(one.method, one.path, one.body) for one in server.received] == [
+            ("GET", "/tasks/a%20b/versions", None),
+            ("PUT", "/tasks/a%20b/version", {"version": "v1"}),
+            ("PUT", "/tasks/a%20b/version", {"version": None}),
+        ]
+        with pytest.raises(ServiceError):
+            client.predict([[RELU]], task="a", version="v1")
+        assert server.received[-1].body["version"] == "v1"
+
+
 def test_context_goes_with_the_request() -> None:
     """Networks measured so far; imported ones say which images they read."""
     with stub(GOOD) as server:

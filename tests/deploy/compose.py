@@ -38,10 +38,10 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
-def fetch(url: str, body: object | None = None) -> Any:
-    """Return the JSON of a URL; POST when there is a body."""
+def fetch(url: str, body: object | None = None, *, method: str | None = None) -> Any:
+    """Return the JSON of a URL; POST when there is a body, unless another method is given."""
     data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=30) as response:
+    with urlopen(Request(url, data, {"Content-Type": "application/json"}, method=method), timeout=30) as response:
         return json.load(response)
 
 

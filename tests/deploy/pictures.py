@@ -14,8 +14,10 @@ from typing import Any
 
 import matplotlib as mpl
 
-from tests.deploy.compose import ROOT
+from tests.deploy import stored
+from tests.deploy.compose import ROOT, fetch
 from tests.deploy.load import Load
+from tests.deploy.stored import stored_task
 from tests.deploy.watched import Watched, watched
 
 mpl.use("Agg")
@@ -96,10 +98,14 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with (
         tempfile.TemporaryDirectory() as folder,
-        watched(Path(folder), PEEPHOLE_MAX_QUEUE_COST=QUEUE, PEEPHOLE_PROVIDER="cpu") as running,
+        watched(Path(folder), PEEPHOLE_MAX_QUEUE_COST=QUEUE, PEEPHOLE_PROVIDER="cpu", PEEPHOLE_STATE=folder) as running,
     ):
         start = time.time()
-        for clients, networks in PHASES:
+        url = f"http://127.0.0.1:{running.port}"
+        stored_task(url, Path(folder))
+        for phase, (clients, networks) in enumerate(PHASES):
+            more = {"observations": stored.networks(100 * (phase + 1), 10 * (phase + 1))}
+            fetch(f"{url}/tasks/leaves/observations", more)
             load = Load("127.0.0.1", running.port, running.task, clients=clients, networks=networks)
             with load:
                 time.sleep(seconds / len(PHASES))

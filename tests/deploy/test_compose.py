@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from model.network.schema import LAYERS
 from tests.deploy.compose import ROOT, Compose, fetch, free_port, wait_for
 from tests.deploy.load import Load
 from tests.deploy.proxy import Proxy, certificate
+from training.observations.read import read
 
 
 def missing() -> str:
@@ -29,6 +31,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.skipif(bool(REASON), reason=REASON
 
 KEY = "a-key-of-the-tests"
 NGINX = re.findall(r"image: (nginx:\S+)", (ROOT / "docker/compose.public.yml").read_text())[0]
+POSTGRES = re.findall(r"image: (postgres:\S+)", (ROOT / "docker/compose.learning.yml").read_text())[0]
 FIND = (("image", "inspect"), ("pull",))
 NETWORK = {
     "layers": [
@@ -103,10 +106,16 @@ def predict_through(proxy: Proxy, key: str) -> int:
     return proxy.request("POST", "/predict", body, headers)[0].status
 
 
+def is_here(image: str) -> bool:
+    """Whether the engine has an image or can pull it."""
+    return any(subprocess.run(["docker", *words, image], capture_output=True, check=False).returncode == 0
+               for words in FIND)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Compose]]:
     """Start docker/compose.public.yml with a certificate of its own; its service and nginx, nothing else."""
-    if all(subprocess.run(["docker", *words, NGINX], capture_output=True, check=False).returncode for words in FIND):
+    if not is_here(NGINX):
         pytest.skip(f"there is no image {NGINX} here, and it cannot be pulled")
     folder = tmp_path_factory.mktemp("certificates")
     tls = certificate(folder)
@@ -150,6 +159,38 @@ def test_nginx_finds_a_service_that_moved_to_another_address(public: tuple[Proxy
     compose("up", "--detach", "--wait", "--wait-timeout", "60", "peephole")
     assert compose.address("peephole") != before
     wait_for(lambda: predict_through(proxy, KEY) == 200, "nginx to find the service", seconds=20)
+
+
+@pytest.fixture(scope="module")
+def learning() -> Iterator[Compose]:
+    """Start docker/compose.learning.yml: the service, a worker, PostgreSQL."""
+    if not is_here(POSTGRES):
+        pytest.skip(f"there is no image {POSTGRES} here, and it cannot be pulled")
+    files = "docker-compose.yml", "docker/compose.learning.yml"
+    compose = Compose("peephole-learning-test", *files, PEEPHOLE_FIT_EVERY="40")
+    compose("build", "peephole", "worker")
+    try:
+        compose("up", "--detach", "--wait", "--wait-timeout", "120", "peephole", "worker", "postgres")
+        yield compose
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
+def test_a_worker_fits_what_the_service_stores(learning: Compose) -> None:
+    """New networks queue a fit; the worker's container carries it out, also when it is killed in between."""
+    rows = [row for row in read(ROOT / "data/cifar10-mini.parquet") if row.seed == 0][:40]
+    new = [{"layers": LAYERS.dump_python(row.layers, mode="json"), "accuracy": row.accuracy[-1]} for row in rows]
+    task = f"{learning.url}/tasks/leaves"
+    fetch(task, {"input": [3, 16, 16], "prior": None}, method="PUT")
+    assert fetch(f"{task}/observations", {"observations": new})["networks"] == 40
+    wait_for(lambda: fetch(f"{task}/fits/1")["state"] == "running", "the worker to take it up")
+    learning("restart", "--timeout", "20", "worker")
+    wait_for(lambda: fetch(f"{task}/fits/1")["state"] == "done", "the fit to be done", seconds=180)
+    fit = fetch(f"{task}/fits/1")
+    served = fetch(f"{task}/versions")["served"]
+    assert served == (fit["result"]["version"] if fit["result"]["published"] else "context")
+    assert fetch(f"{learning.url}/predict", {"task": "leaves", "architectures": [NETWORK]})["predictions"]
+    assert not any(learning.inspect("postgres")["NetworkSettings"]["Ports"].values())
 
 
 def test_stopping_under_load_answers_every_request(project: Compose, task: str) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.deploy import pictures
 from tests.deploy.compose import ROOT, wait_for
 from tests.deploy.load import Load
+from tests.deploy.stored import stored_task
 from tests.deploy.watched import Watched, watched
 
 DASHBOARD = json.loads((ROOT / "docker/grafana/dashboards/peephole.json").read_text())
@@ -32,11 +33,13 @@ def has_data(result: list[dict[str, Any]]) -> bool:
 def under_load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     if shutil.which("prometheus") is None:
         pytest.skip("no `prometheus` on the PATH (Debian: apt install prometheus)")
+    state = tmp_path_factory.mktemp("state")
     with (
-        watched(tmp_path_factory.mktemp("watched"), PEEPHOLE_PROVIDER="cpu") as running,
+        watched(tmp_path_factory.mktemp("watched"), PEEPHOLE_PROVIDER="cpu", PEEPHOLE_STATE=str(state)) as running,
         Load("127.0.0.1", running.port, running.task, clients=2) as load,
     ):
         wait_for(lambda: load.answered[200] > 20, "the load to be on")
+        stored_task(f"http://127.0.0.1:{running.port}", state)
         yield running
     assert load.lost == []
 

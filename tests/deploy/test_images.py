@@ -15,6 +15,8 @@ from service.settings import Settings
 from tests.deploy.compose import ROOT
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+LEARNING = yaml.safe_load((ROOT / "docker/compose.learning.yml").read_text())["services"]
+CONFINED = SERVICES | {name: LEARNING[name] for name in ("worker", "postgres")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -28,7 +30,7 @@ def pins(path: Path) -> dict[str, tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
+@pytest.mark.parametrize("name", ["build", "cpu", "gpu", "worker"])
 def test_every_package_of_an_image_is_pinned_and_hashed_and_no_address_is_named(name: str) -> None:
     path = ROOT / f"docker/requirements-{name}.txt"
     assert all(hashes > 0 for _, hashes in pins(path).values())
@@ -49,9 +51,27 @@ def test_an_image_holds_one_onnxruntime_only() -> None:
         assert other not in pins(ROOT / f"docker/requirements-{name}.txt")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+def test_the_worker_has_the_cpu_build_of_torch_and_the_packages_of_training() -> None:
+    found = pins(ROOT / "docker/requirements-worker.txt")
+    extras = PROJECT["optional-dependencies"]
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *extras["training"], *extras["cli"]]):
+        if requirement.name != "peephole-service":
+            assert found[requirement.name][0] in requirement.specifier, requirement
+    assert found["torch"][0].endswith("+cpu")
+    assert not [name for name in found if name.startswith(("nvidia", "triton", "cuda"))]
+
+
+def test_background_fits_share_a_database_that_nobody_else_can_reach() -> None:
+    """The service and the worker have the address of the PostgreSQL beside them, which publishes no port."""
+    urls = {name: LEARNING[name]["environment"]["PEEPHOLE_DATABASE_URL"] for name in ("peephole", "worker")}
+    assert len(set(urls.values())) == 1
+    assert urls["worker"].endswith("@postgres/peephole")
+    assert not any("ports" in LEARNING[name] for name in ("worker", "postgres"))
+
+
+@pytest.mark.parametrize("service", CONFINED)
 def test_every_container_is_confined(service: str) -> None:
-    settings: dict[str, Any] = SERVICES[service]
+    settings: dict[str, Any] = CONFINED[service]
     assert settings["read_only"]
     assert settings["cap_drop"] == ["ALL"]
     assert settings["security_opt"] == ["no-new-privileges:true"]

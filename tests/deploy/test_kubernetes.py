@@ -15,6 +15,12 @@ FOLDER = ROOT / "docker/kubernetes"
 VERSIONS = ("1.30", "1.37")  # the oldest that knows `preStop: sleep`, and the newest
 MANIFESTS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.yaml")}
 RESOURCES = [name.removesuffix(".yaml") for name in MANIFESTS["kustomization"]["resources"]]
+LEARNING = {
+    (part["kind"], part["metadata"]["name"]): part
+    for name in ("worker", "postgres", "egress")
+    for part in yaml.safe_load_all((FOLDER / f"learning/{name}.yaml").read_text())
+}
+WORKER, POSTGRES = LEARNING["Deployment", "peephole-worker"], LEARNING["StatefulSet", "peephole-postgres"]
 POD: dict[str, Any] = MANIFESTS["deployment"]["spec"]["template"]
 KSERVE: dict[str, Any] = MANIFESTS["kserve"]["spec"]["predictor"]
 
@@ -23,6 +29,34 @@ KSERVE: dict[str, Any] = MANIFESTS["kserve"]["spec"]["predictor"]
 @pytest.mark.parametrize("name", RESOURCES)
 def test_a_manifest_is_valid(name: str, version: str) -> None:
     kubernetes_validate.validate(MANIFESTS[name], version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("part", set(LEARNING) - {("NetworkPolicy", "peephole")}, ids="-".join)
+def test_a_manifest_of_background_fits_is_valid(part: tuple[str, str], version: str) -> None:
+    kubernetes_validate.validate(LEARNING[part], version, strict=True)
+
+
+def test_worker_and_service_share_a_database_that_both_can_reach() -> None:
+    """Each policy names the labels of the other side; the worker's settings are known, and need no route."""
+    labels = {kind: part["spec"]["template"]["metadata"]["labels"] for kind, part in (
+        ("worker", WORKER), ("postgres", POSTGRES), ("service", MANIFESTS["deployment"]))}  # fmt: skip
+    for name in ("peephole", "peephole-worker"):
+        egress = LEARNING["NetworkPolicy", name]["spec"]["egress"]
+        assert egress[0]["to"] == [{"podSelector": {"matchLabels": labels["postgres"]}}]
+    allowed = LEARNING["NetworkPolicy", "peephole-postgres"]["spec"]["ingress"][0]["from"]
+    assert [one["podSelector"]["matchLabels"] for one in allowed] == [labels["service"], labels["worker"]]
+    assert LEARNING["Service", "peephole-postgres"]["spec"]["selector"] == labels["postgres"]
+    (variable,) = WORKER["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert variable in [
+        one | {"valueFrom": {"secretKeyRef": {"name": "peephole-database", "key": "url"}}}
+        for one in POD["spec"]["containers"][0]["env"]
+    ]
+    for part in (WORKER, POSTGRES):
+        spec = part["spec"]["template"]["spec"]
+        assert spec["securityContext"]["runAsNonRoot"]
+        assert spec["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
 
 
 def test_an_invalid_manifest_would_be_noticed() -> None:

@@ -23,12 +23,26 @@ def run(name, *arguments):
 def test_evolve_trains_as_many_networks_of_each_method_and_shows_the_optimism():
     short = ("--protocol", "digits-mini", "--trainings", "1", "--generations", "2", "--children", "6")
     _, *rows = run("evolve", *short)
-    assert [row[5:27].strip() for row in rows] == ["random search", "best predicted samples", "evolution"]
+    methods = ["random search", "best predicted samples", "evolution", "evolution, lower end"]
+    assert [row[5:27].strip() for row in rows] == methods
     for row in rows:
         best, mean, predicted, lower, optimism = map(float, row[27:].split())
         assert best == mean
         assert lower <= predicted
         assert optimism == pytest.approx(predicted - mean, abs=0.0011)
+
+
+def test_a_simulated_search_learns_from_what_it_measured():
+    """Its table is not part of the repository."""
+    table = Path(os.environ.get("PEEPHOLE_DATA", "")) / "benchmarks/nasbench201.parquet"
+    if not table.is_file():
+        pytest.skip("needs benchmarks/nasbench201.parquet in PEEPHOLE_DATA")
+    heading, *rows = run("nasbench201", table, "--trainings", "20", "--seeds", "1", "--candidates", "30")
+    assert heading.split() == ["trainings", "10", "20"]
+    assert [row.split()[0] for row in rows] == ["guided", "evolution", "random_search"]
+    for row in rows:
+        after_10, after_20 = map(float, row.split()[1:])
+        assert 0 <= after_20 <= after_10
 
 
 def test_the_optuna_example_prunes_and_reports():

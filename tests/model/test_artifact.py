@@ -1,11 +1,24 @@
 """An artifact that was changed, cut short or half written does not load."""
 
+import io
 import json
 import shutil
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ZOO, ArtifactError, read_artifact, shipped
+from model.artifact import (
+    ARRAYS_FILE,
+    CARD_FILE,
+    MEMBERS_FILE,
+    ZOO,
+    ArtifactError,
+    pack_artifact,
+    read_artifact,
+    shipped,
+    unpack_artifact,
+)
 from model.runtime import Predictor
 
 
@@ -77,3 +90,36 @@ def test_the_sha256_of_a_predictor_changes_with_each_of_its_files(copy):
     card = read_artifact(copy).card
     for name in card.files:
         assert card.model_copy(update={"files": card.files | {name: "0" * 64}}).sha256 != card.sha256
+
+
+@pytest.mark.parametrize("task", ["cifar10-mini", "accel-imagenet"])
+def test_a_packed_artifact_is_the_same_when_it_is_unpacked(task):
+    """One with neural networks, and one without."""
+    packed = pack_artifact(ZOO / task)
+    found, plain = unpack_artifact(packed, Path("x")), read_artifact(ZOO / task)
+    assert (found.card, found.files) == (plain.card, plain.files)
+
+
+def test_a_packed_artifact_that_was_damaged_does_not_load(copy):
+    packed = pack_artifact(copy)
+    for content in (b"", packed[:1000], packed[:-100]):
+        with pytest.raises(ArtifactError, match="leaves/1"):
+            unpack_artifact(content, Path("leaves/1"))
+    for name, changed in ((MEMBERS_FILE, None), (ARRAYS_FILE, b"changed"), (CARD_FILE, None)):
+        files = {file: content for file, content in _members(packed).items() if file != name}
+        files |= {} if changed is None else {name: changed}
+        with pytest.raises(ArtifactError, match=name):
+            unpack_artifact(_zipped(files), Path("leaves/1"))
+
+
+def _members(packed):
+    with ZipFile(io.BytesIO(packed)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _zipped(files):
+    packed = io.BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from model.artifact import read_artifact, shipped
 from model.encoding.layer_code import encode, pad
-from model.network.schema import LAYERS
+from model.network.schema import FIELDS, LAYERS
 from model.runtime import Predictor
 from model.sampling.blocks import sample_blocks
 from model.sampling.skeleton import assemble
@@ -90,3 +90,11 @@ def test_nothing_is_cut_off_by_padding(folder):
         values = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
         amounts = [values[node.input[1]] for node in graph.node if node.op_type == "Pad"]
         assert all((amount >= 0).all() for amount in amounts), file.name
+
+
+def test_every_type_without_fields_is_read(predictor):
+    """Also one that is younger than the predictor."""
+    conv = {"type": "conv", "kernel_size": 3, "out_channels": 8}
+    for kind in (kind for kind, fields in FIELDS.items() if not fields and kind not in {"add", "mul", "concat"}):
+        codes = encode([conv, {"type": kind}], predictor.card.layer_code, predictor.card.image).codes
+        assert np.isfinite(predictor.run(*pad([codes]), [1]).accuracy).all(), kind

@@ -14,6 +14,7 @@ from model.artifact import ARRAYS_FILE, MEMBERS_FILE, Card, combine, digests, pa
 from model.continuation import discard_continuation
 from model.encoding.layer_code import CODES, LayerCode
 from model.ensemble import Ensemble
+from model.network.schema import MIN_FIT
 from model.network.shapes import Shape
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
 from model.runtime import CurvePredictor
@@ -30,7 +31,6 @@ from training.observations.observation import Observation, ObservationError
 from training.observations.pretraining import pretraining_tables, without_held_out
 from training.protocols import PROTOCOLS
 
-MIN_NETWORKS = 20
 BATCH = 500
 Split = Literal["train", "all"]
 
@@ -89,8 +89,8 @@ def fit(
     if not used:
         raise ObservationError("no network of the table belongs to the train split")
     table = to_dataset(used, code, image)
-    if len(table) < MIN_NETWORKS:
-        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {MIN_NETWORKS} is the least")
+    if len(table) < MIN_FIT:
+        raise ObservationError(f"{len(table)} distinct networks are too few to fit to; {MIN_FIT} is the least")
     if not table.duplicate_groups.any():
         raise ObservationError(f"all networks have one code in the {code.name} code; there is nothing to learn")
     settings = config or EnsembleConfig()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby
 
-from training.study import ablation, baselines, early_stopping, extrapolation, shipped, spaces, weights
+from training.study import ablation, baselines, early_stopping, extrapolation, in_context, shipped, spaces, weights
 from training.study.networks import Study, artifact_sha
 from training.study.results import Row, read_results, record
 
@@ -24,6 +24,7 @@ REFITS: dict[str, Experiment] = {
     "ablation": ablation.ablation,
     "early-stopping": early_stopping.early_stopping,
     "extrapolation": extrapolation.extrapolation,
+    "in-context": in_context.in_context,
     "spaces": spaces.spaces,
     "weights": weights.weights,
 }

@@ -14,8 +14,8 @@ from tests.service.requests import RELU, problem
 CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
 LISTED = "must be an integer of at least 1, or a list of such integers"
 OF_REQUEST = (
-    "the fields are: architectures, task, epochs, input, constraints, objectives, rank_by, out_of_distribution, "
-    "context, prior"
+    "the fields are: architectures, task, version, epochs, input, constraints, objectives, rank_by, "
+    "out_of_distribution, context, prior"
 )
 MERGES = "merges two or more layers: give their names"
 OF_NETWORK = "the fields are: layers, id, in_channels, observed, costs"
