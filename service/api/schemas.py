@@ -76,6 +76,9 @@ class WeightsResponse(BaseModel):
     accuracy: float
     lower: float
     upper: float
+    distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
+    in_distribution: bool = Field(description="Whether the weights resemble those of the predictor's training set.")
+    notes: list[str] = Field(description="Tensors that were not read, and what to be careful about.")
 
 
 class FaultDocument(BaseModel):

@@ -12,7 +12,7 @@ from model.encoding.layer_code import encode
 from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE, ProxyReader
 from model.runtime import OUTPUTS, Curves, Predictor
 from model.weight_features import FEATURES, LAYER_STATISTICS
-from model.weights import WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
+from model.weights import WEIGHTS_ARRAYS_FILE, WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
 
 Array = NDArray[np.floating]
 Result = TypeVar("Result")
@@ -70,6 +70,7 @@ def check_weights(weights: WeightsPredictor) -> None:
     layers, summary = [np.zeros((1, len(LAYER_STATISTICS)))], np.zeros((1, len(FEATURES)))
     accuracies = _run(WEIGHTS_FILE, lambda: weights.accuracies(layers, summary))
     _check_array(f"{WEIGHTS_FILE}: {WEIGHTS_OUTPUT}", accuracies, (1,))
+    _check_array(f"{WEIGHTS_ARRAYS_FILE}: distance", weights.distance(summary), (1,))
 
 
 def _run(what: str, call: Callable[[], Result]) -> Result:
