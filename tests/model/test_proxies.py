@@ -87,12 +87,12 @@ def test_descent_starts_at_the_loss_and_follows_the_optimizer():
     module = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
     labels = torch.arange(16) % 4
     found = scores.descent(module, IMAGES, labels, 2)
-    assert found[0] == pytest.approx(math.log10(float(F.cross_entropy(module(IMAGES), labels))))
+    assert found[0] == pytest.approx(math.log10(F.cross_entropy(module(IMAGES), labels).item()))
     optimizer = torch.optim.SGD(module.parameters(), scores.LEARNING_RATE, scores.MOMENTUM)
     F.cross_entropy(module(IMAGES), labels).backward()
     nn.utils.clip_grad_norm_(module.parameters(), scores.CLIP)
     optimizer.step()
-    assert found[1] == pytest.approx(math.log10(float(F.cross_entropy(module(IMAGES), labels))))
+    assert found[1] == pytest.approx(math.log10(F.cross_entropy(module(IMAGES), labels).item()))
     assert found[2] < found[1] < found[0]
 
 
