@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from .artifact import Artifact, Card
 from .continuation import Continuation, read_continuation
 from .encoding.layer_cache import LayerCache
+from .proxy_reader import ProxyReader, read_proxy_reader
 from .runtime import Predictor, Provider
 from .weights import WeightsPredictor, read_weights_predictor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A loaded predictor, its layer cache, and what continues its curves or reads weights, if its folder has that."""
+    """A loaded predictor, its layer cache, and what continues curves, reads weights or scores, if its folder has it."""
 
     predictor: Predictor
     layers: LayerCache
     continuation: Continuation | None
     weights: WeightsPredictor | None
+    proxies: ProxyReader | None = None
 
     @property
     def card(self) -> Card:
@@ -44,4 +46,5 @@ def load_model(
         LayerCache(artifact.card.layer_code),
         read_continuation(artifact.folder),
         read_weights_predictor(artifact.folder) if weights else None,
+        read_proxy_reader(artifact.folder, artifact.card),
     )

@@ -17,6 +17,7 @@ class ContextName(BaseModel):
     prior: str | None = Field(description="The task whose predictor it builds on.")
     networks: int = Field(description="Measured networks in the context.")
     tau: float = Field(description="Kendall's tau when each network of the context is predicted from the others.")
+    proxies: list[str] = Field(description="The zero-cost scores that were read: those that the whole context has.")
 
 
 class Prediction(BaseModel):

@@ -57,6 +57,7 @@ class Task(TaskSummary):
     training_recipe: dict[str, Any] | None
     quality: Quality
     continues_curves: bool = Field(description="Whether `observed` and /stop work.")
+    reads_proxies: list[str] = Field(description="The zero-cost scores that improve its predictions, if any.")
     reads_weights: bool = Field(description="Whether /predict-weights works.")
     limits: list[str]
 
@@ -94,6 +95,7 @@ def _task(model: Model) -> Task:
             interval_coverage=validated.get("interval_coverage"),
         ),
         continues_curves=model.continuation is not None,
+        reads_proxies=list(model.proxies.card.proxies) if model.proxies else [],
         reads_weights=model.weights is not None,
         limits=list(about.limits) if about else [],
     )

@@ -13,6 +13,7 @@ import structlog
 
 from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ZOO
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE
+from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE
 from model.weights import WEIGHTS_ARRAYS_FILE, WEIGHTS_CARD_FILE, WEIGHTS_FILE
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -22,6 +23,7 @@ FILES = (
     *(CARD_FILE, MEMBERS_FILE, ARRAYS_FILE),
     *(CONTINUATION_CARD_FILE, CONTINUATION_FILE),
     *(WEIGHTS_CARD_FILE, WEIGHTS_FILE, WEIGHTS_ARRAYS_FILE),
+    *(PROXIES_CARD_FILE, PROXIES_FILE),
 )
 
 Signature = frozenset[tuple[str, int, int, int, int]]

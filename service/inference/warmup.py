@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.artifact import CARD_FILE, ArtifactError
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, CONTINUATION_OUTPUTS, Continuation
 from model.encoding.layer_code import encode
+from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE, ProxyReader
 from model.runtime import OUTPUTS, Curves, Predictor
 from model.weight_features import FEATURES, LAYER_STATISTICS
 from model.weights import WEIGHTS_ARRAYS_FILE, WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
@@ -44,6 +45,20 @@ def check_continuation(continuation: Continuation, predictor: Predictor, curves:
     prior = np.repeat(curves.accuracy, len(observed), axis=0)
     continued = _run(CONTINUATION_FILE, lambda: continuation.run(observed, prior=prior, best=0.5))
     _check_curves(_outputs(continued, CONTINUATION_OUTPUTS), networks=len(observed), epochs=epochs, scalar="below")
+
+
+def check_proxies(reader: ProxyReader, predictor: Predictor, curves: Curves) -> None:
+    """Predict the curve of a network of one layer, one of whose scores is known.
+
+    Raises:
+        ArtifactError: when it was fitted to another predictor, or no curve comes out.
+    """
+    card = predictor.card
+    if reader.card.predictor_sha256 != card.sha256:
+        raise ArtifactError(f"{PROXIES_CARD_FILE} is of another predictor; refit it with `peephole fit-proxies`")
+    codes = encode([{"type": "relu"}], card.layer_code, card.image).codes
+    read = _run(PROXIES_FILE, lambda: reader.run([codes], [{reader.card.proxies[0]: 0.0}], curves))
+    _check_curves(_outputs(read, OUTPUTS), networks=1, epochs=card.epochs, scalar="distance")
 
 
 def check_weights(weights: WeightsPredictor) -> None:
