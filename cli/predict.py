@@ -189,9 +189,10 @@ def _predict_in_context(networks: Networks, table: Path, prior: str) -> dict[str
         raise ValueError(f"{table}: {len(measured)} measured networks; predictions need {MIN_CONTEXT}")
     image = image_of(rows)
     of_curves = len({len(row.accuracy) for row in measured}) == 1
-    known: list[Measured] = [
-        {"layers": row.layers, "accuracy": row.accuracy if of_curves else row.accuracy[-1]} for row in measured
-    ]
+    known: list[Measured] = []
+    for row in measured:
+        accuracy = row.accuracy if of_curves else row.accuracy[-1]
+        known.append({"layers": row.layers, "accuracy": accuracy, "proxies": row.proxies or {}})
     body = networks.body
     body.pop("task", None)  # `peephole sample` names one
     body["context"], body["prior"] = known, None if prior == "none" else prior
