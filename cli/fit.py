@@ -1,4 +1,4 @@
-"""`peephole fit`, `fit-continuation` and `fit-weights`: what an artifact is made of."""
+"""`peephole fit`, `fit-continuation`, `fit-proxies` and `fit-weights`: what an artifact is made of."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from training.observations.user_table import UserTable
 
 
+MIN_WITH_PROXIES = 20  # networks, to learn from
 _METHODS = {
     "before_training": "before training",
     "last_seen_value": "last seen value",
@@ -103,6 +104,8 @@ def fit(
             on_fit("continuing curves")
             fit_continuation(out, fitted.card, read_out_of_fold(out, fitted.card))
         progress.update(bar, completed=steps)
+    if sum(row.proxies is not None for row in own.rows) >= MIN_WITH_PROXIES and code != "paper":
+        fit_proxies(table, out)
     card = fitted.card
     print_figures(f"{card.task} {card.version}", card.metrics["cross_validation"])
     if left_out := card.training.get("duplicates_left_out"):
@@ -129,6 +132,31 @@ def fit_continuation(artifact: OwnArtifactOption) -> None:
 
     silence_libraries()
     _print_continuation(write_continuation(artifact, card, read_out_of_fold(artifact, card)))
+
+
+def fit_proxies(table: TableOption, artifact: OwnArtifactOption) -> None:
+    """Fit what reads zero-cost scores (`"proxies"` of POST /predict), which an artifact does without as well.
+
+    `peephole fit` does this too, when the rows of its table have `proxies` (`peephole proxies`).
+
+    Example: `peephole fit-proxies --table data/mnist-mini.parquet --artifact my-models/mnist-mini`
+    """
+    from model.loaded import load_model
+    from training.fitting.fit_proxies import fit_proxies as write_proxies
+    from training.fitting.out_of_fold import read_out_of_fold
+    from training.observations.read import read
+
+    silence_libraries()
+    model = load_model(read_artifact(artifact), weights=False)
+    card = write_proxies(artifact, model, read(table), read_out_of_fold(artifact, model.card))
+    rows = [
+        (name, method, f"{one['tau']:.3f}", f"{one['r2']:.3f}", f"{one['curve_mae']:.4f}")
+        for name, of_part in card.metrics.items()
+        for method, one in of_part.items()
+        if isinstance(one, dict)
+    ]
+    title = f"{card.task}: {card.training['networks']} networks, {len(card.proxies)} proxies"
+    print_table(title, ("networks", "predictor", "tau", "R2", "MAE of curves"), rows)
 
 
 def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: PretrainOption = None) -> None:

@@ -9,10 +9,11 @@ import typer
 from cli.console import describe
 from cli.convert import convert
 from cli.evaluate import evaluate
-from cli.fit import fit, fit_continuation, fit_weights
+from cli.fit import fit, fit_continuation, fit_proxies, fit_weights
 from cli.importing import import_
 from cli.measure import collect, train
 from cli.predict import predict, predict_weights
+from cli.proxies import proxies
 from cli.report import report
 from cli.sample import sample, select
 from cli.serve import serve
@@ -20,9 +21,9 @@ from cli.tables import tables
 from cli.worker import worker
 
 COMMANDS = {
-    "Use": (sample, select, import_, convert, predict, predict_weights, serve),
+    "Use": (sample, select, import_, convert, proxies, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
-    "Fit": (fit, fit_continuation, fit_weights, worker),
+    "Fit": (fit, fit_continuation, fit_proxies, fit_weights, worker),
     "Report": (evaluate, report),
 }
 EXTRAS = {"onnxruntime": "cpu", "pyarrow": "cli", "ray": "cluster", "pyro": "study"}  # by package; others: training

@@ -104,7 +104,7 @@ def train(
     """
     networks = read_networks(file)
     for index, network in enumerate(networks.architectures):
-        _check(network, index, protocol, networks)
+        check_network(network, index, protocol, networks)
     from training.measuring.collect import Job
 
     jobs = [
@@ -115,7 +115,7 @@ def train(
     _measure(protocol, out, jobs, _this_machine(workers, device), time_limit)
 
 
-def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks: Networks) -> None:
+def check_network(network: Candidate, index: int, protocol: TrainingProtocol, networks: Networks) -> None:
     """Reject a network that cannot be built for the protocol's images, or that no predictor could read."""
     path = ("architectures", index)
     if network.get("in_channels") not in {None, protocol.in_channels}:
@@ -128,16 +128,21 @@ def _check(network: Candidate, index: int, protocol: TrainingProtocol, networks:
         raise networks.error(*(Fault(where, "impossible", message) for where, message in places)) from None
 
 
-def _this_machine(workers: int | None, device: str) -> "Backend":
+def check_device(device: str) -> None:
+    """Reject a device that PyTorch does not have."""
     import torch
-
-    from training.measuring.processes import processes
 
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch was built without CUDA
         message = f"{device!r}: {str(error).splitlines()[0]}"
         raise typer.BadParameter(message, param_hint="--device") from None
+
+
+def _this_machine(workers: int | None, device: str) -> "Backend":
+    from training.measuring.processes import processes
+
+    check_device(device)
     return partial(processes, workers=workers, device=device)
 
 

@@ -16,7 +16,7 @@ from model.artifact import Artifact, read_artifact
 from model.context import LEVEL
 from model.network.faults import Fault
 from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
-from model.ranking import DECIMALS, OutOfDistribution, RankBy
+from model.ranking import OutOfDistribution, RankBy
 
 if TYPE_CHECKING:
     from model.requests.predict import Call
@@ -106,12 +106,13 @@ def predict_weights(
 ) -> None:
     """Predict a trained network's accuracy from its weights alone, without data.
 
-    Tensors are named as PyTorch names them: `layer3.weight`, `layer3.bias`, in the order of the layers.
+    Tensors are named as PyTorch names them: `layer3.weight`, `layer3.bias`, numbered in the order of the layers.
 
     Example: `peephole predict-weights network.safetensors --task mnist-mini`
     """
     from model.weight_features import FeaturesError
-    from model.weights import WEIGHTS_CARD_FILE, WeightsError, read_weights, read_weights_predictor
+    from model.weights import WEIGHTS_CARD_FILE, read_weights_predictor
+    from model.weights_file import WeightsError, read_weights
 
     folder = choose_artifact(task, artifact).folder
     predictor = read_weights_predictor(folder)
@@ -124,12 +125,13 @@ def predict_weights(
         hint = "" if file.suffix == ".safetensors" else _SAVE
         raise ValueError(f"{file}: {error}{hint}") from error
     card = predictor.card
-    values = {name: round(getattr(found, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
     if as_json:
-        typer.echo(json.dumps({"task": card.task, **values}))
+        typer.echo(json.dumps({"task": card.task, **found.fields()}))
         return
-    interval = f"{card.interval_level:.0%} interval {values['lower']:.4f} to {values['upper']:.4f}"
-    typer.echo(f"{card.task}: accuracy {values['accuracy']:.4f} ({interval})")
+    interval = f"{card.interval_level:.0%} interval {found.lower:.4f} to {found.upper:.4f}"
+    typer.echo(f"{card.task}: accuracy {found.accuracy:.4f} ({interval}), distance {found.distance:.2f}")
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def _output_form(flags: dict[str, bool], out: Path | None) -> str | None:
@@ -187,9 +189,10 @@ def _predict_in_context(networks: Networks, table: Path, prior: str) -> dict[str
         raise ValueError(f"{table}: {len(measured)} measured networks; predictions need {MIN_CONTEXT}")
     image = image_of(rows)
     of_curves = len({len(row.accuracy) for row in measured}) == 1
-    known: list[Measured] = [
-        {"layers": row.layers, "accuracy": row.accuracy if of_curves else row.accuracy[-1]} for row in measured
-    ]
+    known: list[Measured] = []
+    for row in measured:
+        accuracy = row.accuracy if of_curves else row.accuracy[-1]
+        known.append({"layers": row.layers, "accuracy": accuracy, "proxies": row.proxies or {}})
     body = networks.body
     body.pop("task", None)  # `peephole sample` names one
     body["context"], body["prior"] = known, None if prior == "none" else prior

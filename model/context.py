@@ -40,7 +40,7 @@ class Evidence:
     """What is known of networks before they are measured.
 
     Attributes:
-        features: hand features [networks, features].
+        features: hand features, and zero-cost scores where they are known [networks, features].
         prior: accuracies that another task's predictor predicts [networks, epochs of it]; no columns without a prior.
     """
 

@@ -6,6 +6,7 @@ from .artifact import Artifact, Card
 from .continuation import Continuation, read_continuation
 from .encoding.layer_cache import LayerCache
 from .out_of_fold import Points, read_points
+from .proxy_reader import ProxyReader, read_proxy_reader
 from .runtime import Predictor, Provider
 from .weights import WeightsPredictor, read_weights_predictor
 
@@ -18,6 +19,7 @@ class Model:
     layers: LayerCache
     continuation: Continuation | None
     weights: WeightsPredictor | None
+    proxies: ProxyReader | None = None
     points: Points | None = None
 
     @property
@@ -46,5 +48,6 @@ def load_model(
         LayerCache(artifact.card.layer_code),
         read_continuation(artifact.folder),
         read_weights_predictor(artifact.folder) if weights else None,
+        read_proxy_reader(artifact.folder, artifact.card),
         read_points(artifact.folder, artifact.card),
     )

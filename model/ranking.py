@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DECIMALS = 6
+UNLIKE = "unlike the training set (distance above 1); trust the interval less"
+"""A note on a prediction."""
 
 RankBy = Literal["mean", "lower", "upper"]
 OutOfDistribution = Literal["keep", "last", "penalise"]

@@ -8,7 +8,6 @@ were stored.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,79}")
+from .tensor_names import named, natural_order
+
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 KINDS = ("weight", "bias", "scale", "shift")
 STATISTICS = (
@@ -39,6 +39,7 @@ ABSENT = -20.0
 LARGEST = 1e38
 """What single precision holds; squares of more would soon be endless."""
 _TINY = 1e-12
+_SINGLE_ROUNDING, _COARSE_ROUNDING = 1e-5, 1e-2
 _NORMAL_SPREAD = 1.349
 """Interquartile range of a normal distribution, in standard deviations."""
 
@@ -57,10 +58,12 @@ class Weights:
     Attributes:
         statistics: by tensor name, as `tensor_statistics` or a measured row's `weight_stats` has them.
         fan_in: by name of each `weight` tensor, the inputs of a unit, 0 for normalisation (`fan_ins`).
+        notes: what was not read.
     """
 
     statistics: Statistics
     fan_in: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def described(self) -> list[tuple[str, str, list[float]]]:
@@ -72,13 +75,17 @@ class Weights:
             FeaturesError: when there is no `weight` tensor.
         """
         found = []
-        for name in sorted(self.statistics, key=natural_order):
+        names = [name for name in self.statistics if name.rpartition(".")[2] in ("weight", "bias")]
+        names.sort(key=natural_order)
+        classifier = names[-1].rpartition(".")[0] if names else ""
+        for name in names:
             layer, _, last = name.rpartition(".")
-            if last not in ("weight", "bias"):
-                continue
             fan_in = self.fan_in.get(f"{layer}.weight" if layer else "weight", 0)
             kind = (("weight", "bias") if fan_in else ("scale", "shift"))[last == "bias"]
-            found.append((layer, kind, _described(self.statistics[name], kind, fan_in)))
+            values = self.statistics[name]
+            if kind == "bias" and layer == classifier:
+                values = _without_rounding(values)
+            found.append((layer, kind, _described(values, kind, fan_in)))
         if not any(kind == "weight" for _, kind, _ in found):
             raise FeaturesError("no tensor of a layer whose name ends in 'weight': these are not a network's weights")
         return found
@@ -88,22 +95,37 @@ def tensor_statistics(tensors: Mapping[str, Floats]) -> dict[str, list[float]]:
     """Return mean, variance and `QUANTILES` of each tensor, in that order.
 
     Raises:
-        FeaturesError: naming tensors that are empty or hold values that are not finite or absurd, where a name looks
-            like one.
+        FeaturesError: naming tensors that are empty or hold values that are not finite or absurd.
     """
     found, bad = {}, []
     for name, tensor in tensors.items():
         values = np.asarray(tensor, dtype=np.float64).ravel()
-        if values.size and np.abs(values).max() <= LARGEST:  # not so for NaN either
+        if _is_usable(values):
             found[name] = [float(values.mean()), float(values.var()), *np.quantile(values, QUANTILES).tolist()]
         else:
             bad.append(name)
-    if bad:
-        named = ", ".join(sorted(filter(_NAME.fullmatch, bad))[:5]) or "their names are no identifiers"
-        raise FeaturesError(
-            f"{len(bad)} tensors are empty or hold values that are not finite or over {LARGEST:g}: {named}"
-        )
+    _reject(bad)
     return found
+
+
+def check_values(tensors: Mapping[str, Floats]) -> None:
+    """Reject tensors that are empty or hold values that are not finite or absurd.
+
+    Raises:
+        FeaturesError: naming them.
+    """
+    _reject([name for name, tensor in tensors.items() if not _is_usable(np.asarray(tensor, dtype=np.float64))])
+
+
+def _is_usable(values: Floats) -> bool:
+    return bool(values.size and np.abs(values).max() <= LARGEST)  # not so for NaN either
+
+
+def _reject(bad: Sequence[str]) -> None:
+    if bad:
+        raise FeaturesError(
+            f"tensors that are empty or hold values that are not finite or over {LARGEST:g}: {named(bad)}"
+        )
 
 
 def fan_ins(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
@@ -115,23 +137,21 @@ def fan_ins(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     }
 
 
-def natural_order(name: str) -> tuple[bool, list[tuple[int, str]]]:
-    """Sort key: layer2 before layer10, the classifier (`head`, `fc`, `classifier`) last.
-
-    Numbers compare by their digits, as names may hold more of them than Python turns into an integer.
-    """
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    is_head = not {"head", "fc", "classifier", "output"}.isdisjoint(name.split("."))
-    return is_head, [_number(part) if part[0] in "0123456789" else (-1, part) for part in parts]
-
-
-def _number(digits: str) -> tuple[int, str]:
-    significant = digits.lstrip("0")
-    return len(significant), significant
-
-
 def _log(value: float) -> float:
     return math.log(max(abs(value), _TINY))
+
+
+def _without_rounding(values: Sequence[float]) -> Sequence[float]:
+    """Return a classifier's biases with the mean of single precision where a coarser format's rounding made it.
+
+    Training keeps their mean at 0, but for rounding: up to 1e-5 of their size in single precision, 1e-3 in bfloat16 or
+    after quantisation. Predictors read its logarithm.
+    """
+    mean, variance, *rest = values
+    size = math.sqrt(max(variance, 0.0) + mean**2)
+    if _SINGLE_ROUNDING * size < abs(mean) < _COARSE_ROUNDING * size:
+        return [mean * _SINGLE_ROUNDING / _COARSE_ROUNDING, variance, *rest]
+    return values
 
 
 def _described(values: Sequence[float], kind: str, fan_in: int) -> list[float]:

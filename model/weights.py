@@ -1,12 +1,13 @@
 """Read a network's accuracy off its trained weights: a graph in an artifact's folder, run by ONNX Runtime.
 
+`weights.npz` beside it tells how unlike the training set a network is (`model.weights_distance`).
+
 The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`, padded), `lengths` int32 [batch] and
 `summary` float32 [batch, features] (`features`), and gives `accuracy` float32 [batch].
 """
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,34 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from .artifact import ArtifactError, HasFiles, read_verified, write_verified
+from .artifact import ArtifactError, HasFiles, read_verified, unpack_arrays, write_verified
 from .calibration import snap
 from .encoding.layer_code import pad
 from .onnx_network import OnnxNetwork
+from .ranking import DECIMALS, UNLIKE
 from .weight_features import (
     FEATURES,
     LAYER_STATISTICS,
-    FeaturesError,
     Floats,
     Weights,
-    fan_ins,
     features,
     layer_statistics,
-    tensor_statistics,
 )
+from .weights_distance import WeightsDistance
+from .weights_file import WeightsError
 
 WEIGHTS_FILE = "weights.onnx"
+WEIGHTS_ARRAYS_FILE = "weights.npz"
 WEIGHTS_CARD_FILE = "weights.json"
 WEIGHTS_INPUTS = ("layers", "lengths", "summary")
 WEIGHTS_OUTPUT = "accuracy"
 NEAREST = 0.001
 """Predictions stay this far from 0 and 1, where log-odds have no end."""
-MOST_TENSORS = 10_000
-_TYPE = re.compile(r"(?<=')[A-Z][A-Z0-9_]{1,11}(?=')")
-
-
-class WeightsError(ValueError):
-    """A file that is not the weights of a network; the message says why."""
 
 
 class WeightsCard(HasFiles):
@@ -59,7 +55,7 @@ class WeightsCard(HasFiles):
         metrics: measured figures, with how they were measured.
     """
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     task: str
     features: int
     layer_statistics: int
@@ -73,11 +69,26 @@ class WeightsCard(HasFiles):
 
 @dataclass(frozen=True, slots=True)
 class WeightsPrediction:
-    """The accuracy that a network's weights suggest, and its interval."""
+    """The accuracy that a network's weights suggest.
+
+    Attributes:
+        accuracy: 0 to 1.
+        lower: end of its interval, as is `upper`.
+        distance: from the training set; up to 1.0 the network is in distribution.
+        notes: what to be careful about.
+    """
 
     accuracy: float
     lower: float
     upper: float
+    distance: float
+    notes: tuple[str, ...]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a response, rounded."""
+        names = ("accuracy", "lower", "upper", "distance")
+        values = {name: round(getattr(self, name), DECIMALS) for name in names}
+        return {**values, "in_distribution": values["distance"] <= 1, "notes": list(self.notes)}
 
 
 def within_reach(predicted: Floats) -> Floats:
@@ -94,8 +105,8 @@ def pad_layers(layers: Sequence[Floats]) -> tuple[NDArray[np.float32], NDArray[n
 class WeightsPredictor:
     """A loaded model. Safe to call from several threads."""
 
-    def __init__(self, card: WeightsCard, model: bytes) -> None:
-        self.card = card
+    def __init__(self, card: WeightsCard, model: bytes, distance: WeightsDistance) -> None:
+        self.card, self.distance = card, distance
         self._network = OnnxNetwork(model, f"{WEIGHTS_FILE} of {card.task}", WEIGHTS_INPUTS, [WEIGHTS_OUTPUT])
         sizes = card.features, card.layer_statistics
         if sizes != (len(FEATURES), len(LAYER_STATISTICS)):
@@ -134,56 +145,9 @@ class WeightsPredictor:
         odds = float(np.log(read / (1 - read))[0])
         lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
         middle = float(snap(read, *self.card.chance_level)[0])
-        return WeightsPrediction(middle, min(lower, middle), max(upper, middle))
-
-
-def _count_tensors(content: bytes) -> None:
-    """Refuse a file of too many tensors before it is parsed, which lets no other thread go on.
-
-    It begins with the size of its header, eight bytes, and its header, a JSON object in which each tensor is one and
-    so are the metadata; a brace, unlike a name, has one spelling.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    found = content.count(b"{", 8, end) - 1 - (content.find(b'"__metadata__"', 8, end) >= 0)
-    if found > MOST_TENSORS:
-        raise WeightsError(f"{found} tensors; {MOST_TENSORS} is the most")
-
-
-def read_tensors(content: bytes) -> dict[str, Floats]:
-    """Parse a safetensors file; nothing in it is ever executed.
-
-    Raises:
-        WeightsError: when it is not one, is truncated, or holds a type that numpy does not have.
-    """
-    from safetensors import SafetensorError  # noqa: PLC0415 - the client has no use for it
-    from safetensors.numpy import load  # noqa: PLC0415
-
-    _count_tensors(content)
-    try:
-        tensors = load(content)
-    except SafetensorError as error:
-        raise WeightsError("not a safetensors file, or a truncated one") from error
-    except (KeyError, TypeError) as error:
-        named = _TYPE.search(str(error))
-        raise WeightsError(f"a tensor has a type that is not supported: {named[0] if named else 'unknown'}") from error
-    except (ValueError, OverflowError) as error:
-        raise WeightsError("a tensor has too many dimensions, or too large ones") from error
-    if len(tensors) > MOST_TENSORS:
-        raise WeightsError(f"{len(tensors)} tensors; {MOST_TENSORS} is the most")
-    return {name: tensor for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
-
-
-def read_weights(content: bytes) -> Weights:
-    """Return the statistics and sizes of a safetensors file's tensors.
-
-    Raises:
-        WeightsError: when it is not the weights of a network.
-    """
-    try:
-        tensors = read_tensors(content)
-        return Weights(tensor_statistics(tensors), fan_ins({name: t.shape for name, t in tensors.items()}))
-    except FeaturesError as error:
-        raise WeightsError(str(error)) from None
+        distance = float(self.distance(summary[None])[0])
+        notes = (*weights.notes, *((UNLIKE,) if distance > 1 else ()))
+        return WeightsPrediction(middle, min(lower, middle), max(upper, middle), distance, notes)
 
 
 def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
@@ -194,10 +158,14 @@ def read_weights_predictor(folder: Path) -> WeightsPredictor | None:
     """
     if not (folder / WEIGHTS_CARD_FILE).exists():
         return None
-    card, files = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, (WEIGHTS_FILE,))
-    return WeightsPredictor(card, files[WEIGHTS_FILE])
+    card, files = read_verified(folder, WeightsCard, WEIGHTS_CARD_FILE, (WEIGHTS_FILE, WEIGHTS_ARRAYS_FILE))
+    try:
+        distance = WeightsDistance.of(unpack_arrays(files[WEIGHTS_ARRAYS_FILE]))
+    except ValueError as error:
+        raise ArtifactError(f"{folder / WEIGHTS_ARRAYS_FILE}: {error}") from error
+    return WeightsPredictor(card, files[WEIGHTS_FILE], distance)
 
 
-def write_weights_predictor(folder: Path, card: WeightsCard, model: bytes) -> None:
-    """Write a model into an artifact's folder; the card last."""
-    write_verified(folder, card, WEIGHTS_CARD_FILE, {WEIGHTS_FILE: model})
+def write_weights_predictor(folder: Path, card: WeightsCard, files: Mapping[str, bytes]) -> None:
+    """Write the files of a model into an artifact's folder; the card last."""
+    write_verified(folder, card, WEIGHTS_CARD_FILE, files)

@@ -18,7 +18,7 @@ from .predictions import Decision, Fit, Observed, Prediction, Predictions, Sourc
 from .predictor import Predictor
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .local import LocalPredictor
 
@@ -46,6 +46,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "load",
+    "proxies",
 ]
 
 
@@ -101,3 +102,25 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None, nam
     from peephole.importers.onnx import from_onnx as read  # noqa: PLC0415 - onnx is optional
 
     return read(path, input_shape=input_shape, name=name)
+
+
+def proxies(
+    module: "nn.Module", images: "Tensor", labels: "Tensor | None" = None, *, seed: int = 0
+) -> dict[str, float]:
+    """Return zero-cost scores of an untrained module: the `proxies` of an architecture, a context or an observation.
+
+    They cost a few passes, forward and back. The module stays as it is. A score that overflows is left out.
+
+    Args:
+        module: maps images to logits [images, classes].
+        images: normalised as for training [images, channels, height, width], on the module's device; 64 are enough.
+        labels: int64 [images]; drawn at random where they are not given.
+        seed: of what is drawn.
+
+    Raises:
+        ModuleNotFoundError: without PyTorch.
+        ValueError: when the images or the logits have another form.
+    """
+    from peephole.model.proxies.measure import measure  # noqa: PLC0415 - torch is optional
+
+    return measure(module, images, labels, seed=seed)

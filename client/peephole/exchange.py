@@ -35,7 +35,7 @@ from .predictions import (
 
 NOT_FOUND, TOO_LARGE = 404, 413
 AUTO = "auto"
-OBSERVED = {"id", "layers"}  # fields of an architecture that observations have
+OBSERVED = {"id", "layers", "proxies"}  # fields of an architecture that observations have
 Result = TypeVar("Result")
 
 

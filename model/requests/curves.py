@@ -1,9 +1,10 @@
 """The curves of encoded networks, in process; and curves that go on from what was observed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..curve_continuation import Continued
 from ..encoding.layer_code import pad
 from ..loaded import Model
 from ..runtime import Curves, Floats
@@ -13,11 +14,11 @@ BATCH = 256
 
 
 def predict_curves(model: Model, networks: Networks, epochs: tuple[int, ...]) -> Curves:
-    """Return the curves of a request's networks at 1-based epochs; those that were observed are continued."""
-    if not networks.observed:
+    """Return the curves of a request's networks at 1-based epochs; observed ones are continued, scores are read."""
+    if not (networks.observed or networks.proxies):
         return untrained_curves(model, networks.codes, epochs)
     whole = untrained_curves(model, networks.codes, every_epoch(model))
-    return continue_curves(model, whole, networks.observed, epochs)
+    return refine_curves(model, whole, networks, epochs)
 
 
 def every_epoch(model: Model) -> tuple[int, ...]:
@@ -44,30 +45,41 @@ def untrained_curves(model: Model, codes: Sequence[Ints], epochs: tuple[int, ...
     return Curves(accuracy, lower, upper, distance)
 
 
-def continue_curves(
-    model: Model, whole: Curves, observed: Mapping[int, Sequence[float]], epochs: tuple[int, ...]
-) -> Curves:
-    """Return curves at some epochs; those of networks that were observed are continued.
+def refine_curves(model: Model, whole: Curves, networks: Networks, epochs: tuple[int, ...]) -> Curves:
+    """Return curves at some epochs: what their scores and their observed epochs say of networks is taken in.
 
     Args:
-        model: with a continuation.
-        whole: as predicted before training, at every epoch of the task.
-        observed: accuracies seen so far, by index of the network; at least one.
+        model: with a continuation if networks were observed, with a reader of scores if they have any.
+        whole: as predicted from the layers, at every epoch of the task.
+        networks: of the request.
         epochs: 1-based.
     """
-    assert model.continuation is not None  # noqa: S101 - without one, `observed` is rejected
-    rows = list(observed)
-    continued = model.continuation.run([observed[row] for row in rows], prior=whole.accuracy[rows])
+    if networks.proxies:
+        assert model.proxies is not None  # noqa: S101 - without a reader no scores are read
+        rows = list(networks.proxies)
+        before = Curves(whole.accuracy[rows], whole.lower[rows], whole.upper[rows], whole.distance[rows])
+        codes = [networks.codes[row] for row in rows]
+        whole = _replaced(whole, rows, model.proxies.run(codes, [networks.proxies[row] for row in rows], before))
+    if networks.observed:
+        assert model.continuation is not None  # noqa: S101 - without one, `observed` is rejected
+        rows = list(networks.observed)
+        observed = [networks.observed[row] for row in rows]
+        whole = _replaced(whole, rows, model.continuation.run(observed, prior=whole.accuracy[rows]))
     columns = np.asarray(epochs) - 1
+    return Curves(whole.accuracy[:, columns], whole.lower[:, columns], whole.upper[:, columns], whole.distance)
+
+
+def _replaced(curves: Curves, rows: Sequence[int], by: Curves | Continued) -> Curves:
+    """Return curves of which some rows are replaced by others; the distances stay."""
 
     def merge(before: Floats, after: Floats) -> Floats:
-        curves = before.copy()
-        curves[rows] = after
-        return curves[:, columns]
+        merged = before.copy()
+        merged[rows] = after
+        return merged
 
     return Curves(
-        merge(whole.accuracy, continued.accuracy),
-        merge(whole.lower, continued.lower),
-        merge(whole.upper, continued.upper),
-        whole.distance,
+        merge(curves.accuracy, by.accuracy),
+        merge(curves.lower, by.lower),
+        merge(curves.upper, by.upper),
+        curves.distance,
     )

@@ -22,10 +22,11 @@ from ..network.graph import NetworkError
 from ..network.schema import Layer
 from ..network.shapes import Shape
 from ..ranking import Ranking
-from ..runtime import Curves
+from ..runtime import OUTPUTS, Curves
+from ..score_scale import ScoreScale
 from .curves import BATCH, every_epoch, untrained_curves
 from .errors import InvalidRequestError
-from .networks import Ints, Networks, choose_epochs, encode_all
+from .networks import Ints, Networks, choose_epochs, encode_all, proxies_of
 from .predict import predictions
 from .schema import Measured, PredictRequest
 from .tradeoffs import TradeOffs, read_trade_offs
@@ -41,7 +42,9 @@ class KnownContext:
     """A context that a model was fitted to.
 
     Attributes:
-        model: of the context.
+        model: of the context, with the scores that all of its networks have.
+        plain: the same without scores; `None` where there are none.
+        scale: of the scores.
         prior: the predictor that it builds on, if it has one.
         image: what its networks read.
         features: names of the hand features that it is described by; those of graphs only where there are graphs.
@@ -50,6 +53,8 @@ class KnownContext:
     """
 
     model: ContextModel
+    plain: ContextModel | None
+    scale: ScoreScale
     prior: Model | None
     image: Shape
     features: tuple[str, ...]
@@ -92,8 +97,10 @@ class InContext:
         networks = encode_all(
             document["architectures"], self._layers, image, max_architectures=max_architectures, max_layers=max_layers
         )
+        known_names = set().union(*(one.get("proxies", {}) for one in document["context"]))
+        scores = proxies_of(document["architectures"], known.scale.names, known=known_names)
         ranking = Ranking(document.get("rank_by", "mean"), document.get("out_of_distribution", "keep"))
-        curves = self._predict(known, networks, [one["layers"] for one in document["architectures"]])
+        curves = self._predict(known, networks, [one["layers"] for one in document["architectures"]], scores)
         if accuracies.shape[1] > 1:
             index = np.asarray(epochs) - 1
             curves = Curves(curves.accuracy[:, index], curves.lower[:, index], curves.upper[:, index], curves.distance)
@@ -103,6 +110,7 @@ class InContext:
             "prior": known.prior and known.prior.card.task,
             "networks": known.networks,
             "tau": round(known.model.tau, 4),
+            "proxies": list(known.scale.names),
         }
         return {"model": about, "epochs": epochs, "predictions": found}, networks
 
@@ -116,7 +124,8 @@ class InContext:
     ) -> KnownContext:
         context = document["context"]
         versions = [prior and prior.card.sha256 for prior in priors.values()]
-        content = [one["layers"] for one in context], accuracies.tolist(), image, versions
+        scores = [one.get("proxies", {}) for one in context]
+        content = [one["layers"] for one in context], scores, accuracies.tolist(), image, versions
         key = sha256(repr(content).encode()).digest()
         with self._lock:
             if key in self._known:
@@ -126,7 +135,9 @@ class InContext:
             context, self._layers, image, field="context", max_architectures=len(context), max_layers=max_layers
         )
         names = ALL_FEATURES if any(is_graph(codes[None]).any() for codes in networks.codes) else FEATURES
+        scale = ScoreScale.of(scores)
         features = _features(names, networks.codes, image)
+        whole = np.hstack([features, scale(scores)])
         candidates = []
         for name, prior in priors.items():
             try:
@@ -136,23 +147,46 @@ class InContext:
                     detail = f"its images are too small for a network of the context: {error}"
                     raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
                 continue
-            candidates.append((name, Evidence(features, before), _spread(prior, names)))
+            candidates.append((name, Evidence(whole, before), _spread(prior, (*names, *scale.names))))
         chosen, model = choose_prior(candidates, accuracies)
+        plain = None
+        if scale.names:
+            before = next(evidence.prior for name, evidence, _ in candidates if name == chosen)
+            plain = ContextModel.fit(Evidence(features, before), accuracies, _spread(priors[chosen], names))
         lengths = [len(codes) for codes in networks.codes]
-        known = KnownContext(model, priors[chosen], image, names, len(context), (min(lengths), max(lengths)))
+        shortest_longest = min(lengths), max(lengths)
+        known = KnownContext(model, plain, scale, priors[chosen], image, names, len(context), shortest_longest)
         with self._lock:
             self._known[key] = known
             if len(self._known) > KEPT:
                 del self._known[next(iter(self._known))]
         return known
 
-    def _predict(self, known: KnownContext, networks: Networks, layers: Sequence[list[Layer]]) -> Curves:
+    def _predict(
+        self,
+        known: KnownContext,
+        networks: Networks,
+        layers: Sequence[list[Layer]],
+        scores: Mapping[int, Mapping[str, float]],
+    ) -> Curves:
+        """Predict networks; those that lack a score which the whole context has are predicted without scores."""
         try:
             before = _prior_curves(known.prior, layers)
         except NetworkError as error:
             detail = f"the images of the prior's task are too small for one of them: {error}; choose another `prior`"
             raise InvalidRequestError(Fault("/architectures", "impossible", detail)) from None
-        return known.model.predict(Evidence(_features(known.features, networks.codes, known.image), before))
+        features = _features(known.features, networks.codes, known.image)
+        if known.plain is None:
+            return known.model.predict(Evidence(features, before))
+        curves = known.plain.predict(Evidence(features, before))
+        rows = [row for row, one in scores.items() if all(name in one for name in known.scale.names)]
+        if not rows:
+            return curves
+        with_scores = np.hstack([features[rows], known.scale([scores[row] for row in rows])])
+        found = known.model.predict(Evidence(with_scores, before[rows]))
+        for name in OUTPUTS:
+            getattr(curves, name)[rows] = getattr(found, name)
+        return curves
 
 
 def _features(names: tuple[str, ...], codes: Sequence[Ints], image: Shape) -> Floats:

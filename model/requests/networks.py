@@ -1,7 +1,7 @@
 """The networks of a request, encoded for one predictor."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from ..network.faults import Fault, pointer
 from ..network.graph import Costs, NetworkError
 from ..network.schema import Layer
 from ..network.shapes import Shape
+from ..proxies.names import SCORES
 from .errors import MAX_FAULTS, InvalidRequestError
 
 Ints = NDArray[np.int32]
+_NO_SCORE = "is no score that is known here: those of `peephole proxies`, of the predictor, or of the whole context"
 _CLASSIFIER = "the classifier is not listed, leave it out"
 
 
@@ -30,6 +32,7 @@ class Networks:
         costs: one for each of `known`.
         notes: what the client should know, one list for each of `known`.
         observed: accuracies seen so far, by index of the network; absent where there are none.
+        proxies: zero-cost scores that the predictor reads, by index of the network; absent where there are none.
     """
 
     ids: list[str | None]
@@ -38,6 +41,7 @@ class Networks:
     costs: list[Costs]
     notes: list[list[str]]
     observed: dict[int, list[float]]
+    proxies: dict[int, Mapping[str, float]] = field(default_factory=dict)
 
 
 def encode_networks(
@@ -51,7 +55,7 @@ def encode_networks(
     """Encode validated architectures.
 
     Args:
-        architectures: objects with `layers`, `id`, `in_channels` and `observed`, as far as given.
+        architectures: objects with `layers`, `id`, `in_channels`, `observed` and `proxies`, as far as given.
         model: the predictor.
         image: what the networks read; the task's when absent.
         max_architectures: the most in a request.
@@ -68,7 +72,9 @@ def encode_networks(
         max_architectures=max_architectures,
         max_layers=max_layers,
     )
-    return replace(networks, observed=_observed_of(architectures, model))
+    read = model.proxies.card.proxies if model.proxies is not None else ()
+    proxies = proxies_of(architectures, read)
+    return replace(networks, observed=_observed_of(architectures, model), proxies=proxies)
 
 
 def encode_all(
@@ -124,6 +130,33 @@ def encode_all(
         raise InvalidRequestError(*faults)
     ids = [architecture.get("id") for architecture in architectures]
     return Networks(ids, known, codes, costs, notes, {})
+
+
+def proxies_of(
+    architectures: Sequence[Mapping[str, Any]], read: Collection[str], *, known: Collection[str] = ()
+) -> dict[int, Mapping[str, float]]:
+    """Return the scores of the networks that have any of those that are read, by index.
+
+    Args:
+        architectures: objects that may have `proxies`.
+        read: names of the scores that are read.
+        known: names that are known beside these and Peephole's own.
+
+    Raises:
+        InvalidRequestError: with a pointer to each score of an unknown name.
+    """
+    found: dict[int, Mapping[str, float]] = {}
+    faults: list[Fault] = []
+    for index, one in enumerate(architectures):
+        scores = one.get("proxies") or {}
+        unknown = [name for name in scores if name not in read and name not in SCORES and name not in known]
+        where = ("architectures", index, "proxies")
+        faults += [Fault(pointer(*where, name), "unknown-value", _NO_SCORE) for name in unknown]
+        if any(name in scores for name in read):
+            found[index] = scores
+    if faults:
+        raise InvalidRequestError(*faults[:MAX_FAULTS])
+    return found
 
 
 def check_ids(architectures: Sequence[Mapping[str, Any]], most: int, field: str = "architectures") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..loaded import Model
 from ..network.faults import Fault
 from ..network.shapes import Shape
-from ..ranking import Ranking, rounded
+from ..ranking import UNLIKE, Ranking, rounded
 from ..runtime import Curves
 from .errors import InvalidRequestError
 from .networks import Networks, choose_epochs, encode_networks
@@ -127,5 +127,5 @@ def doubts(known: tuple[int, int], layers: int, distance: float) -> list[str]:
     if not shortest <= layers <= longest:
         found.append(f"{layers} layers; the training set has networks of {shortest} to {longest}")
     if distance > 1:
-        found.append("unlike the training set (distance above 1); trust the interval less")
+        found.append(UNLIKE)
     return found

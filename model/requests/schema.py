@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from ..network.schema import MAX_ARCHITECTURES, MAX_CONTEXT, MAX_NAME, MIN_CONTEXT, Fraction, Id, Layers, Size, Width
 from ..ranking import OutOfDistribution, RankBy
 
+MAX_PROXIES = 64  # of a network
 _strict = with_config(ConfigDict(extra="forbid", strict=True))
 
 Observed = Annotated[
@@ -73,6 +74,15 @@ OutOfDistributionRule = Annotated[
         "behind all others, penalise subtracts (distance - 1) times the width of the interval."
     ),
 ]
+ProxyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Proxies = Annotated[
+    dict[ProxyName, Annotated[float, Field(allow_inf_nan=False)]],
+    Field(
+        max_length=MAX_PROXIES,
+        description="Zero-cost scores of the untrained network, by name, as `peephole proxies` measures them.",
+        examples=[{"swap": 4.21, "naswot": 552.9}],
+    ),
+]
 InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
 
 
@@ -85,6 +95,7 @@ class Candidate(TypedDict):
     in_channels: NotRequired[InChannels | None]
     observed: NotRequired[Observed | None]
     costs: NotRequired[OwnCosts]
+    proxies: NotRequired[Proxies]
 
 
 @_strict
@@ -97,6 +108,7 @@ class Measured(TypedDict):
         Field(description="Measured accuracy, or the curve of all epochs.", examples=[0.71, [0.31, 0.52, 0.64]]),
     ]
     id: NotRequired[ClientId | None]
+    proxies: NotRequired[Proxies]
 
 
 Context = Annotated[

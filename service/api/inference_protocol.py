@@ -20,7 +20,7 @@ from service.api.info import package_version
 from service.api.predict import count_networks
 from service.api.tensors import LENGTH_HEADER, Tensors, check_outputs, read_tensors, write_tensors
 from service.errors import RETRY_SOON, Problem, invalid, problem_of
-from service.inference.continuation import predict_or_continue
+from service.inference.refining import predict_or_refine
 from service.state import Service, ServiceDep
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
@@ -105,9 +105,7 @@ async def infer(
     inline = len(body) <= INLINE_BYTES
     call, tensors = await run(service, deadline, _read, body, header, model, service, inline=inline)
     networks = call.networks
-    inference = await predict_or_continue(
-        service.engine, model, networks.codes, networks.observed, call.epochs, deadline
-    )
+    inference = await predict_or_refine(service.engine, model, networks, call.epochs, deadline)
     count_networks(service.metrics, model.card, networks, inference.curves)
     request.scope["state"]["sizes"]["networks"] = len(networks.ids)
     head: dict[str, object] = {"model_name": name, "model_version": model.card.version}

@@ -18,7 +18,7 @@ from model.runtime import Curves
 from service.api.admission import INLINE_BYTES, INLINE_NETWORKS, Deadline, read_json_body, run
 from service.api.schemas import PredictResponse
 from service.errors import request_id
-from service.inference.continuation import predict_or_continue
+from service.inference.refining import predict_or_refine
 from service.observability.metrics import Metrics
 from service.state import Service, ServiceDep
 from service.tasks.context import stored_call
@@ -47,9 +47,7 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
             return response
     validated = perf_counter()
     networks = call.networks
-    inference = await predict_or_continue(
-        service.engine, call.model, networks.codes, networks.observed, call.epochs, deadline
-    )
+    inference = await predict_or_refine(service.engine, call.model, networks, call.epochs, deadline)
     predicted = perf_counter()
     inline = len(networks.ids) <= INLINE_NETWORKS
     arguments = (request_id(request), call, inference.curves)

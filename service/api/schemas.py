@@ -17,6 +17,7 @@ class ContextName(BaseModel):
     prior: str | None = Field(description="The task whose predictor it builds on.")
     networks: int = Field(description="Measured networks in the context.")
     tau: float = Field(description="Kendall's tau when each network of the context is predicted from the others.")
+    proxies: list[str] = Field(description="The zero-cost scores that were read: those that the whole context has.")
 
 
 class Prediction(BaseModel):
@@ -75,6 +76,9 @@ class WeightsResponse(BaseModel):
     accuracy: float
     lower: float
     upper: float
+    distance: float = Field(description="Distance from the training set; 1.0 is the threshold of `in_distribution`.")
+    in_distribution: bool = Field(description="Whether the weights resemble those of the predictor's training set.")
+    notes: list[str] = Field(description="Tensors that were not read, and what to be careful about.")
 
 
 class FaultDocument(BaseModel):

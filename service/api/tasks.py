@@ -61,6 +61,7 @@ class Task(TaskSummary):
     training_recipe: dict[str, Any] | None
     quality: Quality
     continues_curves: bool = Field(description="Whether `observed` and /stop work.")
+    reads_proxies: list[str] = Field(description="The zero-cost scores that improve its predictions, if any.")
     reads_weights: bool = Field(description="Whether /predict-weights works.")
     limits: list[str]
 
@@ -99,6 +100,7 @@ def _task(model: Model) -> Task:
             out_of_fold=model.points,
         ),
         continues_curves=model.continuation is not None,
+        reads_proxies=list(model.proxies.card.proxies) if model.proxies else [],
         reads_weights=model.weights is not None,
         limits=list(about.limits) if about else [],
     )

@@ -5,9 +5,9 @@ from starlette.responses import JSONResponse, Response
 
 from model.loaded import Model
 from model.network.faults import Fault
-from model.ranking import DECIMALS
 from model.weight_features import FeaturesError
-from model.weights import WeightsError, WeightsPrediction, WeightsPredictor, read_weights
+from model.weights import WeightsPrediction, WeightsPredictor
+from model.weights_file import WeightsError, read_weights
 from service.api.admission import Deadline, read_body, run
 from service.api.schemas import WeightsResponse
 from service.errors import Problem, invalid, request_id
@@ -32,7 +32,8 @@ async def predict_weights(
 ) -> Response:
     """Predict the accuracy of a network from a safetensors file of its weights, without any data.
 
-    Tensors are named as in PyTorch (`layer3.weight`, `layer3.bias`), in the order of the layers.
+    Tensors are named as in PyTorch (`layer3.weight`, `layer3.bias`), with numbers in the order of the layers. Pruned
+    and normalised weights are understood; quantised ones, several networks in a file and unknown forms are a 422.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in TYPES:
@@ -41,8 +42,7 @@ async def predict_weights(
     content = await read_body(request, deadline)
     prediction = await run(service, deadline, _predict, content, weights, inline=False)
     request.scope["state"]["sizes"]["networks"] = 1
-    values = {name: round(getattr(prediction, name), DECIMALS) for name in ("accuracy", "lower", "upper")}
-    return JSONResponse({"request_id": request_id(request), "task": model.card.task, **values})
+    return JSONResponse({"request_id": request_id(request), "task": model.card.task, **prediction.fields()})
 
 
 def _choose(service: Service, task: str | None) -> tuple[Model, WeightsPredictor]:

@@ -11,7 +11,7 @@ from model.loaded import Model, load_model
 from model.network.faults import Fault
 from model.runtime import Provider
 from service.errors import RETRY_SOON, Problem, invalid
-from service.inference.warmup import check_continuation, check_predictor, check_weights
+from service.inference.warmup import check_continuation, check_predictor, check_proxies, check_weights
 from service.observability.metrics import Metrics
 from service.settings import Settings
 
@@ -82,6 +82,8 @@ class Registry:
             curves = check_predictor(model.predictor)
             if model.continuation is not None:
                 check_continuation(model.continuation, model.predictor, curves)
+            if model.proxies is not None:
+                check_proxies(model.proxies, model.predictor, curves)
             if model.weights is not None:
                 check_weights(model.weights)
         except ArtifactError as error:

@@ -13,7 +13,8 @@ import structlog
 
 from model.artifact import ARRAYS_FILE, CARD_FILE, MEMBERS_FILE, ZOO
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE
-from model.weights import WEIGHTS_CARD_FILE, WEIGHTS_FILE
+from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE
+from model.weights import WEIGHTS_ARRAYS_FILE, WEIGHTS_CARD_FILE, WEIGHTS_FILE
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
 from service.settings import Settings
@@ -21,7 +22,8 @@ from service.settings import Settings
 FILES = (
     *(CARD_FILE, MEMBERS_FILE, ARRAYS_FILE),
     *(CONTINUATION_CARD_FILE, CONTINUATION_FILE),
-    *(WEIGHTS_CARD_FILE, WEIGHTS_FILE),
+    *(WEIGHTS_CARD_FILE, WEIGHTS_FILE, WEIGHTS_ARRAYS_FILE),
+    *(PROXIES_CARD_FILE, PROXIES_FILE),
 )
 
 Signature = frozenset[tuple[str, int, int, int, int]]

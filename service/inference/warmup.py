@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from model.artifact import CARD_FILE, ArtifactError
 from model.continuation import CONTINUATION_CARD_FILE, CONTINUATION_FILE, CONTINUATION_OUTPUTS, Continuation
 from model.encoding.layer_code import encode
+from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE, ProxyReader
 from model.runtime import OUTPUTS, Curves, Predictor
 from model.weight_features import FEATURES, LAYER_STATISTICS
-from model.weights import WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
+from model.weights import WEIGHTS_ARRAYS_FILE, WEIGHTS_FILE, WEIGHTS_OUTPUT, WeightsPredictor
 
 Array = NDArray[np.floating]
 Result = TypeVar("Result")
@@ -46,6 +47,20 @@ def check_continuation(continuation: Continuation, predictor: Predictor, curves:
     _check_curves(_outputs(continued, CONTINUATION_OUTPUTS), networks=len(observed), epochs=epochs, scalar="below")
 
 
+def check_proxies(reader: ProxyReader, predictor: Predictor, curves: Curves) -> None:
+    """Predict the curve of a network of one layer, one of whose scores is known.
+
+    Raises:
+        ArtifactError: when it was fitted to another predictor, or no curve comes out.
+    """
+    card = predictor.card
+    if reader.card.predictor_sha256 != card.sha256:
+        raise ArtifactError(f"{PROXIES_CARD_FILE} is of another predictor; refit it with `peephole fit-proxies`")
+    codes = encode([{"type": "relu"}], card.layer_code, card.image).codes
+    read = _run(PROXIES_FILE, lambda: reader.run([codes], [{reader.card.proxies[0]: 0.0}], curves))
+    _check_curves(_outputs(read, OUTPUTS), networks=1, epochs=card.epochs, scalar="distance")
+
+
 def check_weights(weights: WeightsPredictor) -> None:
     """Predict the accuracy of a network of one layer from its weights.
 
@@ -55,6 +70,7 @@ def check_weights(weights: WeightsPredictor) -> None:
     layers, summary = [np.zeros((1, len(LAYER_STATISTICS)))], np.zeros((1, len(FEATURES)))
     accuracies = _run(WEIGHTS_FILE, lambda: weights.accuracies(layers, summary))
     _check_array(f"{WEIGHTS_FILE}: {WEIGHTS_OUTPUT}", accuracies, (1,))
+    _check_array(f"{WEIGHTS_ARRAYS_FILE}: distance", weights.distance(summary), (1,))
 
 
 def _run(what: str, call: Callable[[], Result]) -> Result:

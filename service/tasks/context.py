@@ -81,7 +81,10 @@ def _joined(document: PredictRequest, context: Context) -> PredictRequest:
     found.setdefault("input", (image.channels, image.height, image.width))
     found.setdefault("prior", context.task.prior)
     found["context"] = MEASURED.validate_python(
-        [{"layers": one.layers, "accuracy": one.accuracy} for one in _of_one_length(context.observations)],
+        [
+            {"layers": one.layers, "accuracy": one.accuracy, **({"proxies": one.proxies} if one.proxies else {})}
+            for one in _of_one_length(context.observations)
+        ],
     )
     return found
 

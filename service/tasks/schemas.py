@@ -7,8 +7,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from model.network.schema import MAX_ARCHITECTURES, MAX_ID, MAX_NAME, Fraction, Layers, Size, Width
+from model.requests.schema import Proxies
 
-MAX_PROXIES = 64
 MAX_DESCRIPTION = 2000
 AUTO = "auto"
 
@@ -29,11 +29,6 @@ Accuracy = Annotated[
     ),
 ]
 Text = Annotated[str, AfterValidator(_storable)]
-ProxyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-Proxies = Annotated[
-    dict[ProxyName, Annotated[float, Field(allow_inf_nan=False)]],
-    Field(max_length=MAX_PROXIES, description="Zero-cost scores of the untrained network, by name."),
-]
 
 
 @_strict

@@ -17,6 +17,7 @@ from model.ensemble import Ensemble
 from model.network.schema import MIN_FIT
 from model.network.shapes import Shape
 from model.predictors.export import TOLERANCE, TorchNetwork, largest_difference, opset, to_onnx
+from model.proxy_reader import discard_proxies
 from model.runtime import CurvePredictor
 from training.fitting.calibrate import FOLDS, LEVEL, calibrate, coverage, cross_validate, mean_width
 from training.fitting.describe import describe
@@ -158,6 +159,7 @@ def fit(
         about=describe(used, image),
     )
     discard_continuation(out)  # an earlier fit's
+    discard_proxies(out)
     write_artifact(out, card, files, listed)
     write_out_of_fold(out, card, table, validated.predicted, validated.fold)
     return Fitted(card, table)

@@ -29,7 +29,7 @@ def explained(features: NDArray[np.floating], targets: NDArray[np.floating]) -> 
     """Return the share of the targets' variance that each feature explains in extremely randomised trees."""
     forest = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=2, random_state=0)
     shares: NDArray[np.floating] = forest.fit(features, targets).feature_importances_
-    return shares
+    return np.asarray(np.maximum(shares, 0))  # rounding makes some a little negative
 
 
 def gaussian_process_part(networks: int, config: EnsembleConfig, seed: int) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from model.network.graph import costs, resolve
 from model.network.schema import Layer
+from model.proxies.measure import IMAGES, measure_layers
 from model.torch_modules import build
 from model.weight_features import LARGEST, tensor_statistics
 from training.measuring.datasets import Images
@@ -108,6 +109,8 @@ def train_network(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     train, validation = images
     device = train.images.device.type
+    first = train.images[:IMAGES], train.labels[:IMAGES]
+    proxies = measure_layers(layers, protocol.image, protocol.classes, *first)
     clock = time.process_time if device == "cpu" else time.perf_counter
     start = clock()
     torch.manual_seed(seed)
@@ -155,5 +158,6 @@ def train_network(
         seconds=round(clock() - start, 3),
         device=device_name(device),
         weight_stats=statistics,
+        proxies=proxies or None,
         started_at=started_at,
     )

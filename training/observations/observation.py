@@ -17,6 +17,7 @@ from model.network.hashing import canonical_hash
 from model.network.schema import Layer
 from model.network.shapes import Shape
 
+SIGNIFICANT_DIGITS = 6  # of scores
 NEEDED = ("task", "layers", "accuracy")
 DEFAULT_CHANNELS, DEFAULT_RESOLUTION = 3, 32
 _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
@@ -69,6 +70,22 @@ def normalise_accuracy(value: Any) -> Any:
     while curve and _is_missing(curve[-1]):
         curve.pop()
     return curve
+
+
+def normalise_proxies(value: Any) -> Any:
+    """Read scores given as JSON text or an object; null, NaN and infinite ones are not known.
+
+    Raises:
+        ValueError: for text that is not JSON.
+    """
+    scores = _parsed(value)
+    if not isinstance(scores, Mapping):
+        return scores
+    return {
+        name: score
+        for name, score in scores.items()
+        if not (_is_missing(score) or (isinstance(score, float) and math.isinf(score)))
+    } or None
 
 
 def task_name(value: str) -> str:
@@ -145,6 +162,7 @@ class Observation(BaseModel):
         train_loss: mean training loss of each epoch.
         seconds: processor seconds (CPU) or wall seconds (GPU) that training took.
         weight_stats: per moment (`quarter` of the epochs, `final`) and tensor, see `training.measuring.train`.
+        proxies: zero-cost scores of the untrained network by name, Peephole's (`model.proxies.names`) or others.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -168,11 +186,13 @@ class Observation(BaseModel):
     seconds: float | None = None
     device: str | None = None
     weight_stats: dict[str, dict[str, list[float]]] | None = None
+    proxies: dict[str, float] | None = None
     started_at: str | None = None
 
     _normalise_layers = field_validator("layers", mode="before")(normalise_layers)
     _normalise_accuracy = field_validator("accuracy", mode="before")(normalise_accuracy)
     _parse_weight_stats = field_validator("weight_stats", mode="before")(_parsed)
+    _finite_proxies = field_validator("proxies", mode="before")(normalise_proxies)
     _name_task = field_validator("task", mode="after")(task_name)
 
     @field_validator("status", mode="before")
@@ -210,7 +230,14 @@ def to_record(observation: Observation) -> dict[str, Any]:
     record["layers"] = _LAYERS.dump_json(observation.layers, exclude_none=True).decode()
     if observation.weight_stats is not None:
         record["weight_stats"] = json.dumps(observation.weight_stats, separators=(",", ":"))
+    record["proxies"] = None if observation.proxies is None else proxies_text(observation.proxies)
     return record
+
+
+def proxies_text(proxies: Mapping[str, float]) -> str:
+    """Return scores as they are stored, with `SIGNIFICANT_DIGITS` digits."""
+    rounded = {name: float(f"{value:.{SIGNIFICANT_DIGITS}g}") for name, value in proxies.items()}
+    return json.dumps(rounded, separators=(",", ":"))
 
 
 def share_identity(rows: Iterable[Observation]) -> list[Observation]:

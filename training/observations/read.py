@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         ("seconds", pa.float64()),
         ("device", pa.string()),
         ("weight_stats", pa.string()),
+        ("proxies", pa.string()),
         ("started_at", pa.string()),
     ]
 )

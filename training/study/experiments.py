@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby
 
-from training.study import ablation, baselines, early_stopping, extrapolation, in_context, shipped, spaces, weights
+from training.study import (
+    ablation,
+    baselines,
+    early_stopping,
+    extrapolation,
+    in_context,
+    proxies,
+    shipped,
+    spaces,
+    weights,
+)
 from training.study.networks import Study, artifact_sha
 from training.study.results import Row, read_results, record
 
@@ -16,6 +26,7 @@ QUICK: tuple[Experiment, ...] = (  # fit nothing: measured for every report
     shipped.continuation,
     shipped.other_tasks,
     shipped.found_networks,
+    proxies.with_proxies,
 )
 REFITS: dict[str, Experiment] = {
     "baselines": baselines.baselines,
@@ -25,6 +36,7 @@ REFITS: dict[str, Experiment] = {
     "early-stopping": early_stopping.early_stopping,
     "extrapolation": extrapolation.extrapolation,
     "in-context": in_context.in_context,
+    "proxies": proxies.proxies,
     "spaces": spaces.spaces,
     "weights": weights.weights,
 }

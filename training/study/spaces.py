@@ -83,7 +83,8 @@ def rank(known: Floats, accuracy: Floats, space: Floats) -> Floats:
         space: features of all networks [networks, features]; how they vary there scales them.
     """
     targets = QuantileScale.of(accuracy).standardise(accuracy)
-    scaler = FeatureScaler.fit(WIRING, space, explained(known, targets), len(WIRING))
+    names = [str(column) for column in range(space.shape[1])]
+    scaler = FeatureScaler.fit(names, space, explained(known, targets), len(names))
     process = GaussianProcess.fit(scaler(known)[0], targets[:, None])
     return process.predict(scaler(space)[0])[0][:, 0]
 

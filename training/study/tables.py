@@ -106,6 +106,8 @@ TABLES = {
     "in-context-coverage": Table("in-context", "context_of coverage", "task method", across="networks"),
     "found-networks": Table("found-networks", "method params flops predicted measured", "task -measured"),
     "spaces": Table("spaces published-spaces", "after_fit tau", "task -tau", across="networks"),
+    "with-proxies": Table("with-proxies", "task method networks tau r2 curve_mae", "task method"),
+    "published proxies": Table("proxies", "after_fit tau", "task -tau", f"task not in {OWN}", across="networks"),
     "learning-curve": Table("learning-curve", "after_fit tau", "task -tau", across="networks"),
     "transfer": Table(
         "transfer", "predictor networks_of networks tau both tau_measured", where=f"task in {OWN} and method in {OWN}"
@@ -121,6 +123,7 @@ TABLES = {
 for _task in ("cifar10-mini", "mnist-mini"):
     _of = f"task == '{_task}'"
     TABLES[f"baselines {_task}"] = Table("baselines test-split", "seen method tau r2 mse", where=_of)
+    TABLES[f"proxies {_task}"] = Table("proxies", "method tau", "-networks -tau", _of, across="networks")
     TABLES[f"picking {_task}"] = Table(
         "picking", "seen method top_1 top_5 top_10 best_found", "epochs_seen regret_1", _of
     )

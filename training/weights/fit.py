@@ -1,4 +1,4 @@
-"""Measured networks to `weights.onnx`: accuracy from statistics of the weights (Unterthiner et al., 2002.11448)."""
+"""Measured networks to what reads accuracy off weights (Unterthiner et al., arXiv 2002.11448)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from model.artifact import digests
+from model.artifact import digests, pack_arrays
 from model.calibration import logit, snap
 from model.predictors.export import TOLERANCE, to_onnx
 from model.predictors.weights_reader import WeightsReader
 from model.weight_features import FEATURES, LAYER_STATISTICS
 from model.weights import (
+    WEIGHTS_ARRAYS_FILE,
     WEIGHTS_FILE,
     WeightsCard,
     WeightsPredictor,
@@ -24,7 +25,8 @@ from model.weights import (
     within_reach,
     write_weights_predictor,
 )
-from training.fitting.calibrate import FOLDS, LEVEL, conformal_margins
+from model.weights_distance import WeightsDistance
+from training.fitting.calibrate import FOLDS, IN_DISTRIBUTION_SHARE, LEVEL, conformal_margins
 from training.fitting.chance_level import cross_fit_chance_level, fit_chance_level, residuals_outside_interval
 from training.metrics import final_error, rounded
 from training.observations.observation import Observation
@@ -91,11 +93,15 @@ def figures(table: WeightsDataset, predicted: Floats) -> dict[str, float]:
     return rounded(final_error(table.final, predicted))
 
 
-def _difference(reader: WeightsReader, card: WeightsCard, graph: bytes, table: WeightsDataset) -> float:
+def fit_distance(table: WeightsDataset) -> WeightsDistance:
+    """Return what tells how unlike these networks another one is."""
+    return WeightsDistance.fit(table.summary, table.groups, IN_DISTRIBUTION_SHARE)
+
+
+def _difference(reader: WeightsReader, predictor: WeightsPredictor, table: WeightsDataset) -> float:
     """Return the largest difference between PyTorch on batches and ONNX Runtime on one network at a time."""
-    predictor = WeightsPredictor(card, graph)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
-    expected = snap(read_table(reader, table), *card.chance_level)
+    expected = snap(read_table(reader, table), *predictor.card.chance_level)
     return float(np.abs(np.concatenate(alone) - expected).max())
 
 
@@ -137,9 +143,10 @@ def fit_weights(
         "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
     }
     reader = fit_reader(table, pretraining=others, config=config, on_member=on_member)
-    graph = to_onnx(reader)
+    distance = fit_distance(table)
+    files = {WEIGHTS_FILE: to_onnx(reader), WEIGHTS_ARRAYS_FILE: pack_arrays(distance.arrays())}
     card = WeightsCard(
-        files=digests({WEIGHTS_FILE: graph}),
+        files=digests(files),
         task=task,
         features=len(FEATURES),
         layer_statistics=len(LAYER_STATISTICS),
@@ -158,11 +165,11 @@ def fit_weights(
         metrics=metrics,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    difference = _difference(reader, card, graph, table)
+    difference = _difference(reader, WeightsPredictor(card, files[WEIGHTS_FILE], distance), table)
     if difference > TOLERANCE:
         raise RuntimeError(f"PyTorch and ONNX differ by {difference:.2g}, more than {TOLERANCE:g}; nothing was written")
     card = card.model_copy(update={"metrics": {**metrics, "onnx_difference": float(f"{difference:.2g}")}})
-    write_weights_predictor(folder, card, graph)
+    write_weights_predictor(folder, card, files)
     return card
 
 

@@ -18,7 +18,7 @@ OF_REQUEST = (
     "out_of_distribution, context, prior"
 )
 MERGES = "merges two or more layers: give their names"
-OF_NETWORK = "the fields are: layers, id, in_channels, observed, costs"
+OF_NETWORK = "the fields are: layers, id, in_channels, observed, costs, proxies"
 OF_EACH = "describes one run: move it into each of `architectures`, or leave `architectures` out"
 
 

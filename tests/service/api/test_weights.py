@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 from starlette.testclient import TestClient
 
 from model.artifact import ZOO
-from model.weights import MOST_TENSORS, read_weights, read_weights_predictor
+from model.ranking import UNLIKE
+from model.weights import read_weights_predictor
+from model.weights_file import MOST_TENSORS, read_weights
 from tests.service.api.conftest import TASK
 from tests.service.conftest import Serve
 from tests.service.requests import metric, problem
@@ -51,6 +54,8 @@ def test_the_route_predicts_what_the_library_predicts(mini: TestClient) -> None:
         [expected.accuracy, expected.lower, expected.upper], abs=1e-6
     )
     assert 0 < found["lower"] <= found["accuracy"] <= found["upper"] < 1
+    assert found["distance"] == pytest.approx(expected.distance, abs=1e-6)
+    assert (found["in_distribution"], found["notes"]) == (found["distance"] <= 1, list(expected.notes))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,35 @@ def test_the_tensors_at_fault_are_named(mini: TestClient) -> None:
     tensors = network() | {"layer3.weight": np.array([[np.inf]], dtype=np.float32)}
     document = problem(post(mini, save(tensors)), 400)
     assert document["detail"].endswith("hold values that are not finite or over 1e+38: layer3.weight")
+    tensors = {f"{number}.weight": np.full((2, 2), np.nan, dtype=np.float32) for number in (10, 9)}
+    assert problem(post(mini, save(tensors)), 400)["detail"].endswith(": 9.weight, 10.weight")
+
+
+def test_weights_that_are_not_understood_are_a_422_that_names_them(mini: TestClient) -> None:
+    """Quantised, beside another network, in an unknown form; none is read as something else."""
+    plain = network()
+    integers = {name: tensor.astype(np.int8) if tensor.ndim > 1 else tensor for name, tensor in plain.items()}
+    files = {
+        "quantised": (integers, "layer0.weight, layer3.weight, fc.weight"),
+        "several": (plain | {f"ema.{name}": tensor for name, tensor in plain.items()}, "ema.layer0.bias"),
+        "understood": (plain | {"fc.weight_" + "x" * 100: plain["fc.weight"]}, f"fc.weight_{'x' * 54};"),
+    }
+    for word, (tensors, names) in files.items():
+        document = problem(post(mini, save(tensors)), 422)
+        assert [fault["code"] for fault in document["errors"]] == ["not-weights"]
+        assert word in document["detail"]
+        assert names in document["detail"]
+
+
+def test_weights_unlike_the_training_set_are_flagged(mini: TestClient) -> None:
+    """Those of a transformer, and of a network with tensors that were not read, which a note names."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = torch.nn.TransformerEncoderLayer(32, 4, 128)
+    tensors = {name: tensor.numpy() for name, tensor in layers.state_dict().items()}
+    found = post(mini, save(tensors | {"cls_token": np.ones(32, dtype=np.float32)})).json()
+    assert (found["in_distribution"], found["distance"] > 1) == (False, True)
+    assert found["notes"] == ["not read: cls_token", UNLIKE]
 
 
 def test_too_many_tensors_are_rejected(mini: TestClient) -> None:

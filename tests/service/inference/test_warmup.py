@@ -32,8 +32,8 @@ def changed(output: str, operation: str, constant: float | list[int]) -> bytes:
     ("output", "operation", "constant", "complaint"),
     [
         ("curves", "Add", np.nan, "accuracy is not a finite number"),
-        ("structures", "Mul", np.nan, "distance is not a finite number"),
-        ("curves", "Reshape", [-1], "accuracy has shape [5], not [1, 5]"),
+        ("structures", "Mul", np.nan, "lower is not a finite number"),
+        ("curves", "Reshape", [-1], "the model fails"),
         ("structures", "Reshape", [-1], "the model fails: "),
         ("curves", "Reshape", [7, 7], "the model fails: "),
     ],

@@ -17,6 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from cli.main import app
+from model.proxies.names import SCORES
 from model.weight_features import QUANTILES
 from training.measuring import datasets
 from training.measuring.collect import collect, plan
@@ -173,6 +174,7 @@ def test_a_row_says_all_that_later_work_needs(table):
         assert row.weight_stats["quarter"] != row.weight_stats["final"]
         assert len(row.weight_stats["final"]["layer0.weight"]) == 2 + len(QUANTILES)
         assert "head.weight" in row.weight_stats["final"]
+        assert row.proxies.keys() == SCORES.keys()
 
 
 def test_a_row_can_be_measured_again(table):

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
+from model.tensor_names import natural_order
 from model.torch_modules import build
 from model.weight_features import (
     FEATURES,
@@ -15,10 +17,9 @@ from model.weight_features import (
     fan_ins,
     features,
     layer_statistics,
-    natural_order,
     tensor_statistics,
 )
-from model.weights import read_weights
+from model.weights_file import read_weights
 from training.measuring.train import weight_statistics
 from training.protocols import PROTOCOLS
 
@@ -91,3 +92,17 @@ def test_weights_are_measured_in_what_they_start_from() -> None:
         assert row["weight.first_1.log_fan_in"] == pytest.approx(np.log(9 * width))
         assert [row[f"{kind}.tensors"] for kind in ("weight", "bias", "scale", "shift")] == [1, 1, 1, 1]
         assert row["scale.first_1.mean"] == 0
+
+
+def test_rounding_to_a_coarse_format_is_not_read_as_something_learnt() -> None:
+    """The biases of a classifier keep a mean of 0 in training; in bfloat16 it is some of their last digits."""
+    biases = torch.linspace(-0.3, 0.29, 10) ** 3 + 0.05 * torch.randn(10, generator=torch.Generator().manual_seed(0))
+    tensors = {"layer0.weight": torch.ones(10, 4), "layer0.bias": torch.ones(10), "fc.weight": torch.ones(10, 10)}
+    rows = []
+    for kind in (torch.float32, torch.bfloat16, torch.float16):
+        state = {name: tensor.to(kind) for name, tensor in (tensors | {"fc.bias": biases - biases.mean()}).items()}
+        rows.append(dict(zip(FEATURES, features(read_weights(torch_save(state))), strict=True)))
+        assert abs(rows[-1]["bias.last_1.mean"]) < 1e-6
+    assert rows[0]["bias.last_1.spread"] == pytest.approx(rows[1]["bias.last_1.spread"], rel=0.01)
+    shifted = features(read_weights(torch_save(tensors | {"fc.bias": biases - biases.mean() + 0.01})))
+    assert dict(zip(FEATURES, shifted, strict=True))["bias.last_1.mean"] == pytest.approx(0.01, rel=1e-3)

@@ -14,20 +14,23 @@ from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
 from model.artifact import shipped as artifacts
+from model.artifact import unpack_arrays
 from model.torch_modules import build
+from model.weight_features import features
 from model.weights import (
+    WEIGHTS_ARRAYS_FILE,
     WEIGHTS_FILE,
-    WeightsError,
     WeightsPredictor,
-    read_weights,
     read_weights_predictor,
 )
+from model.weights_distance import WeightsDistance
+from model.weights_file import read_weights
 from tests.training.conftest import QUICK
 from training.metrics import tau
 from training.observations.observation import Observation, ObservationError
 from training.protocols import PROTOCOLS
 from training.weights.dataset import to_weights_dataset
-from training.weights.fit import by_reader, cross_validated, read_table
+from training.weights.fit import by_reader, cross_validated, fit_distance, read_table
 from training.weights.members import fit_reader
 
 
@@ -48,11 +51,6 @@ def test_half_and_double_precision_are_read(kind: torch.dtype, predictor: Weight
     expected = predictor.predict(read_weights(torch_save(tensors)))
     got = predictor.predict(read_weights(torch_save({name: tensor.to(kind) for name, tensor in tensors.items()})))
     assert got.accuracy == pytest.approx(expected.accuracy, abs=0.05)
-
-
-def test_a_precision_that_numpy_lacks_is_named() -> None:
-    with pytest.raises(WeightsError, match="type that is not supported: BF16"):
-        read_weights(torch_save({"layer0.weight": torch.ones(3, dtype=torch.bfloat16)}))
 
 
 def test_weights_tell_good_networks_from_bad(rows: list[Observation]) -> None:
@@ -91,6 +89,30 @@ def test_an_answer_does_not_depend_on_those_beside_it(predictor: WeightsPredicto
     together = predictor.accuracies(table.layers, table.summary)
     alone = [predictor.accuracies([layers], row[None]) for layers, row in zip(table.layers, table.summary, strict=True)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-6)
+
+
+def test_networks_of_the_same_kind_are_near_and_untrained_ones_far(rows: list[Observation]) -> None:
+    """Networks never seen, of the same table; the same networks as they are drawn; and what is known lies at 0."""
+    table = to_weights_dataset(rows, "final")
+    known, unseen = table.only(np.arange(45)), table.only(np.arange(45, len(table.final)))
+    distance = fit_distance(known)
+    assert distance(known.summary).max() < 0.01
+    assert (distance(unseen.without(known).summary) <= 1).mean() > 0.8
+    protocol = PROTOCOLS["mnist-mini"]
+    for row in rows[:5]:
+        module = build(row.layers, protocol.image, protocol.classes)
+        drawn = features(read_weights(torch_save(module.state_dict())))
+        assert distance(drawn[None]) > 1
+
+
+def test_the_distance_survives_the_file(able: Path, predictor: WeightsPredictor, rows: list[Observation]) -> None:
+    """A damaged one is rejected with the file's name."""
+    table = to_weights_dataset(rows, "final")
+    np.testing.assert_allclose(predictor.distance(table.summary + 1), fit_distance(table)(table.summary + 1), rtol=1e-9)
+    arrays = unpack_arrays((able / WEIGHTS_ARRAYS_FILE).read_bytes())
+    for broken in (arrays | {"mean": arrays["mean"][1:]}, arrays | {"known": arrays["known"][:0]}, {}):
+        with pytest.raises(ValueError, match="array"):
+            WeightsDistance.of(broken)
 
 
 def test_networks_that_learnt_nothing_are_met_exactly(predictor: WeightsPredictor) -> None:
