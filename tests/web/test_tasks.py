@@ -160,6 +160,12 @@ def test_what_is_wrong_with_a_new_task_is_said_at_its_field(open_page, shipped):
             fill_form(page, "cifar10-mini")
             submit(page)
             fault("Name").get_by_text("There is a task of this name.").wait_for()
+            with stored(shipped, "web-new", [], description="of another client") as url:
+                fill_form(page, "web-new", Description="mine")
+                fault("Name").evaluate("one => { one.textContent = ''; }")
+                submit(page)
+                fault("Name").get_by_text("There is a task of this name.").wait_for()
+                assert httpx2.get(url).json()["description"] == "of another client"
             fill_form(page, "auto")
             submit(page)
             fault("Name").get_by_text("not `auto`").wait_for()
@@ -219,6 +225,10 @@ def test_many_observations_are_sent_in_parts_and_a_fault_says_what_is_stored(ope
         card.get_by_text("500 observations are stored; the rest is not.").wait_for()
         card.get_by_text("Observation 551, accuracy").first.wait_for()
         assert httpx2.get(url).json()["observations"] == 500
+        card = show_tasks(page, "web-parts")
+        card.get_by_text("1 networks, 500 observations").wait_for()
+        card.locator(".dots").wait_for(state="attached")  # a line without height
+        assert card.locator(".dots").get_attribute("d").count("M") == 500
 
 
 def test_csv_that_cannot_be_read_is_said(open_page, shipped):

@@ -2,7 +2,7 @@
 import { call, Rejected } from "./api.js";
 import { h } from "./dom.js";
 import { addObservations, observationsInput } from "./observations.js";
-import { isStored, tasks, taskOf } from "./tasks.js";
+import { isStored, loadTasks, tasks, taskOf } from "./tasks.js";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/; // other names may not reach the route
 const AT_THE_NAME = [400, 409];
@@ -69,6 +69,7 @@ export function createForm(mostInRequest, onCreated) {
     for (const { fail } of Object.values(fields)) fail("");
     const name = fields.name.input.value.trim();
     if (!NAME.test(name)) throw new Rejected(400, { detail: "A name has 1 to 64 letters, digits, _ . and -, and begins with a letter or digit." });
+    await loadTasks(); // another client may have created it
     if (name !== mine && taskOf(name)) throw new Rejected(409, { detail: "There is a task of this name. Add observations in its card." });
     const found = await observations.read();
     await call(`tasks/${name}`, document_(), "PUT");

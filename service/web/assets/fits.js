@@ -92,7 +92,7 @@ export function fitsBox(task) {
       if ([...before].some((id) => !active.has(id))) await versions.refresh();
     } catch (error) {
       fail(error);
-      if (error.status) return; // 0: out of reach for now
+      if (error.status >= 400 && error.status < 500) return; // the task is gone, or another key is needed
     }
     if (active.size) timer = setTimeout(poll, POLL_MS);
   });

@@ -1,7 +1,7 @@
 // The card of a stored task: what it holds, how well that ranks itself, observations over time, fits and versions.
 import { call } from "./api.js";
 import { drawCurves } from "./chart.js";
-import { button, fixed, h, line } from "./dom.js";
+import { button, fixed, h, line, whenSeen } from "./dom.js";
 import { fitsBox } from "./fits.js";
 import { addObservations, observationsInput } from "./observations.js";
 
@@ -22,13 +22,13 @@ async function observationsOf(path) {
   return { found, isAll: !cursor };
 }
 
-function drawHistory(box, { found, isAll }) {
+function drawHistory(box, part, { found, isAll }) {
   let best = 0;
   const bests = found.map(({ final }) => { best = Math.max(best, final); return best; });
   const series = found.length ? [{ name: "best so far", colour: "c0", values: bests, points: found.map((one) => one.final), pointName: "this one" }] : [];
   drawCurves(box, found.map((_, index) => index + 1), series, { xLabel: "observation", height: 200,
     told: (index) => `observation ${index + 1}, ${found[index].at.slice(0, MINUTE).replace("T", " ")}${found[index].id ? `, ${found[index].id}` : ""}` });
-  if (!isAll) box.append(h("p", { class: "readout" }, `The first ${found.length} observations are shown.`));
+  part.textContent = isAll ? "" : `The first ${found.length} observations are shown.`;
 }
 
 function figures(task) {
@@ -44,12 +44,13 @@ export function storedCard(task, most) {
   const path = `tasks/${encodeURIComponent(task)}`;
   const said = h("div", {}, "…");
   const chart = h("div");
+  const part = h("p");
   const fits = fitsBox(task);
   const input = observationsInput();
   const fail = (box) => (error) => box.replaceChildren(h("p", { class: "fault" }, error.message));
   const refresh = () => Promise.all([
     call(path).then((found) => said.replaceChildren(...figures(found).filter(Boolean))).catch(fail(said)),
-    observationsOf(path).then((found) => drawHistory(chart, found)).catch(fail(chart)),
+    observationsOf(path).then((found) => drawHistory(chart, part, found)).catch(fail(chart)),
     fits.refresh(),
   ]);
   const add = button("Add", async () => {
@@ -67,6 +68,6 @@ export function storedCard(task, most) {
       add.disabled = false;
     }
   });
-  requestAnimationFrame(refresh); // charts are drawn at the size of their place
-  return [said, chart, h("details", {}, h("summary", {}, "Add observations"), input.box, add, input.messages), fits.box];
+  whenSeen(said, refresh); // there may be a hundred tasks, and each costs a model of its observations
+  return [said, chart, part, h("details", {}, h("summary", {}, "Add observations"), input.box, add, input.messages), fits.box];
 }
