@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from .artifact import Artifact, Card
 from .continuation import Continuation, read_continuation
 from .encoding.layer_cache import LayerCache
+from .out_of_fold import Points, read_points
 from .proxy_reader import ProxyReader, read_proxy_reader
 from .runtime import Predictor, Provider
 from .weights import WeightsPredictor, read_weights_predictor
@@ -12,13 +13,14 @@ from .weights import WeightsPredictor, read_weights_predictor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A loaded predictor, its layer cache, and what continues curves, reads weights or scores, if its folder has it."""
+    """A loaded predictor, its layer cache, and what else its folder has; `points` are of its cross-validation."""
 
     predictor: Predictor
     layers: LayerCache
     continuation: Continuation | None
     weights: WeightsPredictor | None
     proxies: ProxyReader | None = None
+    points: Points | None = None
 
     @property
     def card(self) -> Card:
@@ -47,4 +49,5 @@ def load_model(
         read_continuation(artifact.folder),
         read_weights_predictor(artifact.folder) if weights else None,
         read_proxy_reader(artifact.folder, artifact.card),
+        read_points(artifact.folder, artifact.card),
     )

@@ -63,6 +63,17 @@ class Fits:
         with self._database.begin() as connection:
             return _job(_row(connection, find(connection, key).id, fit))
 
+    def list(self, key: Key) -> tuple[FitJob, ...]:
+        """Return the fits of a task that are kept, the newest first.
+
+        Raises:
+            UnknownTaskError: when there is no such task.
+        """
+        self._check(key)
+        with self._database.begin() as connection:
+            mine = fits.c.task_id == find(connection, key).id
+            return tuple(map(_job, connection.execute(select(fits).where(mine).order_by(fits.c.id.desc()))))
+
     def claim(self) -> Claim | None:
         """Take up the oldest fit that waits, or whose worker is silent; of a task one at a time.
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from model.artifact import Card
 from model.loaded import Model
 from model.network.layer_types import LAYER_TYPES
+from model.out_of_fold import Points
 from service.errors import Problem
 from service.state import Service, ServiceDep
 from service.tasks.context import leave_one_out_tau
@@ -38,6 +39,9 @@ class Quality(BaseModel):
     mean_absolute_error: float | None = Field(description="Over all epochs of the curve.")
     interval_level: float = Field(description="Nominal coverage of `lower` and `upper`.")
     interval_coverage: float | None = Field(description="Measured coverage.")
+    out_of_fold: Points | None = Field(
+        description="Final accuracies of at most 300 networks, measured and predicted by cross-validation, where kept."
+    )
 
 
 class SearchSpace(BaseModel):
@@ -93,6 +97,7 @@ def _task(model: Model) -> Task:
             mean_absolute_error=validated.get("curve_mae"),
             interval_level=card.interval_level,
             interval_coverage=validated.get("interval_coverage"),
+            out_of_fold=model.points,
         ),
         continues_curves=model.continuation is not None,
         reads_proxies=list(model.proxies.card.proxies) if model.proxies else [],

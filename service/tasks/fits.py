@@ -16,6 +16,7 @@ from service.tasks.schemas import (
     POST_FIT,
     PUT_VERSION,
     FitDocument,
+    FitsDocument,
     PostFit,
     PutVersion,
     VersionsDocument,
@@ -58,6 +59,13 @@ async def post_fit(request: Request, service: ServiceDep, owner: Owner, deadline
     fit, _ = await threads.run(deadline, service.store.fits.enqueue, key, once and once.key)
     document, headers = fit_document(fit), {"Location": f"fits/{fit.id}"}
     return Response(to_json(document), 202, headers=headers, media_type="application/json")
+
+
+@router.get("/tasks/{name}/fits", operation_id="get_fits", summary="The background fits of a stored task")
+async def get_fits(service: ServiceDep, owner: Owner, deadline: Deadline, name: TaskName) -> FitsDocument:
+    """Return the fits that wait or run and the last ones that ended, the newest first."""
+    found = await service.store_threads.run(deadline, service.store.fits.list, Key(owner, name))
+    return FitsDocument(fits=list(map(fit_document, found)))
 
 
 @router.get("/tasks/{name}/fits/{id}", operation_id="get_fit", summary="A background fit")

@@ -177,6 +177,12 @@ class FitDocument(BaseModel):
     finished_at: str | None
 
 
+class FitsDocument(BaseModel):
+    """The background fits of a stored task, the newest first."""
+
+    fits: list[FitDocument]
+
+
 class VersionDocument(BaseModel):
     """A fitted predictor that was published, and the result of its fit."""
 

@@ -107,3 +107,14 @@ def paste(page: Any, network: Any) -> None:
         page.get_by_text("The network as JSON").click()
     page.fill("#json", network if isinstance(network, str) else json.dumps(network))
     page.locator("#json").blur()
+
+
+def chain(width: int, depth: int, **fields: Any) -> dict[str, Any]:
+    """Return a network of equal blocks, with other fields beside its layers."""
+    conv = {"type": "conv", "kernel_size": 3, "out_channels": width}
+    return {"layers": [conv, {"type": "batch_norm"}, {"type": "relu"}] * depth, **fields}
+
+
+def choose_file(place: Any, label: str, path: str) -> None:
+    """Choose a file in the page, or in a part of it."""
+    place.get_by_label(label).set_input_files(path)

@@ -1,22 +1,11 @@
-"""Many networks, measurements of one's own, tasks."""
+"""Many networks, measurements of one's own."""
 
 import csv
 import io
 import json
 from pathlib import Path
 
-import httpx2
-
-from tests.web.conftest import HOSTILE, paste, predicted
-
-
-def chain(width, depth, **fields):
-    conv = {"type": "conv", "kernel_size": 3, "out_channels": width}
-    return {"layers": [conv, {"type": "batch_norm"}, {"type": "relu"}] * depth, **fields}
-
-
-def choose_file(page, label, path):
-    page.get_by_label(label).set_input_files(path)
+from tests.web.conftest import HOSTILE, chain, choose_file, paste, predicted
 
 
 def test_four_thousand_networks(open_page, as_file, picture):
@@ -100,27 +89,3 @@ def test_measurements_of_ones_own_answer_for_a_data_set(open_page, as_file):
             20,
         ]
         assert page.locator("[data-layer='0'] .shape").inner_text().startswith("32×20×20")
-
-
-def test_tasks_are_cards_in_words(open_page, shipped):
-    """Shipped ones with recipe, quality and limits; a stored one, whatever its description, with its observations."""
-    url = f"{shipped.url}/tasks/web-test"
-    assert httpx2.put(url, json={"input": [3, 16, 16], "description": HOSTILE}).status_code == 201
-    try:
-        rows = [chain(8 + width, 2, accuracy=0.4 + width / 100) for width in (3, 1, 5, 2)]
-        assert httpx2.post(f"{url}/observations", json={"observations": rows}).status_code == 200
-        with open_page() as page:
-            page.get_by_role("button", name="Tasks").click()
-            card = page.locator(".card", has_text="cifar10-mini").first
-            card.get_by_text("Kendall's tau").wait_for()
-            card.get_by_text("optimiser SGD").wait_for()
-            stored = page.locator(".card", has_text="web-test")
-            stored.get_by_text("4 networks, 4 observations").wait_for()
-            stored.locator("circle.seen").last.wait_for()
-            assert stored.locator("circle.seen").count() == 4
-            assert HOSTILE in stored.inner_text()
-            stored.get_by_text("Predict for it").click()
-            predicted(page)
-            page.get_by_text("From 4 measured networks").wait_for()
-    finally:
-        httpx2.delete(url)

@@ -1,6 +1,7 @@
 """Out-of-fold predictions, kept beside an artifact: `out_of_fold.parquet`, a row for each network it was fitted to.
 
-What needs predictions of networks by predictors that were not fitted to them reads them here, and fits nothing again.
+`out_of_fold.json` holds some of their final accuracies, which the service shows (`model/out_of_fold.py`). What needs
+predictions of networks by predictors that were not fitted to them reads them here, and fits nothing again.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.artifact import ArtifactError, Card
+from model.out_of_fold import MOST_POINTS, POINTS_FILE, Points, PointsOfFit
 from training.metrics import Floats
 from training.observations.dataset import CurveDataset
 
@@ -58,6 +60,25 @@ def write_out_of_fold(folder: Path, card: Card, table: CurveDataset, predicted: 
     schema = _SCHEMA.with_metadata({_SHA256: card.sha256})
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / OUT_OF_FOLD_FILE, compression="zstd")
+    write_points(folder, card, table.curves[:, -1], predicted[:, -1])
+
+
+def write_points(folder: Path, card: Card, measured: Floats, predicted: Floats) -> None:
+    """Write a few points beside an artifact, evenly along the measured accuracies.
+
+    Args:
+        folder: the artifact's.
+        card: the artifact's.
+        measured: final accuracies, NaN where not measured [networks].
+        predicted: out-of-fold final accuracies [networks].
+    """
+    known = np.flatnonzero(~np.isnan(measured))
+    ascending = known[np.argsort(measured[known], kind="stable")]
+    chosen = ascending[np.linspace(0, len(known) - 1, min(MOST_POINTS, len(known))).round().astype(int)]
+    accuracies = (np.clip(values[chosen], 0, 1).round(4).tolist() for values in (measured, predicted))
+    points = Points(networks=len(known), **dict(zip(("measured", "predicted"), accuracies, strict=True)))
+    content = PointsOfFit(predictor_sha256=card.sha256, points=points)
+    (folder / POINTS_FILE).write_text(content.model_dump_json() + "\n")
 
 
 def read_out_of_fold(folder: Path, card: Card) -> KeptPredictions:

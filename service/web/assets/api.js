@@ -36,14 +36,14 @@ function sentenceOf(response, detail, seconds) {
 }
 
 /** Return the JSON of a response. Waits while the service is loading or full; throws `Rejected` for other errors. */
-export async function call(path, body) {
+export async function call(path, body, method = body === undefined ? "GET" : "POST") {
   const [speaks] = path.split("?");
   for (let attempt = 1; ; attempt += 1) {
     const headers = body === undefined ? {} : { "Content-Type": "application/json" };
     if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
     let response;
     try {
-      response = await fetch(path, body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) });
+      response = await fetch(path, { method, headers, body: JSON.stringify(body) });
     } catch {
       say("The service cannot be reached. Is it running?", speaks);
       throw new Rejected(0, { detail: "The service cannot be reached." });

@@ -1,10 +1,11 @@
 // The page: its views, the key, the address.
 import { call, key, say, silence } from "./api.js";
+import { beginCards, showCards } from "./cards.js";
 import { byId } from "./dom.js";
 import * as networks from "./networks.js";
 import { load, showPopulation } from "./population.js";
 import { pack, state, unpack } from "./state.js";
-import { loadTasks, note, showOwn, showTaskLine, showTasks } from "./tasks.js";
+import { loadTasks, note, showOwn, showTaskLine } from "./tasks.js";
 
 const VIEWS = ["networks", "population", "tasks"];
 const SAVE_MS = 250;
@@ -27,7 +28,7 @@ function show(view) {
   if (view === "tasks") byId("own").hidden = true;
   if (view === "networks") networks.showAll();
   if (view === "population") showPopulation(compare);
-  if (view === "tasks") showTasks(choose).catch((error) => say(error.message));
+  if (view === "tasks") showCards().catch((error) => say(error.message));
   save();
 }
 
@@ -54,6 +55,7 @@ async function begin() {
   await call("readyz");
   await loadTasks();
   const forms = await call("web/start");
+  beginCards(forms.limits.max_architectures, choose);
   networks.begin(forms, save, (many) => {
     show("population");
     load(many);

@@ -1,6 +1,7 @@
 // Curves with their intervals, drawn at the size of their place.
 import { fixed, h, svg } from "./dom.js";
 
+const MOST_CIRCLES = 200; // then dots: a page of thousands of elements is slow
 const MARGIN = { left: 44, right: 14, top: 24, bottom: 34 };
 
 /** Return about `wanted` round numbers between two numbers. */
@@ -37,6 +38,9 @@ export const whole = Object.assign((tick) => String(tick), {
   ticks: ([least, most], wanted) => (least === most ? [least] : ticks(least, most, wanted).filter(Number.isInteger)),
 });
 
+/** The path of dots at [x, y] points. */
+export const dots = (place, points) => points.map(([x, y]) => `M${place.x(x).toFixed(1)} ${place.y(y).toFixed(1)}h0`).join("");
+
 const path = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 function lineOf(one, xs, place) {
@@ -50,7 +54,12 @@ function lineOf(one, xs, place) {
     group.append(svg("circle", { class: "seen", cx: x, cy: place.y(one.values[0]), r: 4 }));
   }
   group.append(svg("path", { class: one.dashed ? "curve dashed" : "curve", d: path(along(one.values)) }));
-  for (const [index, value] of (one.points || []).entries()) {
+  const points = one.points || [];
+  if (points.length > MOST_CIRCLES) {
+    group.append(svg("path", { class: "dots", d: dots(place, points.map((value, index) => [index + 1, value])) }));
+    return group;
+  }
+  for (const [index, value] of points.entries()) {
     group.append(svg("circle", { class: "seen", cx: place.x(index + 1), cy: place.y(value), r: 3.5 }));
   }
   return group;
@@ -58,9 +67,9 @@ function lineOf(one, xs, place) {
 
 /**
  * Draw curves; the readout below follows the pointer and the arrow keys.
- * series: [{name, colour, dashed, values, lower, upper, points}], along `xs`.
+ * series: [{name, colour, dashed, values, lower, upper, points, pointName}], along `xs`; `told(index)` names a place in words.
  */
-export function drawCurves(box, xs, series, { xLabel = "epoch", yLabel = "accuracy", height = box.clientWidth < 500 ? 220 : 320 } = {}) {
+export function drawCurves(box, xs, series, { xLabel = "epoch", yLabel = "accuracy", told = (index) => `${xLabel} ${xs[index]}`, height = box.clientWidth < 500 ? 220 : 320 } = {}) {
   const readout = h("p", { class: "readout" });
   const draw = () => {
     const width = Math.max(box.clientWidth, 200);
@@ -77,9 +86,10 @@ export function drawCurves(box, xs, series, { xLabel = "epoch", yLabel = "accura
       at = Math.min(Math.max(index, 0), xs.length - 1);
       cursor.setAttribute("x1", place.x(xs[at]));
       cursor.setAttribute("x2", place.x(xs[at]));
-      const told = series.map((one) => `${one.name} ${fixed(one.values[at])}`
-        + (one.lower ? ` [${fixed(one.lower[at])}, ${fixed(one.upper[at])}]` : ""));
-      readout.textContent = `${xLabel} ${xs[at]}: ${told.join(" · ")}`;
+      const values = series.map((one) => `${one.name} ${fixed(one.values[at])}`
+        + (one.lower ? ` [${fixed(one.lower[at])}, ${fixed(one.upper[at])}]` : "")
+        + (one.pointName ? ` · ${one.pointName} ${fixed(one.points[at])}` : ""));
+      readout.textContent = `${told(at)}: ${values.join(" · ")}`;
     };
     picture.addEventListener("pointermove", (event) => {
       const distances = xs.map((value) => Math.abs(place.x(value) - event.offsetX));

@@ -39,3 +39,16 @@ export function offerFiles(element, read) {
     if (event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
   });
 }
+
+/** Do the work when the element first comes near the screen. */
+export function whenSeen(element, work) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((one) => one.isIntersecting)) return;
+    observer.disconnect();
+    work();
+  }, { rootMargin: "400px" });
+  observer.observe(element);
+}
+
+/** A line of a card; nothing where there is nothing to say. */
+export const line = (label, text) => (text === null || text === undefined || text === "" ? null : h("p", {}, h("b", {}, `${label}: `), text));

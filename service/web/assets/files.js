@@ -1,8 +1,13 @@
-// Networks from text and files: a layer list, a network, a list of them, a request body, or JSON Lines.
+// Networks from text and files: a layer list, a network, a list of them, a request body, JSON Lines, or CSV.
+import { csvOf, isCsv } from "./csv.js";
 
 const MOST_BYTES = 64 * 1024 * 1024;
+const PART_BYTES = 2_000_000;
+const PART_NETWORKS = 500;
+export const FILES = ".json,.jsonl,.ndjson,.csv";
 
 function parsed(text) {
+  if (isCsv(text)) return csvOf(text);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -31,6 +36,22 @@ export function networksOf(text) {
     if (!Array.isArray(network?.layers)) throw new Error(`Network ${index + 1} has no list of layers.`);
     return network;
   });
+}
+
+/** Yield the networks in parts that fit into a request. */
+export function* partsOf(networks, most = PART_NETWORKS) {
+  let part = [];
+  let bytes = 0;
+  for (const network of networks) {
+    const size = JSON.stringify(network).length;
+    if (part.length && (part.length >= Math.min(most, PART_NETWORKS) || bytes + size > PART_BYTES)) {
+      yield part;
+      [part, bytes] = [[], 0];
+    }
+    part.push(network);
+    bytes += size;
+  }
+  if (part.length) yield part;
 }
 
 export function textOf(file) {

@@ -1,12 +1,10 @@
 // A population: many networks predicted, as a scatter with its front and as a table.
 import { call, Rejected } from "./api.js";
-import { frame, redrawn } from "./chart.js";
+import { dots, frame, redrawn } from "./chart.js";
 import { button, byId, count, fixed, h, offerFiles, svg } from "./dom.js";
-import { networksOf, textOf } from "./files.js";
+import { FILES, networksOf, partsOf, textOf } from "./files.js";
 import { image, isReady, requestBase } from "./tasks.js";
 
-const PART_BYTES = 2_000_000;
-const PART_NETWORKS = 500;
 const MOST_FAULTS = 200;
 const PAGE = 100;
 const SAMPLED = 300;
@@ -15,22 +13,6 @@ const COLUMNS = [["name", "network"], ["final", "accuracy"], ["lower", "lower"],
 const COSTS = { params: "parameters", flops: "FLOPs", bytes: "largest activations (bytes)" };
 const view = { networks: [], rows: [], faults: [], cost: "params", sort: "final", down: true, shown: PAGE, told: "", asked: "", run: 0 };
 let compare = () => {};
-
-/** Yield the networks in parts that fit into a request. */
-function* parts(networks) {
-  let part = [];
-  let bytes = 0;
-  for (const network of networks) {
-    const size = JSON.stringify(network.layers).length;
-    if (part.length && (part.length >= PART_NETWORKS || bytes + size > PART_BYTES)) {
-      yield part;
-      [part, bytes] = [[], 0];
-    }
-    part.push(network);
-    bytes += size;
-  }
-  if (part.length) yield part;
-}
 
 /** Predict a part; networks with faults are left out and noted, as long as they are few. */
 async function predictPart(part, base, faults) {
@@ -67,7 +49,7 @@ async function predict() {
   if (!isReady()) return;
   try {
     const rows = [];
-    for (const part of parts(view.networks)) {
+    for (const part of partsOf(view.networks)) {
       view.told = `${rows.length} of ${view.networks.length} networks predicted …`;
       tell();
       rows.push(...await predictPart(part, requestBase(), view.faults));
@@ -127,8 +109,6 @@ const powers = Object.assign((tick) => count(10 ** tick), { ticks: ([least, most
   return found;
 } });
 
-const dots = (place, rows) => rows.map(([x, y]) => `M${place.x(x).toFixed(1)} ${place.y(y).toFixed(1)}h0`).join("");
-
 function drawScatter(box) {
   const points = view.rows.map((row) => [Math.log10(Math.max(row[view.cost], 1)), row.final, row]);
   const range = (values, room) => {
@@ -177,7 +157,7 @@ function table() {
 }
 
 function show() {
-  const file = h("input", { type: "file", accept: ".json,.jsonl,.ndjson", "aria-label": "File of networks", onchange: () => file.files.length && read(file.files[0]) });
+  const file = h("input", { type: "file", accept: FILES, "aria-label": "File of networks", onchange: () => file.files.length && read(file.files[0]) });
   const costs = h("select", { onchange: () => { view.cost = costs.value; show(); } },
     Object.entries(COSTS).map(([name, label]) => h("option", { value: name }, label)));
   costs.value = view.cost;

@@ -59,6 +59,7 @@ def test_a_task_says_what_its_predictions_stand_for(serve: Serve, tmp_path: Path
         "mean_absolute_error": 0.02,
         "interval_level": 0.9,
         "interval_coverage": 0.91,
+        "out_of_fold": None,
     }
     assert (task["continues_curves"], task["reads_weights"]) == (False, False)
 
@@ -86,6 +87,9 @@ def test_a_shipped_task_tells_what_it_can_do(mini: TestClient) -> None:
     assert (task["task"], task["version"], task["epochs"]) == (TASK, card.version, card.epochs)
     assert (task["continues_curves"], task["reads_weights"]) == (True, True)
     assert 0 < task["quality"]["tau"] < task["quality"]["tau_ceiling"] < 1
+    points = task["quality"]["out_of_fold"]
+    assert points["networks"] == card.metrics["cross_validation"]["networks"]
+    assert 0 < len(points["measured"]) == len(points["predicted"]) <= 300
 
 
 def test_an_unknown_task_lists_those_there_are(client: TestClient) -> None:

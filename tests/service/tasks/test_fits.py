@@ -86,6 +86,23 @@ def test_a_fit_is_queued_and_shown_until_it_is_done(shop: TestClient) -> None:
     assert (done["state"], done["result"]["artifact"], done["error"]) == ("done", FIGURES, None)
 
 
+def test_the_fits_of_a_task_are_listed_the_newest_first(shop: TestClient) -> None:
+    assert shop.get("/tasks/leaves/fits").json() == {"fits": []}
+    first = shop.post("/tasks/leaves/fits", json={}).json()
+    claim = store_of(shop).fits.claim()
+    assert claim is not None
+    store_of(shop).fits.fail(claim, "out of memory")
+    second = shop.post("/tasks/leaves/fits", json={}).json()
+    fill(shop, MIN_FIT, "other")
+    shop.post("/tasks/other/fits", json={})
+    listed = shop.get("/tasks/leaves/fits").json()["fits"]
+    assert [(one["id"], one["state"], one["error"]) for one in listed] == [
+        (second["id"], "queued", None),
+        (first["id"], "failed", "out of memory"),
+    ]
+    problem(shop.get("/tasks/none/fits"), 404)
+
+
 def test_a_repeated_request_queues_no_second_fit(shop: TestClient) -> None:
     """With its Idempotency-Key, though the first fit runs by then."""
     header = {"Idempotency-Key": "step-7"}
@@ -118,13 +135,13 @@ def test_another_owner_sees_nothing_of_it(serve: Serve, tmp_path: Path) -> None:
     fill(client, MIN_FIT)
     publish(client, tmp_path, "one")
     client.headers["X-API-Key"] = "b"
-    for path in ("fits/1", "versions"):
+    for path in ("fits", "fits/1", "versions"):
         problem(client.get(f"/tasks/leaves/{path}"), 404)
     problem(client.post("/tasks/leaves/fits", json={}), 404)
     problem(client.put("/tasks/leaves/version", json={"version": "one"}), 404)
     problem(predict(client), 422)
     del client.headers["X-API-Key"]
-    for path in ("fits/1", "versions"):
+    for path in ("fits", "fits/1", "versions"):
         problem(client.get(f"/tasks/leaves/{path}"), 401)
     problem(client.put("/tasks/leaves/version", json={"version": None}), 401)
 

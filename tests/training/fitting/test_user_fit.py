@@ -15,6 +15,7 @@ from model.encoding.hand_features import WIRING
 from model.encoding.layer_code import EXTENDED
 from model.network.notations import nasbench201
 from model.network.shapes import Shape
+from model.out_of_fold import read_points
 from model.runtime import Predictor
 from tests.training.tables import jsonl, networks, row
 from training.curves.fit import fit_continuation
@@ -103,6 +104,7 @@ def test_the_continuation_of_an_earlier_fit_does_not_outlive_it(tmp_path):
         "card.json",
         "members.onnx",
         "networks.txt",
+        "out_of_fold.json",
         "out_of_fold.parquet",
     ]
 
@@ -116,6 +118,7 @@ def test_a_fit_without_members_has_no_networks_and_leaves_none_of_an_earlier_fit
         "arrays.npz",
         "card.json",
         "networks.txt",
+        "out_of_fold.json",
         "out_of_fold.parquet",
     ]
     assert (fitted.card.family, fitted.card.opset) == ("process", None)
@@ -152,6 +155,9 @@ def test_a_fit_keeps_the_predictions_that_its_figures_are_of(tmp_path):
     assert found == pytest.approx(card.metrics["cross_validation"]["mse"], rel=1e-3)
     with pytest.raises(ArtifactError, match="of another fit"):
         read_out_of_fold(tmp_path, card.model_copy(update={"files": {"members.onnx": "0" * 64}}))
+    points = read_points(tmp_path, card)
+    assert points is not None
+    assert points.networks == len(points.measured) == 23, "a curve that ended early has no final accuracy"
     (tmp_path / OUT_OF_FOLD_FILE).unlink()
     with pytest.raises(ArtifactError, match="has no out_of_fold"):
         read_out_of_fold(tmp_path, card)
