@@ -26,6 +26,7 @@ FAMILIAR_SHARE = 0.95  # of the context is nearer to its nearest other than the 
 SMALLEST_SPREAD = 0.05  # of a feature
 LARGEST_FEATURE = 6.0  # standard deviations
 REFERENCE_WEIGHT = 20  # how many networks the reference's spread counts for
+EQUAL_WEIGHT = 20  # how many networks the assumption that all features tell the same counts for
 PRIOR_WEIGHT = 40.0  # features that the prior's prediction counts for in a distance
 # Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and
 # in the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
@@ -63,26 +64,38 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Scaler:
-    """Makes evidence comparable: features in standard deviations, the prior as a standardised logit."""
+    """Makes evidence comparable: features in standard deviations, the prior as a standardised logit.
+
+    A feature that varies with the accuracies of the context counts more: by `stretch`, of mean square 1.
+    """
 
     centre: Floats
     spread: Floats
+    stretch: Floats
     prior_mean: Floats
     prior_std: Floats
 
     @classmethod
-    def fit(cls, known: Evidence, reference: Floats | None) -> "_Scaler":
-        """Fit to a context; `reference` [features] is their spread in a larger set of networks, NaN where unknown."""
+    def fit(cls, known: Evidence, target: Floats, reference: Floats | None) -> "_Scaler":
+        """Fit to a context.
+
+        Args:
+            known: its networks.
+            target: what is to be predicted of each [networks].
+            reference: the features' spread in a larger set of networks [features], NaN where unknown.
+        """
         count, own = len(known.features), known.features.var(axis=0)
         if reference is not None:
             both = (count * own + REFERENCE_WEIGHT * reference**2) / (count + REFERENCE_WEIGHT)
             own = np.where(np.isnan(reference), own, both)
         odds = _logit(known.prior[:, -1:])
         spread = np.maximum(np.sqrt(own), SMALLEST_SPREAD)
-        return cls(known.features.mean(axis=0), spread, odds.mean(axis=0), odds.std(axis=0) + SMALLEST_SPREAD)
+        centre, stretch = known.features.mean(axis=0), np.sqrt(_relevance(known.features, target))
+        return cls(centre, spread, stretch, odds.mean(axis=0), odds.std(axis=0) + SMALLEST_SPREAD)
 
     def __call__(self, evidence: Evidence) -> _Inputs:
         features = np.clip((evidence.features - self.centre) / self.spread, -LARGEST_FEATURE, LARGEST_FEATURE)
+        features *= self.stretch
         prior = (_logit(evidence.prior[:, -1:]) - self.prior_mean) / self.prior_std
         whole = np.hstack([features, PRIOR_WEIGHT**0.5 * prior])
         return _Inputs(whole / whole.shape[1] ** 0.5, features / features.shape[1] ** 0.5, prior)
@@ -123,7 +136,7 @@ class ContextModel:
         odds = _logit(accuracies)
         mean, std = odds.mean(axis=0), odds.std(axis=0) + CLIP
         targets = (odds - mean) / std
-        scaler = _Scaler.fit(known, reference)
+        scaler = _Scaler.fit(known, targets[:, -1], reference)
         inputs = scaler(known)
         part = np.linspace(0, len(targets) - 1, min(len(targets), MOST_TO_FIT)).round().astype(int)
         theta = _most_likely(scaler(known.rows(part)), targets[part])
@@ -166,6 +179,20 @@ class ContextModel:
         found = (expit((middle + side * margin) * self._std + self._mean) for side in (0, -1, 1))
         distance = np.sqrt(_distances(inputs.whole, self._known.whole).min(axis=1)) / self._threshold
         return Curves(*(values.astype(np.float32) for values in (*found, distance)))
+
+
+def _relevance(features: Floats, target: Floats) -> Floats:
+    """Return how much each feature tells of a target, of mean 1 [features].
+
+    It is the squared correlation less what chance gives, mixed with equal shares: the fewer networks, the more so.
+    """
+    count = len(features)
+    varied, aim = features - features.mean(axis=0), target - target.mean()
+    squares = np.einsum("nf,nf->f", varied, varied) * (aim @ aim)
+    explained = np.divide((aim @ varied) ** 2, squares, out=np.zeros(features.shape[1]), where=squares > 0)
+    explained = np.maximum(explained - 1 / (count - 1), 0)
+    equal = EQUAL_WEIGHT / (count + EQUAL_WEIGHT) if explained.any() else 1.0
+    return np.asarray(equal + (1 - equal) * explained / max(explained.mean(), JITTER))
 
 
 def _logit(accuracies: Floats) -> Floats:
