@@ -13,9 +13,7 @@ from cli.console import print_table
 from cli.networks import FileArgument, Networks, read_networks
 from cli.options import TASKS, ArtifactOption, JsonOption, TaskOption, choose_artifact
 from model.artifact import Artifact, read_artifact
-from model.context import LEVEL
 from model.network.faults import Fault
-from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
 from model.ranking import OutOfDistribution, RankBy
 
 if TYPE_CHECKING:
@@ -72,6 +70,8 @@ def predict(
     if context is not None:
         if task is not None or artifact is not None:
             raise typer.BadParameter("predictions are for what was measured: leave out --task and --artifact")
+        from model.context import LEVEL
+
         response = _predict_in_context(networks, context, prior)
         title, level = _title(response["model"], context), LEVEL
     else:
@@ -176,6 +176,7 @@ def _read_call(networks: Networks, artifact: Artifact) -> "Call":
 def _predict_in_context(networks: Networks, table: Path, prior: str) -> dict[str, Any]:
     """Predict for the data set of a table, as POST /predict does with its rows as `context`."""
     from model.loaded import load_model
+    from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
     from model.requests.errors import InvalidRequestError
     from model.requests.in_context import AUTO, InContext
     from training.observations.dataset import image_of, task_of

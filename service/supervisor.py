@@ -17,6 +17,7 @@ from service.inference.engine import Engine
 from service.settings import Settings
 
 TICK = 0.1  # seconds
+JITTER = 0.02  # seconds that any event loop may be late
 EXIT_CODE = 70  # EX_SOFTWARE
 EXIT_GRACE = 3.0  # seconds for a failed service to answer and to end by itself
 
@@ -62,8 +63,12 @@ class Supervisor:
             self._late = self._overdue()
 
     def lateness(self) -> float:
-        """Return the seconds that the event loop is behind: how long what has just arrived waits for its turn."""
-        return max(self._late, self._overdue())
+        """Return the seconds that the event loop is behind: how long what has just arrived waits for its turn.
+
+        It is 0 up to a few milliseconds, which say nothing.
+        """
+        late = max(self._late, self._overdue())
+        return late if late > JITTER else 0.0
 
     def _overdue(self) -> float:
         """Return how late the next beat is; a paused process uses no processor time, and is not late."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.encoding.layer_code import EXTENDED, PAPER, PAPER_BINS, encode, pad, table_1
+from model.encoding.layer_code import EMBEDDED, EXTENDED, PAPER, PAPER_BINS, encode, pad, table_1
 from model.network.graph import NetworkError, resolve
 from model.network.layer_types import LAYER_TYPES, TYPE_IDS
 from model.network.shapes import Shape
@@ -178,12 +178,14 @@ def test_an_identity_has_no_row_but_as_a_shortcut():
 
 @given(graphs(IMAGE))
 def test_members_read_only_what_their_tables_hold(layers):
-    """A kernel larger than the table's counts as the largest. The codes stay as they are."""
+    """A larger kernel counts as the largest, a type without an embedding as another. The codes stay as they are."""
     codes = encode(layers, EXTENDED, IMAGE).codes
     codes.flags.writeable = False
     found = table_1(codes)
     assert found[:, 0].min() >= 1
-    assert (found[:, 0] == codes[:, 0]).all()
+    has_embedding = codes[:, 0] <= EMBEDDED
+    assert (found[:, 0] == codes[:, 0])[has_embedding].all()
+    assert found[:, 0].max() <= EMBEDDED
     assert found[:, 1:3].max() <= EXTENDED.largest_kernel
     assert found[:, 3].max() <= len(EXTENDED.bins)
 

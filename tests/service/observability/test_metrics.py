@@ -5,6 +5,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from model.network.schema import MIN_FIT
+from service.tasks import figures
 from tests.service import graphs
 from tests.service.conftest import Serve
 from tests.service.live import ROOT
 from tests.service.requests import RELU, body, metric, network, pair
+from tests.service.tasks.test_fits import fill, predict, publish
 
 DOCKER = ROOT / "docker"
 SELECTOR = re.compile(r"(?<![:\w])((?:predictor|http)_\w+)(?:\{([^}]*)\})?")
@@ -62,8 +66,13 @@ def samples(client: TestClient) -> dict[str, dict[str, set[str]]]:
 
 
 @pytest.fixture
-def used(client: TestClient) -> TestClient:
-    """A service that has answered one request of each kind."""
+def used(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """A service that has answered one request of each kind, and has a stored task with a published fit."""
+    monkeypatch.setattr(figures, "REFRESH_SECONDS", 0.0)
+    client = serve(state=tmp_path / "state")
+    fill(client, MIN_FIT)
+    assert predict(client).status_code == 200
+    publish(client, tmp_path, "one")
     assert client.post("/predict", json=pair()).status_code == 200
     assert client.post("/predict", json={}).status_code == 422
     assert client.get("/nope").status_code == 404
