@@ -1,6 +1,7 @@
 """Search with a predictor, and train what it finds: evolution beside random search and the best of many samples.
 
 python examples/evolve.py --protocol cifar10-mini --trainings 5 --seeds 3
+python examples/evolve.py --space families --context data/in_progress/cifar10-mini-families.parquet
 
 All methods train the same number of networks, and all but the random one predict the same number. A search finds
 networks whose prediction is too high: the table shows by how much. The lower end of the interval, less what is out of
@@ -8,9 +9,10 @@ distribution, finds networks that are like those which the predictor knows.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
-from common import PROTOCOLS, final_accuracy, predictor_of, space_of
+from common import PROTOCOLS, final_accuracy, measured, predictor_of, space_of
 
 import peephole.search
 
@@ -30,14 +32,17 @@ def main() -> None:
     options.add_argument("--trainings", type=int, default=5, help="networks that each method trains")
     options.add_argument("--generations", type=int, default=15)
     options.add_argument("--children", type=int, default=200, help="networks of a generation")
+    options.add_argument("--space", default="paper", choices=["paper", "families"])
+    options.add_argument("--context", help="table of measured networks that predictions also build on")
     options.add_argument("--seeds", type=int, default=1)
     options.add_argument("--first-seed", type=int, default=0)
     given = options.parse_args()
     protocol = PROTOCOLS[given.protocol]
-    predictor, space = predictor_of(protocol), space_of(protocol)
+    predictor, space = predictor_of(protocol), space_of(protocol, given.space)
+    context = measured(Path(given.context)) if given.context else None
 
     def predict(networks):
-        return predictor.predict([one["layers"] for one in networks], input=space.input)
+        return predictor.predict([one["layers"] for one in networks], input=space.input, context=context)
 
     def told(search, score):
         """The networks of a search that was told predictions, best first."""
