@@ -1,10 +1,8 @@
-"""docs/operations.md is the one place that lists the settings and the metrics, as the code has them."""
+"""docs/operations.md is the one place that lists the settings, as the code has them."""
 
 from typing import Any
 
-from prometheus_client import Metric
-
-from service.observability.metrics import REASONS, Metrics
+from service.observability.metrics import REASONS
 from service.settings import Settings, variable_of
 from tests.docs.pages import PAGES, ROOT, read, table_rows
 
@@ -20,15 +18,6 @@ def written(default: Any) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def family_of(metric: Any) -> Metric:
-    return next(iter(metric.describe()))
-
-
-def exposed(family: Metric) -> str:
-    """Return a metric's name as Prometheus shows it."""
-    return f"{family.name}_total" if family.type == "counter" else family.name
-
-
 def test_every_setting_is_listed_with_its_default_and_its_description():
     expected = []
     for name, field in Settings.model_fields.items():
@@ -41,17 +30,6 @@ def test_settings_are_listed_nowhere_else():
     rows = [f"| `{variable_of(name)}` |" for name in Settings.model_fields]
     for page in set(PAGES) - {ROOT / "docs/operations.md"}:
         assert not [row for row in rows if row in page.read_text()], page
-
-
-def test_every_metric_is_listed_with_its_type_its_labels_and_its_description():
-    expected = []
-    for metric in vars(Metrics()).values():
-        if hasattr(metric, "describe") and not metric._labelvalues:  # children are part of their metric
-            family = family_of(metric)
-            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
-            kind = f"{family.type}: {labels}" if labels else family.type
-            expected.append([f"`{exposed(family)}`", kind, family.documentation])
-    assert table_rows(GUIDE, "Metrics") == expected
 
 
 def test_every_reason_of_a_rejection_is_listed():
