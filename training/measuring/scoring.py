@@ -30,14 +30,15 @@ _LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 
 def score(layers: Layers, protocol: TrainingProtocol, device: str) -> Scores:
     """Return the scores of a network on the first training images of a protocol (`model.proxies`)."""
-    return measure_layers(layers, protocol.image, protocol.classes, *_images(protocol, device))
+    images, labels = _images(protocol, device)
+    torch.set_flush_denormal(True)  # as where networks are trained
+    return measure_layers(layers, protocol.image, protocol.classes, images, labels)
 
 
 @cache
 def _images(protocol: TrainingProtocol, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Load the images once in each process, which works on one thread."""
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # as where networks are trained
     train, _ = datasets.load(protocol)
     return train.images[:IMAGES].to(device), train.labels[:IMAGES].to(device)
 
@@ -122,7 +123,10 @@ def score_all(
 def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Scores]]]:
     """Yield a `map` that works in this process, or in several others."""
     if workers == 1:
-        yield map
+        try:
+            yield map
+        finally:
+            torch.set_flush_denormal(False)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from model.network.shapes import Shape
 from model.proxies.names import SCORES
@@ -66,6 +67,11 @@ def test_a_second_run_goes_on_after_a_line_that_was_cut_off(scored: Path, tmp_pa
     assert len(done) == 2
     assert len(file.path.read_text().splitlines()) == len(found) == 3
     assert json.loads(file.path.read_text().splitlines()[1])["proxies"] == json.loads(second)["proxies"]
+
+
+def test_numbers_near_zero_are_not_lost_in_this_process_afterwards(scored: Path) -> None:
+    assert scored.exists()
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) > 0
 
 
 def test_a_table_gains_a_column_and_changes_nothing_else(tmp_path: Path, scored: Path) -> None:
