@@ -18,7 +18,6 @@ from model.ranking import OutOfDistribution, RankBy
 
 if TYPE_CHECKING:
     from model.requests.predict import Call
-    from model.requests.schema import Measured
 
 FORMATS = ("json", "jsonl", "csv")
 _SAVE = "; a PyTorch model's: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
@@ -176,24 +175,20 @@ def _read_call(networks: Networks, artifact: Artifact) -> "Call":
 def _predict_in_context(networks: Networks, table: Path, prior: str) -> dict[str, Any]:
     """Predict for the data set of a table, as POST /predict does with its rows as `context`."""
     from model.loaded import load_model
-    from model.network.schema import MAX_CONTEXT, MIN_CONTEXT
+    from model.network.schema import MIN_CONTEXT
     from model.requests.errors import InvalidRequestError
     from model.requests.in_context import AUTO, InContext
+    from training.observations.context import context_of
     from training.observations.dataset import image_of, task_of
     from training.observations.read import read
 
     if prior not in {AUTO, "none", *TASKS}:
         raise typer.BadParameter(f"must be {AUTO}, none or one of: {', '.join(TASKS)}", param_hint="--prior")
     _, rows = task_of(read(table))
-    measured = [row for row in rows if row.accuracy][-MAX_CONTEXT:]
-    if len(measured) < MIN_CONTEXT:
-        raise ValueError(f"{table}: {len(measured)} measured networks; predictions need {MIN_CONTEXT}")
+    known = context_of([row for row in rows if row.accuracy])
+    if len(known) < MIN_CONTEXT:
+        raise ValueError(f"{table}: {len(known)} measured networks; predictions need {MIN_CONTEXT}")
     image = image_of(rows)
-    of_curves = len({len(row.accuracy) for row in measured}) == 1
-    known: list[Measured] = []
-    for row in measured:
-        accuracy = row.accuracy if of_curves else row.accuracy[-1]
-        known.append({"layers": row.layers, "accuracy": accuracy, "proxies": row.proxies or {}})
     body = networks.body
     body.pop("task", None)  # `peephole sample` names one
     body["context"], body["prior"] = known, None if prior == "none" else prior

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.loaded import Model
-from model.network.schema import MAX_ARCHITECTURES, MAX_CONTEXT
+from model.network.schema import MAX_ARCHITECTURES
 from model.network.shapes import Shape
 from model.requests.in_context import InContext
-from model.requests.schema import Candidate, Measured, PredictRequest
+from model.requests.schema import Candidate, PredictRequest
 from training.fitting.out_of_fold import KeptPredictions
 from training.metrics import Floats, final_error, rounded
+from training.observations.context import context_of
 from training.observations.dataset import carry_forward
 from training.observations.observation import Observation
 
@@ -66,7 +67,7 @@ def compare_with_context(
     for number, held_out in enumerate(folds, start=1):
         on_fold(f"context model, fold {number} of {len(folds)}")
         others = [row for row in rows if kept.fold[place[row.network_id]] != kept.fold[held_out[0]]]
-        context = _context(others)
+        context = context_of(others)
         for start in range(0, len(held_out), MAX_ARCHITECTURES):
             part = held_out[start : start + MAX_ARCHITECTURES]
             asked: list[Candidate] = [{"layers": layers[kept.network_ids[index]]} for index in part]
@@ -80,13 +81,6 @@ def compare_with_context(
             predicted[part] = [one["final_accuracy"] for one in found["predictions"]]
     finals = carry_forward(np.where(np.isnan(kept.measured), np.nan, kept.predicted))[:, -1]
     return Comparison(*(_mean_over_folds(measured, values, folds) for values in (finals, predicted)))
-
-
-def _context(rows: Sequence[Observation]) -> list[Measured]:
-    """Return the newest rows as a context; curves, where all have one length, else final accuracies."""
-    newest = rows[-MAX_CONTEXT:]
-    are_curves = len({len(row.accuracy) for row in newest}) == 1
-    return [{"layers": row.layers, "accuracy": row.accuracy if are_curves else row.accuracy[-1]} for row in newest]
 
 
 def _mean_over_folds(measured: Floats, predicted: Floats, folds: Sequence[np.ndarray]) -> dict[str, float]:
