@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
@@ -109,11 +110,7 @@ class Database:
             if self._file is not None:
                 file = self._file.expanduser()
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                plain = sqlite3.connect(file, timeout=BUSY_SECONDS)
-                try:
-                    plain.execute("PRAGMA journal_mode = WAL")  # stays in the file
-                finally:
-                    plain.close()
+                _set_write_ahead(file)
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
                 if self._file is None:
                     connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
@@ -167,6 +164,24 @@ class Database:
         event.listen(engine, "checkout", check_file)
         event.listen(engine, "begin", begin)
         return engine
+
+
+def _set_write_ahead(file: Path) -> None:
+    """Set SQLite's write-ahead log, which stays in the file."""
+    until = monotonic() + BUSY_SECONDS
+    while True:
+        plain = sqlite3.connect(file, timeout=BUSY_SECONDS)
+        try:
+            plain.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # where two connections set it at once, SQLite turns one away without waiting
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+        else:
+            return
+        finally:
+            plain.close()
+        sleep(0.01)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from store import (
     TaskConflictError,
     UnknownTaskError,
 )
+from store.database import BUSY_SECONDS, _set_write_ahead
 from store.tables import metadata
 from tests.store.conftest import OpenStore
 
@@ -169,6 +171,21 @@ def test_two_processes_open_a_new_database_at_once_and_share_it(open_store: Open
 
         added = sum(threads.map(write, range(60)))
     assert added == stores[0].summary(LEAVES).observations == stores[1].summary(LEAVES).networks == 25
+
+
+def test_connections_that_open_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite itself turns one of them away at once, in about one of a hundred files."""
+
+    def opening(file: Path) -> None:
+        _set_write_ahead(file)
+        with closing(sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE IF NOT EXISTS leaves (name)")
+            connection.execute("COMMIT")
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(200):
+            list(threads.map(opening, [tmp_path / f"{number}.db"] * 4))
 
 
 def test_the_migrations_make_the_tables_of_the_code(open_store: OpenStore) -> None:
