@@ -181,9 +181,20 @@ def _measure(
         remaining = f"{timedelta(seconds=round(left))} left"
         progress.console.print(f"{done}/{len(jobs)}  {row.network_id}  {measured}, {remaining}", style="dim")
 
+    lost: list[str] = []
+
+    def on_lost(job: "Job") -> None:
+        lost.append(job.network_id)
+        progress.console.print(f"{job.network_id}: its process died; the others go on", style="yellow")
+
+    run = partial(collect_rows, time_limit=time_limit, on_start=on_start, on_row=on_row, on_lost=on_lost)
     try:
         with Journal(out).alone():
-            added = collect_rows(protocol, out, jobs, backend, time_limit=time_limit, on_start=on_start, on_row=on_row)
+            added = run(protocol, out, jobs, backend)
     finally:
         progress.stop()
     typer.echo(f"{added} rows added to {out}")
+    if lost:
+        raise RuntimeError(
+            f"without a row, as their process died: {', '.join(lost)}; the same command tries them again"
+        )

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from training.protocols import TrainingProtocol
 
 SECONDS_BETWEEN_FOLDS = 300.0
 PATIENCE = 5.0  # seconds after which a backend without room is tried again
+MOST_LOST = 5  # networks in a row whose process died: then it is not the networks
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ def left_to_do(journal: Journal, protocol: TrainingProtocol, jobs: Sequence[Job]
 
 
 Row = Observation | None
-Submit = Callable[[Job, int], "Future[Row] | None"]
-"""Starts a job, given how many are running: its row to come (`None` past the deadline), or `None` without room."""
+Submit = Callable[[Job], "Future[Row] | None"]
+"""Starts a job: its row to come (`None` past the deadline), or `None` without room."""
 Backend = Callable[[TrainingProtocol, float], AbstractContextManager[Submit]]
 """Starts what trains networks until a deadline in `time.time()` seconds, and stops it at the end."""
 
@@ -79,8 +81,11 @@ def collect(
     time_limit: float = float("inf"),
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_row: Callable[[Observation], None] = lambda row: None,
+    on_lost: Callable[[Job], None] = lambda job: None,
 ) -> int:
     """Train networks until all are measured or the time is up, and return how many rows were added.
+
+    A network whose process dies, for lack of memory or in a library, has no row; the others go on.
 
     Args:
         protocol: the training recipe.
@@ -90,27 +95,39 @@ def collect(
         time_limit: seconds after which networks in flight are given up.
         on_start: called with the number of runs already measured and the total.
         on_row: called with each new row, after it is on disk.
+        on_lost: called with each job whose process died.
 
     Raises:
-        RuntimeError: when a worker process dies; what was measured is kept.
+        RuntimeError: when process after process dies; what was measured is kept.
     """
     deadline = time.time() + time_limit
     spaces = {job.network_id: job.space for job in jobs}
     journal = Journal(out)
     missing = deque(left_to_do(journal, protocol, jobs))
-    pending: set[Future[Row]] = set()
-    added, last_fold = 0, time.monotonic()
+    pending: dict[Future[Row], Job] = {}
+    added, lost, last_fold = 0, 0, time.monotonic()
     with backend(protocol, deadline) as submit:
         on_start(len(jobs) - len(missing), len(jobs))
         try:
             while pending or (missing and time.time() < deadline):
-                while missing and time.time() < deadline and (future := submit(missing[0], len(pending))):
-                    pending.add(future)
-                    missing.popleft()
+                while missing and time.time() < deadline and (future := submit(missing[0])):
+                    pending[future] = missing.popleft()
                 if not pending:  # a cluster without machines; some may join
                     time.sleep(PATIENCE)
-                finished, pending = wait(pending, PATIENCE, FIRST_COMPLETED)
-                for row in (future.result() for future in finished):
+                for future in wait(pending, PATIENCE, FIRST_COMPLETED).done:
+                    job = pending.pop(future)
+                    try:
+                        row = future.result()
+                    except BrokenProcessPool as error:
+                        lost += 1
+                        on_lost(job)
+                        if lost == MOST_LOST:
+                            raise RuntimeError(
+                                f"{lost} worker processes died one after another; when the cause is gone, for example "
+                                "too little memory, the same command goes on where it stopped"
+                            ) from error
+                        continue
+                    lost = 0
                     if row is not None:
                         journal.append(row.model_copy(update={"space": spaces[row.canonical]}))
                         on_row(row)

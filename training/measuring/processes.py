@@ -29,23 +29,41 @@ def processes(
         workers: how many processes; all cores by default. They share a GPU: one small network leaves it idle.
         device: where they train: `cpu`, `cuda`, `cuda:1`.
 
-    Raises:
-        RuntimeError: when a process dies.
     """
     datasets.load(protocol)  # fail here, in one line, and not in every worker; decoded images are cached
-    count = workers or os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+    lanes = [_Lane() for _ in range(workers or os.cpu_count() or 1)]
 
-    def submit(job: Job, running: int) -> Future[Row] | None:
-        return pool.submit(train_job, job, protocol, device, deadline) if running < count else None
+    def submit(job: Job) -> Future[Row] | None:
+        free = next((lane for lane in lanes if lane.is_free), None)
+        return free and free.submit(job, protocol, device, deadline)
 
     try:
         yield submit
-    except BrokenProcessPool as error:
-        raise RuntimeError("a worker process died; run the same command again to go on where it stopped") from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        for lane in lanes:
+            lane.pool.shutdown(cancel_futures=True)
+
+
+class _Lane:
+    """A pool of one process: when that dies, so does one network's training and no other's."""
+
+    def __init__(self) -> None:
+        self.pool = _start_process()
+        self.running: Future[Row] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return self.running is None or self.running.done()
+
+    def submit(self, job: Job, protocol: TrainingProtocol, device: str, deadline: float) -> Future[Row]:
+        if self.running is not None and isinstance(self.running.exception(), BrokenProcessPool):
+            self.pool = _start_process()
+        self.running = self.pool.submit(train_job, job, protocol, device, deadline)
+        return self.running
+
+
+def _start_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 
 
 def train_job(job: Job, protocol: TrainingProtocol, device: str, deadline: float) -> Row:

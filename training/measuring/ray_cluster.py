@@ -40,8 +40,7 @@ def ray_cluster(protocol: TrainingProtocol, deadline: float, *, address: str) ->
     remote = ray.remote(max_retries=-1)(train_job)  # a task dies with its machine only; then it is run elsewhere
     tasks: dict[Future[Row], tuple[Any, str]] = {}
 
-    def submit(job: Job, running: int) -> Future[Row] | None:
-        del running  # machines come and go, so that room is looked for by kind
+    def submit(job: Job) -> Future[Row] | None:
         for done in [future for future in tasks if future.done()]:
             del tasks[done]
         busy = Counter(kind for _, kind in tasks.values())

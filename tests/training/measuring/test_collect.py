@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 import torch
@@ -86,18 +87,17 @@ def table(tmp_path_factory):
 
 @pytest.fixture
 def inline():
-    """A backend with room for two jobs, which measures without training; `running` lists how many run at each start."""
-    running = []
+    """A backend that measures without training, and has no room for every third job that it is asked to start."""
+    asked = count(1)
 
     @contextmanager
     def start(protocol, deadline):
-        def submit(job, count):
-            if count == 2:
+        def submit(job):
+            if next(asked) % 3 == 0:
                 return None
-            running.append(count)
             future = Future()
             if job.seed == 9:
-                future.set_exception(RuntimeError("a worker died"))
+                future.set_exception(BrokenProcessPool("a worker died"))
             elif job.seed == 8:
                 future.set_result(None)
             else:
@@ -107,7 +107,6 @@ def inline():
 
         yield submit
 
-    start.running = running
     return start
 
 
@@ -119,15 +118,35 @@ def test_each_missing_run_is_started_once_while_there_is_room(tmp_path, inline):
     assert counted == [(2, 6)]
     assert sorted(row.seed for row in measured) == [0, 0, 1, 1]
     assert {row.canonical for row in measured} == {job.network_id for job in plan(QUICK, 3)[1:]}
-    assert max(inline.running) == 1
     assert len(read(out)) == 6
 
 
-def test_what_was_measured_is_kept_when_a_worker_dies(tmp_path, inline):
-    jobs = plan(QUICK, 1, 2)
-    with pytest.raises(RuntimeError, match="a worker died"):
-        collect(QUICK, tmp_path / "t.parquet", [*jobs, replace(jobs[0], seed=8), replace(jobs[0], seed=9)], inline)
-    assert sorted(row.seed for row in read(tmp_path / "t.parquet")) == [0, 1]
+def test_a_network_that_kills_its_process_is_named_and_the_others_are_measured(tmp_path):
+    """Real processes; the next run tries that one alone again."""
+    deadly, *others = plan(QUICK, 4)
+    jobs = [others[0], replace(deadly, layers=Deadly()), *others[1:]]
+    out, lost = tmp_path / "t.parquet", []
+    assert collect(QUICK, out, jobs, partial(processes, workers=2), on_lost=lost.append) == 3
+    assert [job.network_id for job in lost] == [deadly.network_id]
+    assert {row.canonical for row in read(out)} == {job.network_id for job in others}
+    assert collect(QUICK, out, [deadly, *others], partial(processes, workers=1)) == 1
+
+
+class Deadly:
+    """Ends the process that unpickles it, as a fault in a library does."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_what_was_measured_is_kept_when_process_after_process_dies(tmp_path, inline):
+    """The cause is not in the networks then: the command ends."""
+    jobs, lost = plan(QUICK, 6, 2), []
+    jobs = [*jobs[:2], *(replace(job, seed=9) for job in jobs[2:])]
+    with pytest.raises(RuntimeError, match="5 worker processes died one after another"):
+        collect(QUICK, tmp_path / "t.parquet", jobs, inline, on_lost=lost.append)
+    assert len(lost) == 5
+    assert len(read(tmp_path / "t.parquet")) == 2
 
 
 def test_a_second_run_adds_nothing(table):
