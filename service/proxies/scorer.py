@@ -20,6 +20,8 @@ from service.proxies.child import score
 from service.settings import Settings
 
 KEPT = 4096  # networks whose scores are kept in memory, 4 KiB each
+START_SECONDS = 60.0  # that a process may take to import torch and to read the images, on a slow disk
+SLOWER = 3  # than expected, that a network may be
 FIRST_SECONDS = 1.0  # that a network may take, before the first was measured
 MEASURE = "measure them with `peephole proxies` and send them with the architectures"
 
@@ -126,11 +128,11 @@ class Scorer:
             del self._jobs[key]
 
     async def _compute(self, network: Network) -> Scores:
-        """Return a network's scores. A process that takes longer than any request may wait is killed."""
+        """Return a network's scores; a process that hangs is killed."""
         began = monotonic()
         call = partial(score, network.key[0], network.layers, gpu=self._settings.provider != "cpu")
         try:
-            async with asyncio.timeout(self._settings.max_deadline_ms / 1000):
+            async with asyncio.timeout(START_SECONDS + SLOWER * self._settings.max_proxy_seconds):
                 found = await to_process.run_sync(call, cancellable=True)
         except BrokenWorkerProcess as error:
             log.warning("scores_process_died", reason=repr(error.__cause__ or error))
