@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fit(folder: Path, rows: list[Observation]) -> fitting.ProxiesCard:
     model = load_model(read_artifact(folder), weights=False)
-    return fitting.fit_proxies(folder, model, rows, read_out_of_fold(folder, model.card))
+    return fitting.fit_proxies(folder, model, rows, read_out_of_fold(folder, model.card)).card
 
 
 def test_the_card_says_what_it_reads_and_how_well(folder: Path, rows: list[Observation]) -> None:
