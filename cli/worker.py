@@ -139,6 +139,8 @@ def fit_task(
 ) -> Outcome:
     """Fit a predictor to what a task holds, and compare it with the context model.
 
+    Both read the zero-cost scores of the networks, where most have them.
+
     Raises:
         ValueError: when there is too little to learn from, or the task cannot be fitted.
     """

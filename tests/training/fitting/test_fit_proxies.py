@@ -74,6 +74,18 @@ def test_a_reader_of_another_predictor_is_not_served(folder: Path, rows: list[Ob
         check_proxies(model.proxies, model.predictor, curves)
 
 
+def test_of_many_networks_a_part_gives_the_points(
+    folder: Path, rows: list[Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fitted is smaller, and no worse than without scores."""
+    monkeypatch.setattr(fitting, "MOST_POINTS", 40)
+    figures = fit(folder, rows).metrics["cross_validation"]
+    model = load_model(read_artifact(folder), weights=False)
+    assert model.proxies is not None
+    assert len(model.proxies._fitted.process.points) == 40
+    assert figures["with_proxies"]["tau"] > figures["without"]["tau"] - 0.02
+
+
 def test_too_few_networks_with_scores_are_an_error(folder: Path, rows: list[Observation]) -> None:
     bare = [row.model_copy(update={"proxies": None}) for row in rows[19:]]
     with pytest.raises(ObservationError, match="19 of the predictor's networks have proxies; 20 is the least"):
