@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_queue_cost: int = Field(1_000_000, ge=1, description="Most work in the queue, in padded layers.")
     max_queue_ms: int = Field(10_000, ge=1, description="Longest expected wait of a request; beyond it 429.")
     max_proxy_queue: int = Field(
-        64, ge=1, description="Most networks that wait for their zero-cost scores; beyond it 429."
+        32, ge=1, description="Most networks that wait for their zero-cost scores; beyond it 429."
     )
     max_proxy_seconds: int = Field(
         10, ge=1, description="Longest expected time of a network's zero-cost scores, on a core; beyond it 422."
