@@ -148,7 +148,7 @@ def fit_proxies(table: TableOption, artifact: OwnArtifactOption) -> None:
 
     silence_libraries()
     model = load_model(read_artifact(artifact), weights=False)
-    card = write_proxies(artifact, model, read(table), read_out_of_fold(artifact, model.card))
+    card = write_proxies(artifact, model, read(table), read_out_of_fold(artifact, model.card)).card
     rows = [
         (name, method, f"{one['tau']:.3f}", f"{one['r2']:.3f}", f"{one['curve_mae']:.4f}")
         for name, of_part in card.metrics.items()

@@ -139,14 +139,19 @@ def fit_task(
 ) -> Outcome:
     """Fit a predictor to what a task holds, and compare it with the context model.
 
+    Both read the zero-cost scores of the networks, where most have them.
+
     Raises:
         ValueError: when there is too little to learn from, or the task cannot be fitted.
     """
-    from model.artifact import pack_artifact
+    from model.artifact import pack_artifact, read_artifact
+    from model.loaded import load_model
+    from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE
     from training.fitting.calibrate import FOLDS
     from training.fitting.compare import compare_with_context
     from training.fitting.ensemble_config import PROCESS_ALONE
     from training.fitting.fit import fit
+    from training.fitting.fit_proxies import MIN_NETWORKS, fit_proxies
     from training.fitting.out_of_fold import read_out_of_fold
 
     began, task = time.monotonic(), claim.task
@@ -154,7 +159,9 @@ def fit_task(
         raise ValueError(f"predictors are fitted to square images; those of {task.name} are {task.image}")
     rows = observations(store, claim)
     networks = len({row.network_id for row in rows})
-    steps, done = 2 * FOLDS + 2, 0
+    with_scores = len({row.network_id for row in rows if row.proxies})
+    is_scored = with_scores >= MIN_NETWORKS and 2 * with_scores > networks
+    steps, done = 2 * FOLDS + 2 + is_scored, 0
 
     def on_fit(step: str) -> None:
         nonlocal done
@@ -166,8 +173,11 @@ def fit_task(
         folder = Path(name)
         card = fit(rows, folder, config=config, description=task.description, on_fit=on_fit).card
         kept = read_out_of_fold(folder, card)
-        found = compare_with_context(rows, kept, task.image, models, prior=task.prior, on_fold=on_fit)
-        packed = pack_artifact(folder)
+        if is_scored:
+            on_fit(f"zero-cost scores of {with_scores} networks")
+            kept = fit_proxies(folder, load_model(read_artifact(folder), weights=False), rows, kept).kept
+        found = compare_with_context(rows, kept, task.image, models, prior=task.prior, scored=is_scored, on_fold=on_fit)
+        packed = pack_artifact(folder, beside=(PROXIES_CARD_FILE, PROXIES_FILE) if is_scored else ())
     result = {
         "published": found.artifact_is_better,
         "version": card.version if found.artifact_is_better else None,
@@ -193,6 +203,7 @@ def observations(store: "Store", claim: "Claim") -> "list[Observation]":
             accuracy=one.accuracy if isinstance(one.accuracy, list) else [one.accuracy],
             final_only=not isinstance(one.accuracy, list),
             seed=one.seed,
+            proxies=dict(one.proxies) if one.proxies else None,
             network_id=one.network,
             in_channels=image.channels,
             resolution=image.height,

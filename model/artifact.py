@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zipfile import BadZipFile, ZipFile
@@ -135,11 +135,19 @@ class Card(HasFiles):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A card, and the very bytes of the files that its sha256 were checked against."""
+    """A card, and the very bytes of the files that its sha256 were checked against.
+
+    Attributes:
+        card: of the predictor.
+        files: of the predictor.
+        folder: where they are from.
+        beside: other files that were packed with them.
+    """
 
     card: Card
     files: dict[str, bytes]
     folder: Path
+    beside: dict[str, bytes] = field(default_factory=dict)
 
 
 def digest(content: bytes) -> str:
@@ -244,13 +252,15 @@ def read_artifact(folder: Path) -> Artifact:
     return Artifact(*read_verified(folder, Card, CARD_FILE, lambda card: card.needed), folder)
 
 
-def pack_artifact(folder: Path) -> bytes:
-    """Return an artifact folder's card and the files that it needs as one zip file."""
+def pack_artifact(folder: Path, *, beside: Sequence[str] = ()) -> bytes:
+    """Return an artifact folder's card, the files that it needs, and others `beside` them as one zip file."""
     artifact = read_artifact(folder)
     packed = io.BytesIO()
     with ZipFile(packed, "w") as archive:
         for name, content in {CARD_FILE: (folder / CARD_FILE).read_bytes(), **artifact.files}.items():
             archive.writestr(name, content)
+        for name in beside:
+            archive.writestr(name, (folder / name).read_bytes())
     return packed.getvalue()
 
 
@@ -271,7 +281,9 @@ def unpack_artifact(packed: bytes, name: Path) -> Artifact:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), member)
         return files[member]
 
-    return Artifact(*_verified(content, name, Card, CARD_FILE, lambda card: card.needed), name)
+    card, own = _verified(content, name, Card, CARD_FILE, lambda card: card.needed)
+    beside = {member: held for member, held in files.items() if member not in own and member != CARD_FILE}
+    return Artifact(card, own, name, beside)
 
 
 def read_networks(artifact: Artifact) -> frozenset[str] | None:

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from .artifact import ArtifactError, Card, HasFiles, pack_arrays, read_verified, unpack_arrays, write_verified
+from .artifact import (
+    Artifact,
+    ArtifactError,
+    Card,
+    HasFiles,
+    pack_arrays,
+    read_verified,
+    unpack_arrays,
+    write_verified,
+)
 from .boosted_trees import BoostedTrees
 from .calibration import Calibration, Curves, StandardisedPrediction
 from .encoding.hand_features import hand_features, places
@@ -158,6 +167,23 @@ def read_proxy_reader(folder: Path, predictor: Card) -> ProxyReader | None:
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{folder / PROXIES_FILE}: {error}") from error
     return ProxyReader(card, fitted, predictor.image)
+
+
+def unpack_proxy_reader(artifact: Artifact) -> ProxyReader | None:
+    """Load what reads scores from an unpacked artifact; `None` when it came without.
+
+    Raises:
+        ArtifactError: when it cannot be read.
+    """
+    files = artifact.beside
+    if PROXIES_CARD_FILE not in files:
+        return None
+    try:
+        card = ProxiesCard.model_validate_json(files[PROXIES_CARD_FILE])
+        fitted = _unpack(unpack_arrays(files[PROXIES_FILE]), card, artifact.card.distance_threshold)
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(f"{artifact.folder / PROXIES_FILE}: {error}") from error
+    return ProxyReader(card, fitted, artifact.card.image)
 
 
 def _unpack(arrays: Mapping[str, NDArray[Any]], card: ProxiesCard, threshold: float) -> ProxyModel:

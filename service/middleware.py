@@ -50,8 +50,8 @@ class RequestMiddleware:
     """ASGI middleware around the whole application.
 
     The handlers put what they know into the request's state: `stages` (seconds by name), `sizes` (numbers for the log
-    line), `problem` (the slug of an error response) and `stored` (it waits for the database, so its time says nothing
-    of how fast the service is). HEAD is handled as GET; the server leaves the body out.
+    line), `problem` (the slug of an error response) and `elsewhere` (it waits for the database, or for scores, so
+    its time says nothing of how fast the service is). HEAD is handled as GET; the server leaves the body out.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -99,7 +99,7 @@ class RequestMiddleware:
             await response(scope, receive, send_with_headers)
         finally:
             if entered is not None:
-                inflight.leave(state["body_bytes"], entered, completed=status == 200 and "stored" not in state)
+                inflight.leave(state["body_bytes"], entered, completed=status == 200 and "elsewhere" not in state)
             route = getattr(inner.get("route"), "path", "unmatched")
             _count(self.service.metrics, method, route, status, perf_counter() - began, state)
 

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     max_layers: int = Field(MAX_LAYERS, ge=1, le=MAX_LAYERS, description="Most layers in one architecture.")
     max_queue_cost: int = Field(1_000_000, ge=1, description="Most work in the queue, in padded layers.")
     max_queue_ms: int = Field(10_000, ge=1, description="Longest expected wait of a request; beyond it 429.")
+    max_proxy_queue: int = Field(
+        32, ge=1, description="Most networks that wait for their zero-cost scores; beyond it 429."
+    )
+    max_proxy_seconds: int = Field(
+        10, ge=1, description="Longest expected time of a network's zero-cost scores, on a core; beyond it 422."
+    )
     max_inflight_bytes: int = Field(128 * MIB, ge=1024, description="Most bytes of bodies in flight; beyond it 429.")
     max_deadline_ms: int = Field(60_000, ge=1, description="Longest time a request may take; also the default.")
     batch_cost: int = Field(4096, ge=1, description="Largest batch, in padded layers.")

@@ -17,6 +17,7 @@ from service.inference.registry import Registry, runs_on_cpu
 from service.inference.reload import Reloader
 from service.inflight import InFlight
 from service.observability.metrics import Metrics
+from service.proxies.scorer import Scorer
 from service.settings import Settings
 from service.supervisor import Supervisor
 from service.tasks.figures import StoreFigures
@@ -37,6 +38,7 @@ class Service:
     Attributes:
         threads: cores for inference.
         readers: threads that validate large bodies and render large responses.
+        scorer: computes zero-cost scores in a child process.
         in_context: answers requests with a context, in a thread of its own: a fit may take seconds.
         inflight: requests being handled that may take long or change something, and how fast.
         store: the stored tasks, for the threads of `store_threads`.
@@ -54,6 +56,7 @@ class Service:
         workers = self.threads if runs_on_cpu(settings) else 1  # on the CPU, two batches gain more than two cores
         self.registry = Registry(settings, self.metrics, workers=workers, threads=max(1, self.threads // workers))
         self.engine = Engine(settings, self.metrics, workers=workers)
+        self.scorer = Scorer(settings, self.metrics)
         self.readers = ThreadPoolExecutor(READERS, "reader")
         self.in_context = InContext()
         self.context_thread = ThreadPoolExecutor(1, "context")
@@ -88,6 +91,7 @@ class Service:
             task.cancel()
         self.supervisor.stop()
         self.engine.stop()
+        await self.scorer.stop()
         for threads in (self.readers, self.context_thread):
             threads.shutdown(wait=False, cancel_futures=True)
         self.store_threads.stop()
@@ -108,6 +112,7 @@ class Service:
         self.metrics.ready.set(not self.not_ready())
         self.metrics.queue_cost.set(self.engine.queue.cost)
         self.metrics.queue_requests.set(self.engine.queue.requests)
+        self.metrics.proxy_queue.set(self.scorer.waiting)
         self.metrics.inflight.set(self.inflight.requests)
         self.metrics.heartbeat.set(time() - self.engine.heartbeat_age())
 

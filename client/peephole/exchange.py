@@ -65,6 +65,7 @@ class PredictOptions(TypedDict, total=False):
     input: Sequence[int] | None
     rank_by: RankBy
     out_of_distribution: OutOfDistribution
+    proxies: Literal["compute"] | None
     constraints: Mapping[str, float] | None
     objectives: Sequence[str] | None
 
@@ -80,13 +81,14 @@ def predict(
     input: Sequence[int] | None = None,  # noqa: A002 - the request's name for it
     rank_by: RankBy = "mean",
     out_of_distribution: OutOfDistribution = "keep",
+    proxies: Literal["compute"] | None = None,
     constraints: Mapping[str, float] | None = None,
     objectives: Sequence[str] | None = None,
 ) -> Steps[Predictions]:
     """Predict a population, in as many requests as the service's limits need; see `Predictor.predict`."""
     architectures, image = architectures_of(networks, input)
     fields: dict[str, Any] = {"task": task, "version": version, "epochs": epochs, "context": context, "input": image}
-    fields |= {"constraints": constraints, "objectives": objectives}
+    fields |= {"constraints": constraints, "objectives": objectives, "proxies": proxies}
     fields = {name: value for name, value in fields.items() if value is not None}
     fields |= {"prior": prior} if prior != AUTO else {}  # `None` is none
     fields |= {"rank_by": rank_by} if rank_by != "mean" else {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import ServiceError
@@ -33,6 +33,7 @@ class Prediction:
         notes: what to be careful about.
         feasible: whether it meets the constraints; `None` without constraints.
         pareto_rank: by the objectives, 1 is the front; `None` without objectives.
+        proxies: zero-cost scores that the service computed; `None` where it did not.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Prediction:
     notes: tuple[str, ...]
     feasible: bool | None = None
     pareto_rank: int | None = None
+    proxies: Mapping[str, float] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

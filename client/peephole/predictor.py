@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import Unpack
 
@@ -29,6 +29,7 @@ class Predictor(ABC):
         input: Sequence[int] | None = None,  # noqa: A002 - the request's name for it
         rank_by: RankBy = "mean",
         out_of_distribution: OutOfDistribution = "keep",
+        proxies: Literal["compute"] | None = None,
         constraints: Mapping[str, float] | None = None,
         objectives: Sequence[str] | None = None,
     ) -> Predictions:
@@ -47,6 +48,8 @@ class Predictor(ABC):
             rank_by: what ranks compare: the predicted accuracy, or the lower or upper end of its interval.
             out_of_distribution: what networks of a distance above 1 get: nothing, the last ranks, or a penalty of
                 (distance - 1) times the width of their interval.
+            proxies: `"compute"` lets a service compute the zero-cost scores of networks that bring none; needs a task
+                whose images it has.
             constraints: upper bounds of costs; they set `feasible` and leave `rank`.
             objectives: `accuracy` and costs to trade off; they set `pareto_rank`.
 
@@ -67,6 +70,7 @@ class Predictor(ABC):
             input=input,
             rank_by=rank_by,
             out_of_distribution=out_of_distribution,
+            proxies=proxies,
             constraints=constraints,
             objectives=objectives,
         )

@@ -26,7 +26,7 @@ from ..runtime import OUTPUTS, Curves
 from ..score_scale import ScoreScale
 from .curves import BATCH, every_epoch, untrained_curves
 from .errors import InvalidRequestError
-from .networks import Ints, Networks, choose_epochs, encode_all, proxies_of
+from .networks import Ints, Networks, choose_epochs, encode_all, proxies_of, reject_computing
 from .predict import predictions
 from .schema import Measured, PredictRequest
 from .tradeoffs import TradeOffs, read_trade_offs
@@ -89,6 +89,7 @@ class InContext:
         Raises:
             InvalidRequestError: with a pointer to each fault.
         """
+        reject_computing(document)
         image = _image(document)
         accuracies = _accuracies(document["context"])
         priors = _priors(document, models)

@@ -18,6 +18,10 @@ from .errors import MAX_FAULTS, InvalidRequestError
 
 Ints = NDArray[np.int32]
 _NO_SCORE = "is no score that is known here: those of `peephole proxies`, of the predictor, or of the whole context"
+_NOT_COMPUTED = (
+    "scores are computed by a service only, and for shipped tasks only; measure them with `peephole proxies`, and send "
+    "them with the architectures"
+)
 _CLASSIFIER = "the classifier is not listed, leave it out"
 
 
@@ -157,6 +161,16 @@ def proxies_of(
     if faults:
         raise InvalidRequestError(*faults[:MAX_FAULTS])
     return found
+
+
+def reject_computing(document: Mapping[str, Any]) -> None:
+    """Reject a request for scores to be computed; a service carries it out before, where it can.
+
+    Raises:
+        InvalidRequestError: where there is one.
+    """
+    if "proxies" in document:
+        raise InvalidRequestError(Fault("/proxies", "unsupported", _NOT_COMPUTED))
 
 
 def check_ids(architectures: Sequence[Mapping[str, Any]], most: int, field: str = "architectures") -> None:

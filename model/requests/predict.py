@@ -10,7 +10,7 @@ from ..network.shapes import Shape
 from ..ranking import UNLIKE, Ranking, rounded
 from ..runtime import Curves
 from .errors import InvalidRequestError
-from .networks import Networks, choose_epochs, encode_networks
+from .networks import Networks, choose_epochs, encode_networks, reject_computing
 from .schema import PredictRequest
 from .tradeoffs import TradeOffs, read_trade_offs
 
@@ -35,6 +35,7 @@ def read_call(document: PredictRequest, model: Model, *, max_architectures: int,
     if document.get("version") not in (None, model.card.version):
         detail = f"the version of {model.card.task} that is loaded is {model.card.version}"
         raise InvalidRequestError(Fault("/version", "unknown-version", detail))
+    reject_computing(document)
     epochs = choose_epochs(document.get("epochs"), model.card.epochs, f"task {model.card.task}")
     networks = encode_networks(
         document["architectures"],

@@ -1,6 +1,6 @@
 """The form of requests: the truth for validation, and what `/docs` shows."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -83,6 +83,10 @@ Proxies = Annotated[
         examples=[{"swap": 4.21, "naswot": 552.9}],
     ),
 ]
+ComputedProxies = Annotated[
+    Literal["compute"],
+    Field(description="Let the service compute the zero-cost scores of networks that bring none; for some tasks."),
+]
 InChannels = Annotated[Width, Field(description="Channels of the image; checked against the task's when given.")]
 
 
@@ -142,6 +146,7 @@ class PredictRequest(TypedDict):
     objectives: NotRequired[Objectives]
     rank_by: NotRequired[RankedBy]
     out_of_distribution: NotRequired[OutOfDistributionRule]
+    proxies: NotRequired[ComputedProxies]
     context: NotRequired[Context]
     prior: NotRequired[Prior | None]
 

@@ -1,6 +1,7 @@
 """`POST /predict`: learning curves of networks before they are trained."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic, perf_counter
 
@@ -20,6 +21,8 @@ from service.api.schemas import PredictResponse
 from service.errors import request_id
 from service.inference.refining import predict_or_refine
 from service.observability.metrics import Metrics
+from service.proxies.computing import compute_scores
+from service.proxies.scorer import Scores
 from service.state import Service, ServiceDep
 from service.tasks.context import stored_call
 
@@ -35,22 +38,27 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     """
     body = await read_json_body(request, deadline)
     began = perf_counter()
-    call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
-    if not isinstance(call, Call):
-        owner, task = service.keys.check(request.headers), call.get("task")
-        if "context" not in call:
-            call = await stored_call(call, service, owner, deadline)
-        if not isinstance(call, Call):
-            response, tau = await _predict_in_context(request, service, deadline, call)
+    document, call = await run(service, deadline, _read, body, service, inline=len(body) <= INLINE_BYTES)
+    if call is None:
+        owner, task = service.keys.check(request.headers), document.get("task")
+        found = document if "context" in document else await stored_call(document, service, owner, deadline)
+        if not isinstance(found, Call):
+            response, tau = await _predict_in_context(request, service, deadline, found)
             if task is not None:
                 service.figures.note_tau(owner, task, tau)
             return response
+        call = found
     validated = perf_counter()
+    scores: dict[int, Scores] = {}
+    if "proxies" in document:
+        request.scope["state"]["elsewhere"] = True
+        call, scores = await compute_scores(service, document, call, deadline)
+    scored = perf_counter()
     networks = call.networks
     inference = await predict_or_refine(service.engine, call.model, networks, call.epochs, deadline)
     predicted = perf_counter()
     inline = len(networks.ids) <= INLINE_NETWORKS
-    arguments = (request_id(request), call, inference.curves)
+    arguments = (request_id(request), call, inference.curves, scores)
     text = await run(service, deadline, _render, *arguments, inline=inline)
     encode_seconds = perf_counter() - predicted
     service.metrics.validate_seconds.observe(validated - began)
@@ -59,6 +67,7 @@ async def predict(request: Request, service: ServiceDep, deadline: Deadline) -> 
     request.scope["state"]["sizes"]["networks"] = len(networks.ids)
     request.scope["state"]["stages"] = {
         "validate": validated - began,
+        **({"score": scored - validated} if "proxies" in document else {}),
         "queue": inference.queue_seconds,
         "infer": inference.infer_seconds,
         "encode": encode_seconds,
@@ -85,23 +94,28 @@ async def _predict_in_context(
     return Response(text, media_type="application/json"), found["model"]["tau"]
 
 
-def _read(body: bytes, service: Service) -> Call | PredictRequest:
-    """Return a validated call; of a request with a context, or for a stored task, the document."""
+def _read(body: bytes, service: Service) -> tuple[PredictRequest, Call | None]:
+    """Return a request and its validated call; none of a request with a context, or for a stored task."""
     document = parse(PREDICT_REQUEST, body, PredictRequest)
     if "context" in document:
-        return document
+        return document, None
     if "prior" in document:
         raise InvalidRequestError(Fault("/prior", "excluded", "only a request with a `context` has a prior"))
     task = document.get("task")
     if task is not None and task not in service.registry.models:
-        return document
+        return document, None
     model = service.registry.choose(task)
     limits = service.settings
-    return read_call(document, model, max_architectures=limits.max_architectures, max_layers=limits.max_layers)
+    plain = document.copy()
+    plain.pop("proxies", None)  # computed afterwards
+    return document, read_call(plain, model, max_architectures=limits.max_architectures, max_layers=limits.max_layers)
 
 
-def _render(request_id: str, call: Call, curves: Curves) -> bytes:
-    return to_json({"request_id": request_id, **answer(call, curves)})
+def _render(request_id: str, call: Call, curves: Curves, scores: Mapping[int, Scores]) -> bytes:
+    found = answer(call, curves)
+    for index, computed in scores.items():
+        found["predictions"][index]["proxies"] = computed
+    return to_json({"request_id": request_id, **found})
 
 
 def count_networks(metrics: Metrics, card: Card, networks: Networks, curves: Curves) -> None:

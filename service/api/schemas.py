@@ -36,6 +36,7 @@ class Prediction(BaseModel):
     activation_bytes: int = Field(description="Largest inputs plus output of one layer, float32, one image.")
     feasible: bool | None = Field(default=None, description="Whether it meets the request's `constraints`.")
     pareto_rank: int | None = Field(default=None, description="By the request's `objectives`; 1 is the front.")
+    proxies: dict[str, float] | None = Field(default=None, description="Zero-cost scores that the service computed.")
     notes: list[str] = Field(description="What was approximated, and what to be careful about.")
 
 

@@ -65,6 +65,12 @@ class Metrics:
             "predictor_queue_cost", "Padded layers in the queue or in inference.", registry=registry
         )
         self.queue_requests = Gauge("predictor_queue_requests", "Requests with work in the queue.", registry=registry)
+        self.proxy_seconds = Histogram(
+            "predictor_proxy_seconds", "Computing one network's zero-cost scores.", buckets=SECONDS, registry=registry
+        )
+        self.proxy_queue = Gauge(
+            "predictor_proxy_queue", "Networks whose zero-cost scores wait or are computed.", registry=registry
+        )
         self.heartbeat = Gauge(
             "predictor_worker_heartbeat_timestamp_seconds",
             "Last heartbeat of the most silent inference thread.",

@@ -43,7 +43,7 @@ async def post_fit(request: Request, service: ServiceDep, owner: Owner, deadline
 
     The fitted predictor is published when it predicts better, out of fold, than the context model.
     """
-    request.scope["state"]["stored"] = True
+    request.scope["state"]["elsewhere"] = True
     body = await read_json_body(request, deadline)
     try:
         POST_FIT.validate_json(body)
@@ -99,7 +99,7 @@ async def put_version(
     request: Request, service: ServiceDep, owner: Owner, deadline: Deadline, name: TaskName
 ) -> Response:
     """Let a version predict the task, whatever is fitted later; `null` goes back to what won the last fit."""
-    request.scope["state"]["stored"] = True
+    request.scope["state"]["elsewhere"] = True
     body = await read_json_body(request, deadline)
     try:
         version = PUT_VERSION.validate_json(body)["version"]

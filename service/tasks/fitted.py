@@ -10,10 +10,11 @@ from cachetools import LRUCache
 from model.artifact import Artifact, ArtifactError, digest, unpack_artifact
 from model.encoding.layer_cache import LayerCache
 from model.loaded import Model
+from model.proxy_reader import unpack_proxy_reader
 from model.runtime import Predictor
 from service.errors import RETRY_SOON, Problem
 from service.inference.registry import Registry
-from service.inference.warmup import check_predictor
+from service.inference.warmup import check_predictor, check_proxies
 from service.tasks.threads import StoreThreads
 from store import Served, Store
 
@@ -66,8 +67,10 @@ class FittedModels:
             workers, threads = self._registry.workers, self._registry.threads
             provider = self._registry.provider
             predictor = Predictor(artifact, threads=threads, provider=provider, lanes=workers)
-            check_predictor(predictor)
-            model = Model(predictor, LayerCache(artifact.card.layer_code), None, None)
+            curves = check_predictor(predictor)
+            if (reader := unpack_proxy_reader(artifact)) is not None:
+                check_proxies(reader, predictor, curves)
+            model = Model(predictor, LayerCache(artifact.card.layer_code), None, None, reader)
             with self._lock:
                 self._kept[key] = model
             return model

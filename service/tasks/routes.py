@@ -42,7 +42,7 @@ async def put_task(
     if name in service.registry.models:
         raise Problem("conflict", "A loaded predictor has this name; choose another.")
     image, description, prior = read_task(await read_json_body(request, deadline), service.registry.models)
-    request.scope["state"]["stored"] = True
+    request.scope["state"]["elsewhere"] = True
     put = service.store.put
     summary, is_new = await service.store_threads.run(deadline, put, Key(owner, name), image, description, prior)
     return Response(to_json(task_document(summary)), 201 if is_new else 200, media_type="application/json")
@@ -73,7 +73,7 @@ async def post_observations(
     Of the same network and seed, the first value is kept.
     """
     del idempotency_key  # read from the request, whose body belongs to it
-    request.scope["state"]["stored"] = True
+    request.scope["state"]["elsewhere"] = True
     body = await read_json_body(request, deadline)
     once = read_idempotency_key(request, name, body)
     threads, key, settings = service.store_threads, Key(owner, name), service.settings
@@ -126,7 +126,7 @@ async def get_observations(
 @router.delete("/tasks/{name}", operation_id="delete_task", summary="Delete a stored task", status_code=204)
 async def delete_task(request: Request, service: ServiceDep, owner: Owner, deadline: Deadline, name: str) -> Response:
     """Delete a stored task and its observations."""
-    request.scope["state"]["stored"] = True
+    request.scope["state"]["elsewhere"] = True
     await service.store_threads.run(deadline, service.store.delete, Key(owner, name))
     return Response(status_code=204)
 

@@ -6,17 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from model.artifact import digest, unpack_artifact
+from model.network.schema import LAYERS
 from model.network.shapes import Shape
 from model.runtime import Predictor
 from service.inference.warmup import check_predictor
 from store import CONTEXT, Key, NewObservation, Store
 from store.tables import fits
+from tests.service.in_process import serving
 from tests.service.live import until
 from tests.store import postgres
 from training.observations.read import read
@@ -24,15 +27,28 @@ from training.observations.read import read
 ROOT = Path(__file__).parents[2]
 LEAVES, BARK = Key("default", "leaves"), Key("default", "bark")
 IMAGE = Shape(3, 16, 16)
+SCORES = {row.canonical: row.proxies for row in read(ROOT / "data/cifar10-mini.parquet")}
 WORKER = [sys.executable, "-c", "from cli import run; run()", "worker", "--poll-seconds", "0.1"]
 
 
 @pytest.fixture(scope="module")
-def networks() -> list[NewObservation]:
-    """A hundred networks of cifar10-mini that were really trained."""
+def trained() -> list[NewObservation]:
+    """Networks of cifar10-mini that were really trained."""
     rows = {row.network_id: row for row in read(ROOT / "data/cifar10-mini.parquet") if row.space != "families"}
-    chosen = sorted(rows.values(), key=lambda row: row.network_id)[:100]
+    chosen = sorted(rows.values(), key=lambda row: row.network_id)
     return [NewObservation(row.canonical, row.layers, row.accuracy) for row in chosen]
+
+
+@pytest.fixture(scope="module")
+def networks(trained: list[NewObservation]) -> list[NewObservation]:
+    """A hundred of them."""
+    return trained[:100]
+
+
+@pytest.fixture(scope="module")
+def others(trained: list[NewObservation]) -> list[NewObservation]:
+    """Sixty more."""
+    return trained[100:160]
 
 
 @pytest.fixture
@@ -99,6 +115,30 @@ def test_a_fit_is_published_only_when_it_predicts_better_than_the_context(peepho
         assert artifact.card.description == "Photos."
         assert check_predictor(Predictor(artifact)).accuracy.shape == (1, 10)
         assert "not published: no better" in ended.err
+
+
+def test_a_fit_reads_the_scores_of_its_observations(peephole, monkeypatch, tmp_path, networks, others):
+    """The fit reads the zero-cost scores of the networks, and so does the context that it is compared with. What is
+    published predicts sixty other networks better with their scores than without."""
+    monkeypatch.setenv("PEEPHOLE_STATE", str(tmp_path))
+    scored = [replace(one, proxies=SCORES[one.network]) for one in networks]
+    with opened({"PEEPHOLE_STATE": str(tmp_path)}) as store:
+        plain, most = queue(store, BARK, networks, None), queue(store, LEAVES, scored, None)
+        ended = peephole("worker", "--once")
+        assert ended.status == 0, ended.err
+        without, found = store.fits.find(BARK, plain).result, store.fits.find(LEAVES, most)
+    assert any(line.endswith("zero-cost scores of 100 networks") for line in found.log)
+    assert found.result["artifact"] != without["artifact"]
+    assert found.result["context"]["mae"] < without["context"]["mae"]
+    with serving(state=tmp_path, models=(ROOT / "model/zoo/mnist-mini",)) as client:
+        plain = [{"layers": LAYERS.dump_python(one.layers, mode="json", exclude_none=True)} for one in others]
+        errors = []
+        for asked in (plain, [one | {"proxies": SCORES[row.network]} for one, row in zip(plain, others, strict=True)]):
+            body = {"task": "leaves", "version": found.result["version"], "architectures": asked}
+            predictions = client.post("/predict", json=body).json()["predictions"]
+            finals = zip(others, predictions, strict=True)
+            errors.append(sum(abs(row.accuracy[-1] - one["final_accuracy"]) for row, one in finals))
+    assert errors[1] < errors[0]
 
 
 def test_a_fit_that_cannot_be_carried_out_says_why_and_the_next_one_goes_on(peephole, monkeypatch, tmp_path, networks):

@@ -19,6 +19,7 @@ from model.artifact import (
     shipped,
     unpack_artifact,
 )
+from model.proxy_reader import PROXIES_CARD_FILE, PROXIES_FILE, read_proxy_reader, unpack_proxy_reader
 from model.runtime import Predictor
 
 
@@ -98,6 +99,20 @@ def test_a_packed_artifact_is_the_same_when_it_is_unpacked(task):
     packed = pack_artifact(ZOO / task)
     found, plain = unpack_artifact(packed, Path("x")), read_artifact(ZOO / task)
     assert (found.card, found.files) == (plain.card, plain.files)
+
+
+def test_a_packed_artifact_has_what_reads_scores():
+    """It reads them as that of the folder does; one that was damaged does not load."""
+    packed = pack_artifact(ZOO / "cifar10-mini", beside=(PROXIES_CARD_FILE, PROXIES_FILE))
+    found = unpack_artifact(packed, Path("x"))
+    reader, plain = unpack_proxy_reader(found), read_proxy_reader(ZOO / "cifar10-mini", found.card)
+    assert reader is not None
+    assert reader.card == plain.card
+    assert reader.card.predictor_sha256 == found.card.sha256
+    assert unpack_proxy_reader(unpack_artifact(pack_artifact(ZOO / "cifar10-mini"), Path("x"))) is None
+    found.beside.pop(PROXIES_FILE)
+    with pytest.raises(ArtifactError, match=PROXIES_FILE):
+        unpack_proxy_reader(found)
 
 
 def test_a_packed_artifact_that_was_damaged_does_not_load(copy):

@@ -43,6 +43,7 @@ def compare_with_context(
     models: Mapping[str, Model],
     *,
     prior: str | None,
+    scored: bool = False,
     on_fold: Callable[[str], None] = lambda step: None,
 ) -> Comparison:
     """Predict each fold by the context model of the other folds, as the service does, and compare.
@@ -53,6 +54,7 @@ def compare_with_context(
         image: of the task.
         models: that may be the prior, by task.
         prior: of the task: one of the models, "auto" or none.
+        scored: whether the predictor reads the networks' zero-cost scores; then the context model does, too.
         on_fold: called with a description before each fold.
 
     Raises:
@@ -61,6 +63,7 @@ def compare_with_context(
     answering = InContext()
     place = {name: index for index, name in enumerate(kept.network_ids)}
     layers = {row.network_id: row.layers for row in rows}
+    scores = {row.network_id: row.proxies for row in rows if row.proxies and scored}
     measured = carry_forward(kept.measured)[:, -1]
     predicted = np.empty(len(measured))
     folds = [np.flatnonzero(kept.fold == number) for number in np.unique(kept.fold)]
@@ -70,7 +73,10 @@ def compare_with_context(
         context = context_of(others)
         for start in range(0, len(held_out), MAX_ARCHITECTURES):
             part = held_out[start : start + MAX_ARCHITECTURES]
-            asked: list[Candidate] = [{"layers": layers[kept.network_ids[index]]} for index in part]
+            asked: list[Candidate] = [
+                {"layers": layers[kept.network_ids[index]], "proxies": scores.get(kept.network_ids[index], {})}
+                for index in part
+            ]
             document = PredictRequest(
                 architectures=asked,
                 context=context,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from training.observations.dataset import CurveDataset, carry_forward, to_datase
 from training.observations.observation import Observation, ObservationError
 
 MIN_NETWORKS = 20
+MOST_POINTS = 1500  # networks that give the Gaussian process its scales, and its points: time grows with their cube
 KEPT = 96  # features, the most relevant ones
 TREES, DEPTH, RATE = 300, 4, 0.05
 SAMPLED, FEATURES_TRIED = 0.5, 0.3  # shares of the networks of a tree, of the features of a node
@@ -99,7 +100,9 @@ def fit_model(known: Known, names: Sequence[str], scale: Scale) -> ProxyModel:
     targets = carry_forward(scale.standardise(known.curves))
     scaler = FeatureScaler.fit(names, read, explained(read, targets[:, -1]), KEPT)
     scaled, _ = scaler(read)
-    process = GaussianProcess.fit(scaled, targets, scales=most_likely(scaled, targets)[0])
+    part = np.random.default_rng(0).permutation(len(scaled))[:MOST_POINTS] if len(scaled) > MOST_POINTS else slice(None)
+    scales, _ = most_likely(scaled[part], targets[part])
+    process = GaussianProcess.fit(scaled, targets, points=MOST_POINTS, scales=scales)
     return ProxyModel(usual, scaler, process, fit_trees(scaled, targets), Calibration.without(scale))
 
 
@@ -117,7 +120,14 @@ def cross_validate(known: Known, fold: NDArray[np.intp], names: Sequence[str], s
     return OutOfFold(known.curves, predicted, raw, curves, residuals, nothing, nothing[:, 0], fold)
 
 
-def fit_proxies(folder: Path, model: Model, rows: Sequence[Observation], kept: KeptPredictions) -> ProxiesCard:
+class FittedProxies(NamedTuple):
+    """The card of what reads scores, and the predictor's out-of-fold predictions with the scores in use."""
+
+    card: ProxiesCard
+    kept: KeptPredictions
+
+
+def fit_proxies(folder: Path, model: Model, rows: Sequence[Observation], kept: KeptPredictions) -> FittedProxies:
     """Fit what reads scores and write it beside its predictor.
 
     Args:
@@ -182,7 +192,9 @@ def fit_proxies(folder: Path, model: Model, rows: Sequence[Observation], kept: K
         figures = written.metrics | {"held_out": held_out(model, reader, tested)}
         written = written.model_copy(update={"metrics": figures})
     write_proxies(folder, written, files)
-    return written
+    predicted = kept.predicted.copy()
+    predicted[at] = validated.predicted
+    return FittedProxies(written, replace(kept, predicted=predicted))
 
 
 def held_out(model: Model, reader: ProxyReader, rows: Sequence[Observation]) -> dict[str, Any]:

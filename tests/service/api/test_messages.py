@@ -15,7 +15,7 @@ CONV = {"type": "conv", "kernel_size": 3, "out_channels": 16}
 LISTED = "must be an integer of at least 1, or a list of such integers"
 OF_REQUEST = (
     "the fields are: architectures, task, version, epochs, input, constraints, objectives, rank_by, "
-    "out_of_distribution, context, prior"
+    "out_of_distribution, proxies, context, prior"
 )
 MERGES = "merges two or more layers: give their names"
 OF_NETWORK = "the fields are: layers, id, in_channels, observed, costs, proxies"

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fit(folder: Path, rows: list[Observation]) -> fitting.ProxiesCard:
     model = load_model(read_artifact(folder), weights=False)
-    return fitting.fit_proxies(folder, model, rows, read_out_of_fold(folder, model.card))
+    return fitting.fit_proxies(folder, model, rows, read_out_of_fold(folder, model.card)).card
 
 
 def test_the_card_says_what_it_reads_and_how_well(folder: Path, rows: list[Observation]) -> None:
@@ -72,6 +72,18 @@ def test_a_reader_of_another_predictor_is_not_served(folder: Path, rows: list[Ob
     model.proxies.card = model.proxies.card.model_copy(update={"predictor_sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="refit it with `peephole fit-proxies`"):
         check_proxies(model.proxies, model.predictor, curves)
+
+
+def test_of_many_networks_a_part_gives_the_points(
+    folder: Path, rows: list[Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fitted is smaller, and no worse than without scores."""
+    monkeypatch.setattr(fitting, "MOST_POINTS", 40)
+    figures = fit(folder, rows).metrics["cross_validation"]
+    model = load_model(read_artifact(folder), weights=False)
+    assert model.proxies is not None
+    assert len(model.proxies._fitted.process.points) == 40
+    assert figures["with_proxies"]["tau"] > figures["without"]["tau"] - 0.02
 
 
 def test_too_few_networks_with_scores_are_an_error(folder: Path, rows: list[Observation]) -> None:
