@@ -35,7 +35,7 @@ def processes(
 
     def submit(job: Job) -> Future[Row] | None:
         free = next((lane for lane in lanes if lane.is_free), None)
-        return free and free.submit(job, protocol, device, deadline)
+        return free.submit(job, protocol, device, deadline) if free else None
 
     try:
         yield submit

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from training.observations.observation import Observation
 from training.protocols import TrainingProtocol
 
 CHANCE_SIGMAS = 5.0
+FEW_CHANNELS = 16  # twice what is known to go wrong
 SIGNIFICANT_DIGITS = 6  # of the statistics of weights
 
 
@@ -88,6 +89,25 @@ def weight_statistics(network: nn.Module) -> dict[str, list[float]]:
     return {name: [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in values] for name, values in statistics.items()}
 
 
+def stride_before(network: nn.Module) -> None:
+    """Let strided 1x1 convolutions of few channels read a sparser map with a stride of 1, which computes the same.
+
+    On the way back oneDNN writes beyond its buffers for those in channels-last format, with fewer than 8 channels on
+    processors without AVX-512: the process dies, or goes on with damaged memory.
+    """
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d) or module.kernel_size != (1, 1) or module.stride == (1, 1):
+            continue
+        if module.in_channels < FEW_CHANNELS and module.padding == (0, 0):
+            rows, columns = module.stride
+            module.register_forward_pre_hook(partial(_every, rows, columns))
+            module.stride = (1, 1)
+
+
+def _every(rows: int, columns: int, _: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+    return inputs[0][..., ::rows, ::columns]
+
+
 def train_network(
     layers: Sequence[Layer],
     protocol: TrainingProtocol,
@@ -109,13 +129,14 @@ def train_network(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     train, validation = images
     device = train.images.device.type
-    first = train.images[:IMAGES], train.labels[:IMAGES]
+    first = train.images[:IMAGES].contiguous(), train.labels[:IMAGES]  # the usual format: see `stride_before`
     proxies = measure_layers(layers, protocol.image, protocol.classes, *first)
     clock = time.process_time if device == "cpu" else time.perf_counter
     start = clock()
     torch.manual_seed(seed)
     network = build(layers, protocol.image, protocol.classes).to(device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stride_before(network)
     orders = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(
         network.parameters(), protocol.learning_rate, protocol.momentum, weight_decay=protocol.weight_decay

@@ -24,7 +24,7 @@ from training.measuring import datasets
 from training.measuring.collect import collect, plan
 from training.measuring.journal import Journal
 from training.measuring.processes import processes
-from training.measuring.train import train_network
+from training.measuring.train import stride_before, train_network
 from training.observations.observation import Observation, ObservationError, split_of
 from training.observations.read import read
 from training.protocols import PROTOCOLS
@@ -261,3 +261,21 @@ def test_networks_for_other_images_are_rejected(tmp_path):
     assert isinstance(result.exception, ValueError)
     assert "/0/in_channels: the images of digits-mini have 1 channels" in str(result.exception)
     assert not out.exists()
+
+
+def test_a_stride_before_a_convolution_changes_nothing_but_the_order():
+    """Strided 1x1 convolutions of few channels give the same values and gradients; others keep their stride."""
+    torch.manual_seed(0)
+    layers = [
+        torch.nn.Conv2d(4, 8, 1, stride=2),
+        torch.nn.Conv2d(8, 4, 3, stride=2),
+        torch.nn.Conv2d(16, 4, 1, stride=2),
+    ]
+    network, images = torch.nn.Sequential(*layers[:2]), torch.randn(2, 4, 9, 9, requires_grad=True)
+    expected = network(images)
+    (slopes,) = torch.autograd.grad(expected.square().sum(), images)
+    stride_before(torch.nn.Sequential(*layers))
+    found = network(images)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found.square().sum(), images)[0], slopes)
+    assert [layer.stride for layer in layers] == [(1, 1), (2, 2), (2, 2)]
