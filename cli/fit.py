@@ -1,4 +1,4 @@
-"""`peephole fit`, `fit-continuation`, `fit-proxies` and `fit-weights`: what an artifact is made of."""
+"""`peephole fit`, `fit-continuation`, `fit-proxies`, `fit-weights`: what an artifact is made of; `fit-process`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -185,6 +185,41 @@ def fit_weights(table: TableOption, artifact: OwnArtifactOption, pretrain: Pretr
         ("read from", "tau", "R2", "MAE"),
         [(title, f"{one['tau']:.3f}", f"{one['r2']:.3f}", f"{one['mae']:.4f}") for title, one in found],
     )
+
+
+def fit_process(
+    table: Annotated[
+        list[Path],
+        typer.Option(
+            "--table", metavar="FILE", exists=True, dir_okay=False, help="Measured networks of any tasks (repeatable)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="To write the process to.")],
+    seed: SeedOption = 0,
+) -> None:
+    """Fit the neural process that predictions in context build on, whatever the task.
+
+    It learns from many tasks how a few measured networks tell of others; each needs 264 networks beside its test split,
+    and a table counts as much as another. `peephole tables` makes tables of public benchmarks.
+
+    Example: `peephole fit-process --table data/mnist-mini.parquet --table nasbench201.parquet --out my-process`
+    """
+    from training.fitting.fit_neural_process import STEPS, fit_neural_process, write_process
+    from training.fitting.process_tasks import tasks_of
+    from training.observations.read import read
+
+    silence_libraries()
+    with progress_bar() as progress:
+        reading = progress.add_task("reading tables", total=len(table))
+        tables = []
+        for path in table:
+            tables.append(list(tasks_of(read(path))))
+            progress.advance(reading)
+        bar = progress.add_task("fitting", total=STEPS)
+        network = fit_neural_process(tables, seed=seed, on_step=lambda: progress.advance(bar))
+    card = write_process(out, network, tables)
+    networks = card.training["networks"]
+    print_table(f"written to {out}", ("task", "networks"), [(name, str(count)) for name, count in networks.items()])
 
 
 def load_table(path: Path, code: "LayerCode", **options: Any) -> "UserTable":

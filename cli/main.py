@@ -9,7 +9,7 @@ import typer
 from cli.console import describe
 from cli.convert import convert
 from cli.evaluate import evaluate
-from cli.fit import fit, fit_continuation, fit_proxies, fit_weights
+from cli.fit import fit, fit_continuation, fit_process, fit_proxies, fit_weights
 from cli.importing import import_
 from cli.measure import collect, train
 from cli.predict import predict, predict_weights
@@ -23,7 +23,7 @@ from cli.worker import worker
 COMMANDS = {
     "Use": (sample, select, import_, convert, proxies, predict, predict_weights, serve),
     "Measure": (collect, train, tables),
-    "Fit": (fit, fit_continuation, fit_proxies, fit_weights, worker),
+    "Fit": (fit, fit_continuation, fit_proxies, fit_weights, fit_process, worker),
     "Report": (evaluate, report),
 }
 EXTRAS = {"onnxruntime": "cpu", "pyarrow": "cli", "ray": "cluster", "pyro": "study"}  # by package; others: training

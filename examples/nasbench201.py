@@ -4,8 +4,8 @@ python examples/nasbench201.py nasbench201.parquet --trainings 100 --seeds 5
 
 The table (`task`, `arch` as JSON with the `ops` of a cell, `accuracy`) is not part of Peephole. A batch is chosen from
 candidates by the upper end of the predicted interval; what was measured is the context of the next prediction. No
-predictor of NAS-Bench-201 is used. The table shows how far the best network found is from the best there is, in
-points of accuracy: the mean of all seeds.
+predictor of NAS-Bench-201 is used, but the neural process that contexts build on learned from a few of its networks.
+The table shows how far the best network found is from the best there is, in points of accuracy: the mean of all seeds.
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """In-context prediction: a few measured networks of any data set stand in for a fit.
 
-A Gaussian process on hand features of the networks and, where there is one, on the prediction of another task's
-predictor, the prior. It is exact, for up to a thousand networks, and says of itself by leaving one out how far to trust
-it (Rasmussen and Williams, Gaussian Processes for Machine Learning, section 5.4.2).
+A Gaussian process on hand features of the networks and on what others predict of them: another task's predictor, the
+prior, and a neural process that learned on many tasks. It is exact, for up to a thousand networks, and says of itself
+by leaving one out how far to trust it (Rasmussen and Williams, Gaussian Processes for Machine Learning, section 5.4.2).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,12 @@ SMALLEST_SPREAD = 0.05  # of a feature
 LARGEST_FEATURE = 6.0  # standard deviations
 REFERENCE_WEIGHT = 20  # how many networks the reference's spread counts for
 EQUAL_WEIGHT = 20  # how many networks the assumption that all features tell the same counts for
-PRIOR_WEIGHT = 40.0  # features that the prior's prediction counts for in a distance
+GUESS_WEIGHT = 40.0  # features that a guess counts for in a distance
+LINEAR = -1.5, -2.2, -3.0  # of the linear part, by the number of guesses, which know what is linear in the features
 # Logarithms: variance and length scale of the smooth part, variances of the parts that are linear in the features and
-# in the prior's prediction, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
-START = np.array([-1.0, 0.7, -3.0, 0.0, -1.9])
-LINEAR_ALONE = -1.5  # where there is no prior, which knows what is linear in the features
+# in the guesses, noise. The likelihood moves them from here, a standard deviation of 1 at a time.
+START = np.array([-1.0, 0.7, LINEAR[0], 0.0, -1.9])
+FARTHEST = 10.0  # standard deviations from there that the search goes, at most
 JITTER = 1e-6
 SMALL_SAMPLE_MARGIN = 2.5  # standard deviations, while too few residuals are known for a quantile
 
@@ -42,29 +44,29 @@ class Evidence:
 
     Attributes:
         features: hand features, and zero-cost scores where they are known [networks, features].
-        prior: accuracies that another task's predictor predicts [networks, epochs of it]; no columns without a prior.
+        guesses: final accuracies as up to two others predict them, on their scales [networks, others].
     """
 
     features: Floats
-    prior: Floats
+    guesses: Floats
 
     def rows(self, chosen: NDArray[np.intp]) -> "Evidence":
         """Return some of the networks."""
-        return Evidence(self.features[chosen], self.prior[chosen])
+        return Evidence(self.features[chosen], self.guesses[chosen])
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Evidence as the kernel reads it: all features and the prior, the features alone, the prior alone."""
+    """Evidence as the kernel reads it: features and guesses together, and each alone."""
 
     whole: Floats
     features: Floats
-    prior: Floats
+    guesses: Floats
 
 
 @dataclass(frozen=True)
 class _Scaler:
-    """Makes evidence comparable: features in standard deviations, the prior as a standardised logit.
+    """Makes evidence comparable: features in standard deviations, guesses as standardised logits.
 
     A feature that varies with the accuracies of the context counts more: by `stretch`, of mean square 1.
     """
@@ -72,8 +74,8 @@ class _Scaler:
     centre: Floats
     spread: Floats
     stretch: Floats
-    prior_mean: Floats
-    prior_std: Floats
+    guess_mean: Floats
+    guess_std: Floats
 
     @classmethod
     def fit(cls, known: Evidence, target: Floats, reference: Floats | None) -> "_Scaler":
@@ -88,7 +90,7 @@ class _Scaler:
         if reference is not None:
             both = (count * own + REFERENCE_WEIGHT * reference**2) / (count + REFERENCE_WEIGHT)
             own = np.where(np.isnan(reference), own, both)
-        odds = _logit(known.prior[:, -1:])
+        odds = _logit(known.guesses)
         spread = np.maximum(np.sqrt(own), SMALLEST_SPREAD)
         centre, stretch = known.features.mean(axis=0), np.sqrt(_relevance(known.features, target))
         return cls(centre, spread, stretch, odds.mean(axis=0), odds.std(axis=0) + SMALLEST_SPREAD)
@@ -96,9 +98,9 @@ class _Scaler:
     def __call__(self, evidence: Evidence) -> _Inputs:
         features = np.clip((evidence.features - self.centre) / self.spread, -LARGEST_FEATURE, LARGEST_FEATURE)
         features *= self.stretch
-        prior = (_logit(evidence.prior[:, -1:]) - self.prior_mean) / self.prior_std
-        whole = np.hstack([features, PRIOR_WEIGHT**0.5 * prior])
-        return _Inputs(whole / whole.shape[1] ** 0.5, features / features.shape[1] ** 0.5, prior)
+        guesses = (_logit(evidence.guesses) - self.guess_mean) / self.guess_std
+        whole = np.hstack([features, GUESS_WEIGHT**0.5 * guesses])
+        return _Inputs(whole / whole.shape[1] ** 0.5, features / features.shape[1] ** 0.5, guesses)
 
 
 @dataclass(frozen=True)
@@ -205,21 +207,21 @@ def _distances(one: Floats, other: Floats) -> Floats:
     return np.asarray(np.maximum(found, 0))
 
 
-def _parts(theta: Floats, distances: Floats, features: Floats, prior: Floats) -> tuple[Floats, Floats, Floats]:
+def _parts(theta: Floats, distances: Floats, features: Floats, guesses: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the three parts of the kernel, given squared distances and inner products."""
-    amplitude, length_scale, linear, of_prior = np.exp(theta[:4])
+    amplitude, length_scale, linear, of_guesses = np.exp(theta[:4])
     smooth = amplitude * np.exp(-0.5 * distances / length_scale**2)
-    return smooth, linear * features, of_prior * prior
+    return smooth, linear * features, of_guesses * guesses
 
 
 def _kernel(theta: Floats, one: _Inputs, other: _Inputs) -> Floats:
     distances = _distances(one.whole, other.whole)
-    return np.asarray(sum(_parts(theta, distances, one.features @ other.features.T, one.prior @ other.prior.T)))
+    return np.asarray(sum(_parts(theta, distances, one.features @ other.features.T, one.guesses @ other.guesses.T)))
 
 
 def _own_variance(theta: Floats, inputs: _Inputs) -> Floats:
     """Return the kernel of each network with itself."""
-    products = (inputs.features**2).sum(1), (inputs.prior**2).sum(1)
+    products = (inputs.features**2).sum(1), (inputs.guesses**2).sum(1)
     return np.asarray(sum(_parts(theta, np.zeros(len(inputs.whole)), *products)))
 
 
@@ -230,27 +232,27 @@ def _noise(theta: Floats) -> float:
 def _most_likely(inputs: _Inputs, targets: Floats) -> Floats:
     """Return the logarithms of the kernel's scales: the likelihood of the targets times what `START` says."""
     distances = _distances(inputs.whole, inputs.whole)
-    features, prior = inputs.features @ inputs.features.T, inputs.prior @ inputs.prior.T
+    features, guesses = inputs.features @ inputs.features.T, inputs.guesses @ inputs.guesses.T
     count, outputs = targets.shape
     start = START.copy()
-    if not inputs.prior.size:
-        start[2] = LINEAR_ALONE
+    start[2] = LINEAR[inputs.guesses.shape[1]]
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        smooth, linear, of_prior = _parts(theta, distances, features, prior)
+        smooth, linear, of_guesses = _parts(theta, distances, features, guesses)
         try:
-            factor = cholesky(smooth + linear + of_prior + _noise(theta) * np.eye(count), lower=True)
+            factor = cholesky(smooth + linear + of_guesses + _noise(theta) * np.eye(count), lower=True)
         except LinAlgError:
             return np.inf, np.zeros(len(theta))
         weights = cho_solve((factor, True), targets)
         inner = weights @ weights.T / outputs - cho_solve((factor, True), np.eye(count))
         stretched = smooth * distances * np.exp(-2 * theta[1])
-        slopes = [(inner * part).sum() for part in (smooth, stretched, linear, of_prior)]
+        slopes = [(inner * part).sum() for part in (smooth, stretched, linear, of_guesses)]
         gradient = -0.5 * np.array([*slopes, np.exp(theta[4]) * np.trace(inner)])
         value = 0.5 * (targets * weights).sum() / outputs + np.log(np.diag(factor)).sum()
         return float(value + 0.5 * ((theta - start) ** 2).sum()), gradient + theta - start
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    bounds = [(one - FARTHEST, one + FARTHEST) for one in start]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 60})
     return np.array(found.x, dtype=np.float64)
 
 
@@ -268,21 +270,15 @@ def _conformal(scores: Floats) -> Floats:
     return found
 
 
-Candidate = tuple[str | None, Evidence, Floats | None]
-"""A prior's name (`None`: none), the context as it sees it, and the spread of features in its training set."""
-
-
-def choose_prior(candidates: list[Candidate], accuracies: Floats) -> tuple[str | None, ContextModel]:
-    """Return the prior under which a context is likeliest when each of its networks is left out, and its model.
+def likeliest(candidates: Sequence[tuple[Evidence, Floats | None]], accuracies: Floats) -> int:
+    """Return which evidence makes a context likeliest when each of its networks is left out.
 
     Args:
-        candidates: at least one.
+        candidates: of the same networks, each with the spread of features as `ContextModel.fit` takes it.
         accuracies: measured [networks, epochs].
     """
+    if len(candidates) == 1:
+        return 0
     part = np.linspace(0, len(accuracies) - 1, min(len(accuracies), MOST_TO_FIT // 2)).round().astype(int)
-
-    def likelihood(candidate: Candidate) -> float:
-        return ContextModel.fit(candidate[1].rows(part), accuracies[part], candidate[2]).log_likelihood
-
-    name, evidence, reference = candidates[0] if len(candidates) == 1 else max(candidates, key=likelihood)
-    return name, ContextModel.fit(evidence, accuracies, reference)
+    fits = (ContextModel.fit(evidence.rows(part), accuracies[part], spread) for evidence, spread in candidates)
+    return int(np.argmax([model.log_likelihood for model in fits]))

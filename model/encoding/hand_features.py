@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from ..network.shapes import Shape
 from .features import FEATURES, Attributes, attributes, network_features
 from .graph_features import GRAPH_FEATURES, graph_features, is_graph
+from .layer_code import pad
 
 Floats = NDArray[np.floating[Any]]
 
 ALL_FEATURES = (*FEATURES, *GRAPH_FEATURES)
 SIZE = FEATURES[:3]
 WIRING = (*SIZE, *GRAPH_FEATURES)
+BATCH = 128  # networks of similar length
 
 
 def feature_sets(codes: NDArray[np.int32]) -> list[tuple[str, ...]]:
@@ -53,6 +55,21 @@ def hand_features(
     if columns.max() >= len(FEATURES):
         found = np.concatenate([found, graph_features(codes, lengths, image)], axis=1)
     return np.asarray(found[:, columns])
+
+
+def every_feature(codes: Sequence[NDArray[np.int32]], image: Shape) -> Floats:
+    """Return `ALL_FEATURES` of networks [networks, features], computed for those of similar length at once.
+
+    Args:
+        codes: extended, of each network int32 [rows, columns].
+        image: shape of the task's images.
+    """
+    found = np.empty((len(codes), len(ALL_FEATURES)))
+    by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
+    for start in range(0, len(codes), BATCH):
+        chosen = by_length[start : start + BATCH]
+        found[chosen] = hand_features(ALL_FEATURES, *pad([codes[index] for index in chosen]), image)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,8 @@
 """Predictions for a data set of the client's own: a request brings measured networks as its context."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from threading import Lock
 from typing import Any
@@ -9,24 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..context import ContextModel, Evidence, choose_prior
+from ..context import ContextModel, Evidence, likeliest
 from ..encoding.features import FEATURES
 from ..encoding.graph_features import is_graph
-from ..encoding.hand_features import ALL_FEATURES, hand_features
+from ..encoding.hand_features import ALL_FEATURES, every_feature
 from ..encoding.layer_cache import LayerCache
-from ..encoding.layer_code import EXTENDED, pad
+from ..encoding.layer_code import EXTENDED
 from ..ensemble import Ensemble
 from ..loaded import Model
 from ..network.faults import Fault, pointer
 from ..network.graph import NetworkError
 from ..network.schema import Layer
 from ..network.shapes import Shape
+from ..neural_process import NeuralProcess, shipped_process
 from ..ranking import Ranking
 from ..runtime import OUTPUTS, Curves
 from ..score_scale import ScoreScale
-from .curves import BATCH, every_epoch, untrained_curves
+from .curves import every_epoch, untrained_curves
 from .errors import InvalidRequestError
-from .networks import Ints, Networks, choose_epochs, encode_all, proxies_of, reject_computing
+from .networks import Networks, choose_epochs, encode_all, proxies_of, reject_computing
 from .predict import predictions
 from .schema import Measured, PredictRequest
 from .tradeoffs import TradeOffs, read_trade_offs
@@ -46,6 +48,7 @@ class KnownContext:
         plain: the same without scores; `None` where there are none.
         scale: of the scores.
         prior: the predictor that it builds on, if it has one.
+        process: predicts final accuracies from all hand features of networks, if there is one.
         image: what its networks read.
         features: names of the hand features that it is described by; those of graphs only where there are graphs.
         networks: how many it has.
@@ -56,6 +59,7 @@ class KnownContext:
     plain: ContextModel | None
     scale: ScoreScale
     prior: Model | None
+    process: Callable[[Floats], Floats] | None
     image: Shape
     features: tuple[str, ...]
     networks: int
@@ -65,7 +69,13 @@ class KnownContext:
 class InContext:
     """Answers requests with a context; models of the latest contexts are kept. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_process: Callable[[], NeuralProcess | None] = shipped_process) -> None:
+        """Start without a context.
+
+        Args:
+            read_process: returns the neural process to build on, or `None`; called when a context is fitted.
+        """
+        self._read_process = read_process
         self._layers = LayerCache(EXTENDED)
         self._known: dict[bytes, KnownContext] = {}  # the one that was used last is last
         self._lock = Lock()
@@ -135,33 +145,45 @@ class InContext:
         networks = encode_all(
             context, self._layers, image, field="context", max_architectures=len(context), max_layers=max_layers
         )
-        names = ALL_FEATURES if any(is_graph(codes[None]).any() for codes in networks.codes) else FEATURES
-        scale = ScoreScale.of(scores)
-        features = _features(names, networks.codes, image)
-        whole = np.hstack([features, scale(scores)])
-        candidates = []
-        for name, prior in priors.items():
-            try:
-                before = _prior_curves(prior, [one["layers"] for one in context])
-            except NetworkError as error:
-                if len(priors) == 1:
-                    detail = f"its images are too small for a network of the context: {error}"
-                    raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
-                continue
-            candidates.append((name, Evidence(whole, before), _spread(prior, (*names, *scale.names))))
-        chosen, model = choose_prior(candidates, accuracies)
-        plain = None
-        if scale.names:
-            before = next(evidence.prior for name, evidence, _ in candidates if name == chosen)
-            plain = ContextModel.fit(Evidence(features, before), accuracies, _spread(priors[chosen], names))
-        lengths = [len(codes) for codes in networks.codes]
-        shortest_longest = min(lengths), max(lengths)
-        known = KnownContext(model, plain, scale, priors[chosen], image, names, len(context), shortest_longest)
+        known = self._fit(context, networks, image, accuracies, priors)
         with self._lock:
             self._known[key] = known
             if len(self._known) > KEPT:
                 del self._known[next(iter(self._known))]
         return known
+
+    def _fit(
+        self,
+        context: Sequence[Measured],
+        networks: Networks,
+        image: Shape,
+        accuracies: Floats,
+        priors: Mapping[str | None, Model | None],
+    ) -> KnownContext:
+        """Choose the prior that is likeliest beside the neural process, and fit."""
+        described = every_feature(networks.codes, image)
+        names = ALL_FEATURES if any(is_graph(codes[None]).any() for codes in networks.codes) else FEATURES
+        scale = ScoreScale.of([one.get("proxies", {}) for one in context])
+        features = described[:, : len(names)]
+        with_scores = np.hstack([features, scale([one.get("proxies", {}) for one in context])])
+        process, final = self._read_process(), accuracies[:, -1]
+        left_out = process.leave_one_out(described, final)[:, None] if process else np.zeros((len(context), 0))
+        guesses = {
+            name: np.hstack([one, left_out])
+            for name, one in _guesses_of(priors, [one["layers"] for one in context]).items()
+        }
+        spreads = {name: _spread(priors[name], (*names, *scale.names)) for name in guesses}
+        candidates = [(Evidence(with_scores, one), spreads[name]) for name, one in guesses.items()]
+        chosen = list(guesses)[likeliest(candidates, accuracies)]
+        model = ContextModel.fit(Evidence(with_scores, guesses[chosen]), accuracies, spreads[chosen])
+        plain = None
+        if scale.names:
+            plain = ContextModel.fit(Evidence(features, guesses[chosen]), accuracies, _spread(priors[chosen], names))
+        reading = partial(process.predict, described, final) if process else None
+        lengths = [len(codes) for codes in networks.codes]
+        return KnownContext(
+            model, plain, scale, priors[chosen], reading, image, names, len(context), (min(lengths), max(lengths))
+        )
 
     def _predict(
         self,
@@ -172,32 +194,25 @@ class InContext:
     ) -> Curves:
         """Predict networks; those that lack a score which the whole context has are predicted without scores."""
         try:
-            before = _prior_curves(known.prior, layers)
+            guesses = _guesses(known.prior, layers)
         except NetworkError as error:
             detail = f"the images of the prior's task are too small for one of them: {error}; choose another `prior`"
             raise InvalidRequestError(Fault("/architectures", "impossible", detail)) from None
-        features = _features(known.features, networks.codes, known.image)
+        described = every_feature(networks.codes, known.image)
+        if known.process is not None:
+            guesses = np.hstack([guesses, known.process(described)[:, None]])
+        features = described[:, : len(known.features)]
         if known.plain is None:
-            return known.model.predict(Evidence(features, before))
-        curves = known.plain.predict(Evidence(features, before))
+            return known.model.predict(Evidence(features, guesses))
+        curves = known.plain.predict(Evidence(features, guesses))
         rows = [row for row, one in scores.items() if all(name in one for name in known.scale.names)]
         if not rows:
             return curves
         with_scores = np.hstack([features[rows], known.scale([scores[row] for row in rows])])
-        found = known.model.predict(Evidence(with_scores, before[rows]))
+        found = known.model.predict(Evidence(with_scores, guesses[rows]))
         for name in OUTPUTS:
             getattr(curves, name)[rows] = getattr(found, name)
         return curves
-
-
-def _features(names: tuple[str, ...], codes: Sequence[Ints], image: Shape) -> Floats:
-    """Return hand features of networks in the extended code [networks, features], in batches of similar length."""
-    found = np.empty((len(codes), len(names)))
-    by_length = sorted(range(len(codes)), key=lambda index: len(codes[index]))
-    for start in range(0, len(codes), BATCH):
-        chosen = by_length[start : start + BATCH]
-        found[chosen] = hand_features(names, *pad([codes[index] for index in chosen]), image)
-    return found
 
 
 def _image(document: PredictRequest) -> Shape:
@@ -260,12 +275,29 @@ def _priors(document: PredictRequest, models: Mapping[str, Model]) -> dict[str |
     return {named: able[named]}
 
 
-def _prior_curves(prior: Model | None, layers: Sequence[list[Layer]]) -> Floats:
-    """Return what the prior predicts of networks, on images of its own task [networks, epochs]."""
+def _guesses_of(priors: Mapping[str | None, Model | None], layers: Sequence[list[Layer]]) -> dict[str | None, Floats]:
+    """Return what each prior predicts of a context; without those whose images are too small for its networks.
+
+    Raises:
+        InvalidRequestError: when that is so for the only one.
+    """
+    found = {}
+    for name, prior in priors.items():
+        try:
+            found[name] = _guesses(prior, layers)
+        except NetworkError as error:
+            if len(priors) == 1:
+                detail = f"its images are too small for a network of the context: {error}"
+                raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
+    return found
+
+
+def _guesses(prior: Model | None, layers: Sequence[list[Layer]]) -> Floats:
+    """Return the final accuracies that a prior predicts, on images of its own task [networks, 1]; of none, nothing."""
     if prior is None:
         return np.zeros((len(layers), 0))
     codes = [prior.layers.encode(one, prior.card.image).codes for one in layers]
-    return untrained_curves(prior, codes, every_epoch(prior)).accuracy
+    return untrained_curves(prior, codes, every_epoch(prior)).accuracy[:, -1:]
 
 
 def _spread(prior: Model | None, names: tuple[str, ...]) -> Floats | None:

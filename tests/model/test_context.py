@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from model.context import ContextModel, Evidence, choose_prior
+from model.context import ContextModel, Evidence, likeliest
 from model.encoding.features import attributes, network_features
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.shapes import Shape
@@ -29,8 +29,8 @@ def read_table():
     return read(Path("data/cifar10-mini.parquet"))
 
 
-def evidence(features, prior=None):
-    return Evidence(features, np.zeros((len(features), 0)) if prior is None else prior)
+def evidence(features, guesses=None):
+    return Evidence(features, np.zeros((len(features), 0)) if guesses is None else guesses)
 
 
 def test_more_networks_rank_the_others_better(measured):
@@ -54,20 +54,19 @@ def test_intervals_cover_and_contain_the_prediction(measured):
     assert ((inside >= 0.78) & (inside < 0.99)).all(), inside
 
 
-def test_a_good_prior_is_chosen_and_a_useless_one_is_not(measured):
-    """A noisy copy of the truth beats no prior; random numbers do not."""
+def test_a_good_guess_is_chosen_and_a_useless_one_is_not(measured):
+    """A noisy copy of the truth makes the context likelier than no guess; random numbers do not."""
     features, curves = measured
     rng = np.random.default_rng(0)
-    known = slice(0, 30)
-    helpful = np.clip(curves + rng.normal(0, 0.03, curves.shape), 0, 1)
-    useless = rng.uniform(0.1, 0.5, curves.shape)
-    none = (None, evidence(features[known]), None)
-    names = []
-    for name, prior in (("helpful", helpful), ("useless", useless)):
-        chosen, model = choose_prior([none, (name, evidence(features[known], prior[known]), None)], curves[known])
-        names.append(chosen)
-        assert model.epochs == 10
-    assert names == ["helpful", None]
+    known, final = slice(0, 30), curves[:, -1:]
+    helpful = np.clip(final + rng.normal(0, 0.03, final.shape), 0, 1)
+    useless = rng.uniform(0.1, 0.5, final.shape)
+    without = (evidence(features[known]), None)
+    found = [
+        likeliest([without, (evidence(features[known], guess[known]), None)], curves[known])
+        for guess in (helpful, useless)
+    ]
+    assert found == [1, 0]
 
 
 def test_leaving_one_out_is_refitting_without_it(measured):

@@ -13,21 +13,29 @@ import pyarrow.parquet as pq
 from sklearn.metrics import r2_score
 
 from model.artifact import read_artifact
+from model.encoding.hand_features import every_feature
+from model.encoding.layer_cache import LayerCache
+from model.encoding.layer_code import EXTENDED
 from model.loaded import Model, load_model
 from model.network.notations import SPACES
+from model.network.schema import MAX_LAYERS
 from model.network.shapes import Shape
+from model.neural_process import NeuralProcess, read_process
 from model.requests.in_context import InContext
 from model.requests.schema import PredictRequest
 from training.fitting.ensemble_config import PROCESS_ALONE
 from training.fitting.fit import fit
+from training.fitting.fit_neural_process import fit_neural_process, write_process
+from training.fitting.process_tasks import ProcessTask, tasks_of
 from training.metrics import Floats, tau
-from training.observations.benchmarks import BENCHMARKS
+from training.observations.benchmarks import BENCHMARKS, read_benchmark, write_benchmark
+from training.observations.read import read
 from training.study.networks import Study, Task
 from training.study.results import Row, rows_of
 
 COUNTS = (10, 20, 50, 100, 200)
 DRAWS = 5
-NETWORKS = 700  # of a public space
+NETWORKS = 700  # of a public space, tested; the neural process learns from as many, less the test split
 PRIORS = {"cifar10-mini": "mnist-mini", "mnist-mini": "cifar10-mini", "nasbench201-cifar100": "nasbench101-cifar10"}
 PUBLIC = ("nasbench201-cifar100", "accel-imagenet")
 
@@ -43,17 +51,43 @@ class Measured:
 
 
 def in_context(study: Study) -> Iterator[Row]:
-    """Tau, R2 and coverage on the networks that are not in the context; no prior saw one of the task's networks."""
+    """Tau, R2 and coverage on the networks that are not in the context.
+
+    No prior and no neural process saw one of the task's networks, nor another task of the same table.
+    """
+    folder = study.public.parent / "benchmarks"
+    tables = _tables(study, folder)
     for task in study.own:
         tested = {row.network_id: row for row in task.split("test")}
         accuracy = np.array([row.accuracy[-1] for row in tested.values()])
         measured = Measured(task.name, task.networks.image, [row.layers for row in tested.values()], accuracy)
-        yield from _measure(measured, _without_pretraining(study.tasks[PRIORS[task.name]]))
+        prior = _without_pretraining(study.tasks[PRIORS[task.name]])
+        yield from _measure(measured, prior, _process(tables, task.name))
     for name in PUBLIC:
-        sample = _sample(study.public.parent / "benchmarks", name) if study.only in {None, name} else None
+        sample = _sample(folder, name) if study.only in {None, name} else None
         if sample is not None:
-            prior = load_model(read_artifact(study.zoo / PRIORS[name])) if name in PRIORS else None
-            yield from _measure(sample, prior)
+            known = load_model(read_artifact(study.zoo / PRIORS[name])) if name in PRIORS else None
+            yield from _measure(sample, known, _process(tables, name))
+
+
+def _tables(study: Study, folder: Path) -> list[list[ProcessTask]]:
+    """Return the tasks of each table at hand; of a public benchmark, as many networks as are sampled."""
+    tables = [list(tasks_of(task.rows)) for task in study.tasks.values()]
+    with tempfile.TemporaryDirectory() as temporary:
+        table = Path(temporary) / "benchmark.parquet"
+        for name, benchmark in BENCHMARKS.items():
+            if (folder / benchmark.file).exists():
+                write_benchmark(table, read_benchmark(name, folder, networks=NETWORKS))
+                tables.append(list(tasks_of(read(table))))
+    return tables
+
+
+def _process(tables: list[list[ProcessTask]], left_out: str) -> NeuralProcess:
+    """Return a neural process that was fitted to the other tables than a task's."""
+    others = [table for table in tables if left_out not in {task.name for task in table}]
+    with tempfile.TemporaryDirectory() as folder:
+        write_process(Path(folder), fit_neural_process(others), others)
+        return read_process(Path(folder))
 
 
 def _without_pretraining(task: Task) -> Model:
@@ -77,34 +111,44 @@ def _sample(folder: Path, name: str) -> Measured | None:
     return Measured(name, Shape(3, side, side), layers, np.array([row["accuracy"][-1] for row in rows]))
 
 
-def _measure(measured: Measured, prior: Model | None) -> Iterator[Row]:
-    for model in [None, prior] if prior else [None]:
-        method = f"prior {model.card.task}" if model else "no prior"
-        for count in COUNTS:
-            for draw in range(DRAWS):
-                figures = _figures(
-                    measured, model, np.random.default_rng(draw).permutation(len(measured.layers)), count
-                )
+def _measure(measured: Measured, prior: Model | None, process: NeuralProcess) -> Iterator[Row]:
+    for count in COUNTS:
+        for draw in range(DRAWS):
+            order = np.random.default_rng(draw).permutation(len(measured.layers))
+            for method, figures in _figures(measured, prior, process, order, count):
                 yield from rows_of("in-context", measured.name, method, figures, networks=count, seed=draw)
 
 
-def _figures(measured: Measured, prior: Model | None, order: Any, count: int) -> dict[str, float]:
+def _figures(
+    measured: Measured, prior: Model | None, process: NeuralProcess, order: Any, count: int
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each method and its figures: the processes, each alone, both together, and these with a prior."""
     document: PredictRequest = {
         "input": (measured.image.channels, measured.image.height, measured.image.width),
-        "prior": prior.card.task if prior else None,
         "context": [
             {"layers": measured.layers[index], "accuracy": float(measured.accuracy[index])} for index in order[:count]
         ],
         "architectures": [{"layers": measured.layers[index]} for index in order[count:]],
     }
-    models = {prior.card.task: prior} if prior else {}
-    found, _ = InContext().answer(document, models, max_architectures=NETWORKS, max_layers=2048)
-    predicted, lower, upper = (
-        np.array([one[name][-1] for one in found["predictions"]]) for name in ("accuracy", "lower", "upper")
-    )
     truth = measured.accuracy[order[count:]]
-    return {
-        "tau": tau(truth, predicted),
-        "r2": r2_score(truth, predicted),
-        "coverage": float(((truth >= lower) & (truth <= upper)).mean()),
-    }
+    for method, used in (("Gaussian process", None), ("both", process)):
+        for model in [None, prior] if prior else [None]:
+            models = {model.card.task: model} if model else {}
+            document["prior"] = model.card.task if model else None
+            answering = InContext(lambda used=used: used)  # type: ignore[misc]  # mypy infers no default's type
+            found, _ = answering.answer(document, models, max_architectures=NETWORKS, max_layers=MAX_LAYERS)
+            predicted, lower, upper = (
+                np.array([one[name][-1] for one in found["predictions"]]) for name in ("accuracy", "lower", "upper")
+            )
+            yield (
+                f"{method}, prior {model.card.task}" if model else method,
+                {
+                    "tau": tau(truth, predicted),
+                    "r2": r2_score(truth, predicted),
+                    "coverage": float(((truth >= lower) & (truth <= upper)).mean()),
+                },
+            )
+    cache = LayerCache(EXTENDED)
+    features = every_feature([cache.encode(layers, measured.image).codes for layers in measured.layers], measured.image)
+    alone = process.predict(features[order[:count]], measured.accuracy[order[:count]], features[order[count:]])
+    yield "neural process", {"tau": tau(truth, alone), "r2": r2_score(truth, alone)}

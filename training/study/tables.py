@@ -19,7 +19,7 @@ COLUMNS = {  # heading and format, from a row's key and metrics; a cell is empty
     "part": ("networks of", "{task}, {method}"),
     "predicted_part": ("networks of", "{method}"),
     "distance": ("median distance", "{distance:.2f}"),
-    "context_of": ("task, prior", "{task}, {method}"),
+    "context_of": ("task, method", "{task}, {method}"),
     "predictor": ("predictor of", "{method}"),
     "networks_of": ("networks of", "{task}"),
     "after_fit": ("tau after fitting to", "{task}, {method}"),
