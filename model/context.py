@@ -140,7 +140,7 @@ class ContextModel:
         targets = (odds - mean) / std
         scaler = _Scaler.fit(known, targets[:, -1], reference)
         inputs = scaler(known)
-        part = np.linspace(0, len(targets) - 1, min(len(targets), MOST_TO_FIT)).round().astype(int)
+        part = evenly(len(targets), MOST_TO_FIT)
         theta = _most_likely(scaler(known.rows(part)), targets[part])
         covariance = _kernel(theta, inputs, inputs) + _noise(theta) * np.eye(len(targets))
         factor = cholesky(covariance, lower=True)
@@ -270,15 +270,19 @@ def _conformal(scores: Floats) -> Floats:
     return found
 
 
-def likeliest(candidates: Sequence[tuple[Evidence, Floats | None]], accuracies: Floats) -> int:
-    """Return which evidence makes a context likeliest when each of its networks is left out.
+def most_likely_first(candidates: Sequence[tuple[Evidence, Floats | None]], accuracies: Floats) -> list[int]:
+    """Return the order in which evidence makes a context likely when each of its networks is left out, best first.
 
     Args:
         candidates: of the same networks, each with the spread of features as `ContextModel.fit` takes it.
         accuracies: measured [networks, epochs].
     """
     if len(candidates) == 1:
-        return 0
-    part = np.linspace(0, len(accuracies) - 1, min(len(accuracies), MOST_TO_FIT // 2)).round().astype(int)
-    fits = (ContextModel.fit(evidence.rows(part), accuracies[part], spread) for evidence, spread in candidates)
-    return int(np.argmax([model.log_likelihood for model in fits]))
+        return [0]
+    found = [ContextModel.fit(evidence, accuracies, spread).log_likelihood for evidence, spread in candidates]
+    return sorted(range(len(found)), key=found.__getitem__, reverse=True)
+
+
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Return at most so many places of a sequence, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)

@@ -1,6 +1,7 @@
 """Predictions for a data set of the client's own: a request brings measured networks as its context."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..context import ContextModel, Evidence, likeliest
+from ..context import ContextModel, Evidence, evenly, most_likely_first
 from ..encoding.features import FEATURES
 from ..encoding.graph_features import is_graph
 from ..encoding.hand_features import ALL_FEATURES, every_feature
@@ -35,6 +36,7 @@ from .tradeoffs import TradeOffs, read_trade_offs
 
 AUTO = "auto"
 KEPT = 32  # context models
+MOST_TO_CHOOSE_BY = 100  # networks of a context that decide on its prior
 DEFAULT_EPOCHS = (1,)  # of a single accuracy
 Floats = NDArray[np.floating[Any]]
 
@@ -168,17 +170,15 @@ class InContext:
         with_scores = np.hstack([features, scale([one.get("proxies", {}) for one in context])])
         process, final = self._read_process(), accuracies[:, -1]
         left_out = process.leave_one_out(described, final)[:, None] if process else np.zeros((len(context), 0))
-        guesses = {
-            name: np.hstack([one, left_out])
-            for name, one in _guesses_of(priors, [one["layers"] for one in context]).items()
-        }
-        spreads = {name: _spread(priors[name], (*names, *scale.names)) for name in guesses}
-        candidates = [(Evidence(with_scores, one), spreads[name]) for name, one in guesses.items()]
-        chosen = list(guesses)[likeliest(candidates, accuracies)]
-        model = ContextModel.fit(Evidence(with_scores, guesses[chosen]), accuracies, spreads[chosen])
+        layers = [one["layers"] for one in context]
+        chosen, before = _choose(priors, layers, with_scores, left_out, accuracies, (*names, *scale.names))
+        guesses = np.hstack([before, left_out])
+        model = ContextModel.fit(
+            Evidence(with_scores, guesses), accuracies, _spread(priors[chosen], (*names, *scale.names))
+        )
         plain = None
         if scale.names:
-            plain = ContextModel.fit(Evidence(features, guesses[chosen]), accuracies, _spread(priors[chosen], names))
+            plain = ContextModel.fit(Evidence(features, guesses), accuracies, _spread(priors[chosen], names))
         reading = partial(process.predict, described, final) if process else None
         lengths = [len(codes) for codes in networks.codes]
         return KnownContext(
@@ -275,21 +275,48 @@ def _priors(document: PredictRequest, models: Mapping[str, Model]) -> dict[str |
     return {named: able[named]}
 
 
-def _guesses_of(priors: Mapping[str | None, Model | None], layers: Sequence[list[Layer]]) -> dict[str | None, Floats]:
-    """Return what each prior predicts of a context; without those whose images are too small for its networks.
+def _choose(
+    priors: Mapping[str | None, Model | None],
+    layers: Sequence[list[Layer]],
+    features: Floats,
+    left_out: Floats,
+    accuracies: Floats,
+    names: tuple[str, ...],
+) -> tuple[str | None, Floats]:
+    """Return the prior under which a context is likeliest, and what it predicts of the context [networks, 1].
+
+    A prior whose images are too small for a network of the context is passed over. A part of a large context decides.
+
+    Args:
+        priors: by task.
+        layers: of the context's networks.
+        features: of these, named by `names` [networks, names].
+        left_out: what the neural process predicts of each from the others [networks, 0 or 1].
+        accuracies: measured [networks, epochs].
+        names: of the features.
 
     Raises:
-        InvalidRequestError: when that is so for the only one.
+        InvalidRequestError: when the only prior is passed over.
     """
-    found = {}
-    for name, prior in priors.items():
+    part = evenly(len(layers), MOST_TO_CHOOSE_BY)
+    order: list[str | None] = list(priors)
+    if len(priors) > 1:
+        found = {}
+        for name, prior in priors.items():
+            with suppress(NetworkError):
+                found[name] = _guesses(prior, [layers[place] for place in part])
+        candidates = [
+            (Evidence(features[part], np.hstack([one, left_out[part]])), _spread(priors[name], names))
+            for name, one in found.items()
+        ]
+        order = [list(found)[place] for place in most_likely_first(candidates, accuracies[part])]
+    for name in order:
         try:
-            found[name] = _guesses(prior, layers)
+            return name, _guesses(priors[name], layers)
         except NetworkError as error:
-            if len(priors) == 1:
-                detail = f"its images are too small for a network of the context: {error}"
-                raise InvalidRequestError(Fault("/prior", "impossible", detail)) from None
-    return found
+            reason = str(error)
+    detail = f"its images are too small for a network of the context: {reason}"
+    raise InvalidRequestError(Fault("/prior", "impossible", detail))
 
 
 def _guesses(prior: Model | None, layers: Sequence[list[Layer]]) -> Floats:

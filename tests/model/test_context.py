@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from model.context import ContextModel, Evidence, likeliest
+from model.context import ContextModel, Evidence, most_likely_first
 from model.encoding.features import attributes, network_features
 from model.encoding.layer_code import EXTENDED, encode, pad
 from model.network.shapes import Shape
@@ -63,7 +63,7 @@ def test_a_good_guess_is_chosen_and_a_useless_one_is_not(measured):
     useless = rng.uniform(0.1, 0.5, final.shape)
     without = (evidence(features[known]), None)
     found = [
-        likeliest([without, (evidence(features[known], guess[known]), None)], curves[known])
+        most_likely_first([without, (evidence(features[known], guess[known]), None)], curves[known])[0]
         for guess in (helpful, useless)
     ]
     assert found == [1, 0]
