@@ -48,7 +48,7 @@ def in_context(study: Study) -> Iterator[Row]:
         tested = {row.network_id: row for row in task.split("test")}
         accuracy = np.array([row.accuracy[-1] for row in tested.values()])
         measured = Measured(task.name, task.networks.image, [row.layers for row in tested.values()], accuracy)
-        yield from _measure(measured, _without_pretraining(study.tasks[PRIORS[task.name]]))
+        yield from _measure(measured, without_pretraining(study.tasks[PRIORS[task.name]]))
     for name in PUBLIC:
         sample = _sample(study.public.parent / "benchmarks", name) if study.only in {None, name} else None
         if sample is not None:
@@ -56,7 +56,7 @@ def in_context(study: Study) -> Iterator[Row]:
             yield from _measure(sample, prior)
 
 
-def _without_pretraining(task: Task) -> Model:
+def without_pretraining(task: Task) -> Model:
     """Return a predictor of a task that learned from its own networks alone."""
     with tempfile.TemporaryDirectory() as folder:
         fit(task.rows, Path(folder), split="train", config=PROCESS_ALONE)

@@ -1,0 +1,19 @@
+"""A random forest on features of the graph: GRAF (Kadlecová et al., ICML 2024) is the same on its own features.
+
+GRAF's features of a cell are counts of its operations, shortest and longest paths over sets of operations, and degrees
+of the nodes; `model.encoding.graph_features` has the same kinds for whole networks, and sizes beside them. Its authors
+add zero-cost scores as further columns.
+"""
+
+from sklearn.ensemble import RandomForestRegressor
+
+from training.baselines.features import FeatureRegression
+
+TREES = 300
+
+
+class RandomForest(FeatureRegression):
+    """Trees of scikit-learn's settings, but more of them; `seed` is of their samples."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(RandomForestRegressor(TREES, random_state=seed))

@@ -1,0 +1,196 @@
+"""Experiment: predictors of the literature beside Peephole, on the same networks to learn from and to predict."""
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model.encoding.layer_cache import LayerCache
+from model.encoding.layer_code import EXTENDED, pad
+from model.network.notations.nb201 import nasbench201
+from model.network.schema import Layer
+from model.network.shapes import Shape
+from model.proxies.scores import swap
+from model.requests.in_context import InContext
+from model.score_scale import ScoreScale
+from model.torch_modules import build
+from training.baselines import FinalPredictor
+from training.baselines.dclp import DCLP, pretrain
+from training.baselines.forests import RandomForest
+from training.baselines.fr_nas import FRNAS
+from training.measuring import datasets
+from training.metrics import Floats, tau
+from training.protocols import PROTOCOLS
+from training.study.in_context import PRIORS, without_pretraining
+from training.study.networks import Indices, Study, Task
+from training.study.proxies import SPACE, Published, read_published
+from training.study.results import Row, read_results, rows_of
+from training.study.spaces import rank
+
+NAME = "rivals"
+SIZES, DRAWS = (50, 100, 200, 400), 3
+UNLABELLED = 4096  # networks that DCLP learns from first
+SWAP_NETWORKS, SWAP_IMAGES = 300, 16
+Draw = Callable[[int, int], tuple[Indices, Indices]]
+"""From how many, and a seed, to networks to learn from and networks to predict."""
+Method = Callable[[Indices, Indices, int], Floats]
+"""From networks to learn from, those to predict, and a seed to scores [predicted]; NaN where there is none."""
+
+
+def rivals(study: Study) -> Iterator[Row]:
+    """Kendall's tau of every method; what was measured on the same table before is kept, and not measured again."""
+    results = read_results(study.results).query("experiment == @NAME")
+    known = set(zip(results.task, results.method, results.data_sha, strict=True))
+
+    def missing(methods: dict[str, Method], *table: str) -> dict[str, Method]:
+        return {name: one for name, one in methods.items() if (table[0], name, table[1]) not in known}
+
+    for task in study.own:
+        methods = missing(_own(task, study), task.name, task.data_sha)
+        yield from _measure(task.name, task.networks.final, partial(_draw, task), methods, task.data_sha)
+    space = read_published(study.public.parent / "benchmarks") if study.only is None else None
+    if space:
+        yield from _measure(SPACE, space.accuracy, space.draw, missing(_published(space), SPACE, ""))
+
+
+def _measure(task: str, accuracy: Floats, draw: Draw, methods: dict[str, Method], data_sha: str = "") -> Iterator[Row]:
+    for name, method in methods.items():
+        for size in SIZES:
+            for seed in range(DRAWS):
+                chosen, tested = draw(size, seed)
+                predicted = method(chosen, tested, seed)
+                scored = ~np.isnan(predicted)
+                figures = {"tau": tau(accuracy[tested[scored]], predicted[scored]), "tested_on": int(scored.sum())}
+                yield from rows_of(NAME, task, name, figures, networks=size, seed=seed, data_sha=data_sha)
+
+
+def _draw(task: Task, size: int, seed: int) -> tuple[Indices, Indices]:
+    """Return networks of the training split, and the test split."""
+    ((fitting, tested),) = task.parts
+    return fitting[np.sort(np.random.default_rng(seed).permutation(len(fitting))[:size])], tested
+
+
+def _own(task: Task, study: Study) -> dict[str, Method]:
+    networks = task.networks
+    scored = {row.network_id: row.proxies or {} for row in task.rows}
+    scores = [scored[name] for name in networks.table.network_ids]
+    both = np.hstack([networks.features, ScoreScale.of(scores)(scores)])
+    alone = np.array([one["swap"] for one in scores])
+    sampled = PROTOCOLS[task.name].population(seed=1)
+
+    @cache
+    def unlabelled() -> NDArray[np.int32]:
+        return _encoded([one.layers for one in islice(sampled, UNLABELLED)], networks.image)
+
+    return {
+        "Peephole, in context": _in_context(task, study, with_scores=False),
+        "Peephole, in context, with scores": _in_context(task, study, with_scores=True),
+        "random forest (GRAF-like)": _fitted(RandomForest, networks.features, networks.final),
+        "random forest (GRAF-like), with scores": _fitted(RandomForest, both, networks.final),
+        "SWAP alone": lambda chosen, tested, seed: alone[tested],
+        **_graph_methods(networks.table.codes, networks.final, networks.image, unlabelled),
+    }
+
+
+def _published(space: Published) -> dict[str, Method]:
+    image = Shape(3, 32, 32)
+    both = np.hstack([space.features, ScoreScale.of(space.scores)(space.scores)])
+    naswot = np.array([one["zc_nwot"] for one in space.scores])
+    # A stage repeats its cell; a mean over layers sees the same in one cell as in five.
+    codes = _encoded([nasbench201(cell, cells=1) for cell in space.cells], image)
+    order = np.random.default_rng(0).permutation(len(space))
+
+    @cache
+    def patterns() -> Floats:
+        found = np.full(len(space), np.nan)
+        for place in order[:SWAP_NETWORKS]:
+            found[place] = _swap(nasbench201(space.cells[place]), image)
+        return found
+
+    return {
+        "Peephole": _ranked(space.features, space.accuracy),
+        "Peephole, with scores": _ranked(both, space.accuracy),
+        "random forest (GRAF-like)": _fitted(RandomForest, space.features, space.accuracy),
+        "random forest (GRAF-like), with scores": _fitted(RandomForest, both, space.accuracy),
+        "SWAP alone": lambda chosen, tested, seed: patterns()[tested],
+        "NASWOT alone (published score)": lambda chosen, tested, seed: naswot[tested],
+        **_graph_methods(codes, space.accuracy, image, lambda: codes[order[:UNLABELLED]]),
+    }
+
+
+def _graph_methods(
+    codes: NDArray[np.int32], accuracy: Floats, image: Shape, unlabelled: Callable[[], NDArray[np.int32]]
+) -> dict[str, Method]:
+    encoder = cache(lambda: pretrain(unlabelled(), image))
+    return {
+        "DCLP": _fitted(lambda seed: DCLP(image, encoder(), seed=seed), codes, accuracy),
+        "FR-NAS": _fitted(lambda seed: FRNAS(image, seed=seed), codes, accuracy),
+    }
+
+
+def _fitted(make: Callable[[int], FinalPredictor], described: NDArray[np.generic], accuracy: Floats) -> Method:
+    def predict(chosen: Indices, tested: Indices, seed: int) -> Floats:
+        method = make(seed)
+        method.fit(accuracy[chosen][:, None], described[chosen])
+        return method.predict(np.empty((len(tested), 0)), described[tested])
+
+    return predict
+
+
+def _ranked(features: Floats, accuracy: Floats) -> Method:
+    return lambda chosen, tested, seed: rank(features[chosen], accuracy[chosen], features)[tested]
+
+
+def _in_context(task: Task, study: Study, *, with_scores: bool) -> Method:
+    """Return the predictions in context; the prior is a predictor of another task that saw none of the networks."""
+    name = PRIORS[task.name]
+    prior = cache(lambda: without_pretraining(study.tasks[name]))
+    rows = {row.network_id: row for row in task.rows}
+    networks, service = task.networks, InContext()
+    image = networks.image
+
+    def describe(place: int) -> dict[str, Any]:
+        row = rows[networks.table.network_ids[place]]
+        return {"layers": row.layers} | ({"proxies": row.proxies} if with_scores else {})
+
+    def predict(chosen: Indices, tested: Indices, seed: int) -> Floats:
+        del seed
+        document: Any = {
+            "input": (image.channels, image.height, image.width),
+            "prior": name,
+            "context": [describe(place) | {"accuracy": float(networks.final[place])} for place in chosen],
+            "architectures": [describe(place) for place in tested],
+        }
+        found, _ = service.answer(document, {name: prior()}, max_architectures=len(tested), max_layers=2048)
+        return np.array([one["accuracy"][-1] for one in found["predictions"]])
+
+    return predict
+
+
+def _encoded(networks: list[list[Layer]], image: Shape) -> NDArray[np.int32]:
+    layers = LayerCache(EXTENDED)
+    return pad([layers.encode(one, image).codes for one in networks])[0]
+
+
+@torch.no_grad()
+def _swap(layers: list[Layer], image: Shape) -> float:
+    """Return SWAP's score of a network of ReLUs, of one initialisation and the first training images of CIFAR-10."""
+    patterns: list[torch.Tensor] = []
+    torch.manual_seed(0)
+    module = build(layers, image, 10)
+    for one in module.modules():
+        if isinstance(one, nn.ReLU):
+            one.register_forward_pre_hook(lambda _, inputs: patterns.append((inputs[0] > 0).flatten(1)))
+    module(_images())
+    return swap(patterns)
+
+
+@cache
+def _images() -> torch.Tensor:
+    train, _ = datasets.load(PROTOCOLS["cifar10"])
+    return train.images[:SWAP_IMAGES].clone()
