@@ -9,8 +9,8 @@ Where it differs: nodes are a network's layers with their attributes, where the 
 The code replaces one operation and changes its views at fixed passes; here up to an eighth of the layers is replaced,
 and a pair is the harder the more its nodes change, by layer. The targets are shares of worse networks, where the code
 sets a sigmoid against standardised accuracies. Sizes are those of a processor: thousands of networks for pretraining, a
-short queue and a key encoder that follows faster. The rate falls to 0 as a cosine: at the code's constant one, where a
-fit ends is a matter of chance.
+short queue, a key encoder that follows faster, 2,000 steps of fitting at most. The rate falls to 0 as a cosine: at the
+code's constant one, where a fit ends is a matter of chance.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ TEMPERATURE, MOMENTUM, QUEUE = 0.07, 0.99, 2048
 PAIRS = 16  # of views of each network
 PRETRAINING_BATCH, PRETRAINING_RATE, PRETRAINING_DECAY = 256, 0.015, 1e-4
 LEAST_KEPT = 8  # of so many layers one may be replaced
-BATCH, PASSES, RATE = 10, 200, 0.005
+BATCH, PASSES, STEPS, RATE = 10, 200, 2000, 0.005
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class DCLP:
         image: shape of the task's images.
         encoder: pretrained; it stays as it is.
         seed: of the head's initial weights and the order of the networks.
-        passes: over the networks.
+        passes: over the networks, but no more than `STEPS` steps.
     """
 
     model: nn.Module
@@ -148,8 +148,9 @@ class DCLP:
         self.model = nn.Sequential(deepcopy(self.encoder), _head(1), nn.Sigmoid(), nn.Flatten(0)).train()
         optimizer = torch.optim.Adam(self.model.parameters(), RATE, fused=True)
         parts = max(1, len(graphs) // BATCH)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.passes * parts)
-        for _ in range(self.passes):
+        passes = min(self.passes, STEPS // parts)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, passes * parts)
+        for _ in range(passes):
             for chosen in np.array_split(torch.randperm(len(graphs)).numpy(), parts):
                 loss = F.mse_loss(self.model(graphs.batch(chosen)), targets[torch.from_numpy(chosen)])
                 optimizer.zero_grad()

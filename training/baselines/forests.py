@@ -9,11 +9,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from training.baselines.features import FeatureRegression
 
-TREES = 300
-
 
 class RandomForest(FeatureRegression):
-    """Trees of scikit-learn's settings, but more of them; `seed` is of their samples."""
+    """A hundred trees, as scikit-learn sets them; `seed` is of their samples."""
 
     def __init__(self, seed: int = 0) -> None:
-        super().__init__(RandomForestRegressor(TREES, random_state=seed))
+        super().__init__(RandomForestRegressor(random_state=seed))

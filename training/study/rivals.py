@@ -34,7 +34,7 @@ from training.study.spaces import rank
 
 NAME = "rivals"
 SIZES, DRAWS = (50, 100, 200, 400), 3
-UNLABELLED = 4096  # networks that DCLP learns from first
+UNLABELLED = 3000  # networks that DCLP learns from first
 SWAP_NETWORKS, SWAP_IMAGES = 300, 16
 Draw = Callable[[int, int], tuple[Indices, Indices]]
 """From how many, and a seed, to networks to learn from and networks to predict."""
@@ -44,26 +44,23 @@ Method = Callable[[Indices, Indices, int], Floats]
 
 def rivals(study: Study) -> Iterator[Row]:
     """Kendall's tau of every method; what was measured on the same table before is kept, and not measured again."""
-    results = read_results(study.results).query("experiment == @NAME")
-    known = set(zip(results.task, results.method, results.data_sha, strict=True))
-
-    def missing(methods: dict[str, Method], *table: str) -> dict[str, Method]:
-        return {name: one for name, one in methods.items() if (table[0], name, table[1]) not in known}
-
     for task in study.own:
-        methods = missing(_own(task, study), task.name, task.data_sha)
-        yield from _measure(task.name, task.networks.final, partial(_draw, task), methods, task.data_sha)
+        draw, methods = partial(_draw, task), _own(task, study)
+        yield from _measure(study, task.name, task.networks.final, draw, methods, task.data_sha)
     space = read_published(study.public.parent / "benchmarks") if study.only is None else None
     if space:
-        yield from _measure(SPACE, space.accuracy, space.draw, missing(_published(space), SPACE, ""))
+        yield from _measure(study, SPACE, space.accuracy, space.draw, _published(space))
 
 
-def _measure(task: str, accuracy: Floats, draw: Draw, methods: dict[str, Method], data_sha: str = "") -> Iterator[Row]:
-    for name, method in methods.items():
+def _measure(
+    study: Study, task: str, accuracy: Floats, draw: Draw, methods: dict[str, Method], data_sha: str = ""
+) -> Iterator[Row]:
+    known = read_results(study.results).query("experiment == @NAME and task == @task and data_sha == @data_sha")
+    for name in [name for name in methods if name not in set(known.method)]:
         for size in SIZES:
             for seed in range(DRAWS):
                 chosen, tested = draw(size, seed)
-                predicted = method(chosen, tested, seed)
+                predicted = methods[name](chosen, tested, seed)
                 scored = ~np.isnan(predicted)
                 figures = {"tau": tau(accuracy[tested[scored]], predicted[scored]), "tested_on": int(scored.sum())}
                 yield from rows_of(NAME, task, name, figures, networks=size, seed=seed, data_sha=data_sha)
