@@ -10,6 +10,7 @@ from training.study import (
     extrapolation,
     in_context,
     proxies,
+    rivals,
     shipped,
     spaces,
     weights,
@@ -37,6 +38,7 @@ REFITS: dict[str, Experiment] = {
     "extrapolation": extrapolation.extrapolation,
     "in-context": in_context.in_context,
     "proxies": proxies.proxies,
+    "rivals": rivals.rivals,
     "spaces": spaces.spaces,
     "weights": weights.weights,
 }

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,23 +57,24 @@ def in_context(study: Study) -> Iterator[Row]:
     No prior and no neural process saw one of the task's networks, nor another task of the same table.
     """
     folder = study.public.parent / "benchmarks"
-    tables = _tables(study, folder)
     for task in study.own:
         tested = {row.network_id: row for row in task.split("test")}
         accuracy = np.array([row.accuracy[-1] for row in tested.values()])
         measured = Measured(task.name, task.networks.image, [row.layers for row in tested.values()], accuracy)
-        prior = _without_pretraining(study.tasks[PRIORS[task.name]])
-        yield from _measure(measured, prior, _process(tables, task.name))
+        prior = without_pretraining(study.tasks[PRIORS[task.name]])
+        yield from _measure(measured, prior, process_without(study, task.name))
     for name in PUBLIC:
         sample = _sample(folder, name) if study.only in {None, name} else None
         if sample is not None:
             known = load_model(read_artifact(study.zoo / PRIORS[name])) if name in PRIORS else None
-            yield from _measure(sample, known, _process(tables, name))
+            yield from _measure(sample, known, process_without(study, name))
 
 
-def _tables(study: Study, folder: Path) -> list[list[ProcessTask]]:
+@cache
+def _tables(study: Study) -> list[list[ProcessTask]]:
     """Return the tasks of each table at hand; of a public benchmark, as many networks as are sampled."""
     tables = [list(tasks_of(task.rows)) for task in study.tasks.values()]
+    folder = study.public.parent / "benchmarks"
     with tempfile.TemporaryDirectory() as temporary:
         table = Path(temporary) / "benchmark.parquet"
         for name, benchmark in BENCHMARKS.items():
@@ -82,15 +84,15 @@ def _tables(study: Study, folder: Path) -> list[list[ProcessTask]]:
     return tables
 
 
-def _process(tables: list[list[ProcessTask]], left_out: str) -> NeuralProcess:
+def process_without(study: Study, task: str) -> NeuralProcess:
     """Return a neural process that was fitted to the other tables than a task's."""
-    others = [table for table in tables if left_out not in {task.name for task in table}]
+    others = [table for table in _tables(study) if task not in {one.name for one in table}]
     with tempfile.TemporaryDirectory() as folder:
         write_process(Path(folder), fit_neural_process(others), others)
         return read_process(Path(folder))
 
 
-def _without_pretraining(task: Task) -> Model:
+def without_pretraining(task: Task) -> Model:
     """Return a predictor of a task that learned from its own networks alone."""
     with tempfile.TemporaryDirectory() as folder:
         fit(task.rows, Path(folder), split="train", config=PROCESS_ALONE)

@@ -1,6 +1,9 @@
 """What zero-cost scores are worth, alone and on top of hand features, for few networks and for many."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -104,26 +107,63 @@ def _ranked(features: Floats, final: Floats, rows: Indices) -> Floats:
     return GaussianProcess.fit(read[rows], targets, scales=scales).predict(read)[0][:, 0]
 
 
-def _published(study: Study) -> Iterator[Row]:
-    """Tau on other networks of NAS-Bench-201 that have the 13 published scores, with them and without."""
-    folder = study.public.parent / "benchmarks"
+@dataclass(frozen=True)
+class Published:
+    """The networks of NAS-Bench-201 that have the published scores.
+
+    Attributes:
+        cells: the operations of each.
+        features: those of graphs that vary [networks, features].
+        scores: by name.
+        accuracy: on CIFAR-10 [networks].
+        group: the same for networks that compute the same [networks].
+    """
+
+    cells: list[list[str]]
+    features: Floats
+    scores: list[dict[str, float]]
+    accuracy: Floats
+    group: Indices
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def draw(self, size: int, seed: int) -> tuple[Indices, Indices]:
+        """Return networks to learn from, and those that compute something else than each of them."""
+        chosen = np.random.default_rng(seed).permutation(len(self))[:size]
+        return chosen, np.flatnonzero(~np.isin(self.group, self.group[chosen]))
+
+
+def read_published(folder: Path) -> Published | None:
+    """Return the networks that have the published scores; `None` where the folder lacks these."""
     if not (folder / SCORED).is_file():
-        return
+        return None
     space = sample(folder, SPACE, networks=20_000)
     keys = [("task", "=", "cifar10")]
-    order = pq.read_table(folder / f"{BENCHMARK}.parquet", columns=["index"], filters=keys)["index"].to_pylist()
+    order = pq.read_table(folder / f"{BENCHMARK}.parquet", columns=["index", "arch"], filters=keys).to_pylist()
     table = pq.read_table(folder / SCORED, filters=keys).to_pylist()
     by_index = {row["index"]: {name: row[name] for name in row if name.startswith("zc_")} for row in table}
-    rows = [place for place, index in enumerate(order) if None not in by_index[index].values()]
-    known = [by_index[order[place]] for place in rows]
-    features, accuracy, group = space.features[rows], space.accuracy[rows], space.group[rows]
-    features = features[:, features.std(axis=0) > 0]
-    both = np.hstack([features, ScoreScale.of(known)(known)])
+    rows = [place for place, row in enumerate(order) if None not in by_index[row["index"]].values()]
+    features = space.features[rows]
+    return Published(
+        [json.loads(order[place]["arch"])["ops"] for place in rows],
+        features[:, features.std(axis=0) > 0],
+        [by_index[order[place]["index"]] for place in rows],
+        space.accuracy[rows],
+        space.group[rows],
+    )
+
+
+def _published(study: Study) -> Iterator[Row]:
+    """Tau on other networks of NAS-Bench-201 that have the 13 published scores, with them and without."""
+    space = read_published(study.public.parent / "benchmarks")
+    if space is None:
+        return
+    both = np.hstack([space.features, ScoreScale.of(space.scores)(space.scores)])
     for size in PUBLISHED_SIZES:
         for draw in range(PUBLISHED_DRAWS):
-            chosen = np.random.default_rng(draw).permutation(len(rows))[:size]
-            others = ~np.isin(group, group[chosen])
-            for method, read in ((METHOD, features), (f"{METHOD} and 13 published scores", both)):
-                predicted = rank(read[chosen], accuracy[chosen], read)
-                figures = {"tau": tau(accuracy[others], predicted[others]), "tested_on": int(others.sum())}
+            chosen, others = space.draw(size, draw)
+            for method, read in ((METHOD, space.features), (f"{METHOD} and 13 published scores", both)):
+                predicted = rank(read[chosen], space.accuracy[chosen], read)
+                figures = {"tau": tau(space.accuracy[others], predicted[others]), "tested_on": len(others)}
                 yield from rows_of("proxies", SPACE, method, figures, networks=size, seed=draw)

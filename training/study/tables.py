@@ -27,6 +27,7 @@ COLUMNS = {  # heading and format, from a row's key and metrics; a cell is empty
     "networks": ("networks", "{networks}"),
     "where": ("measured on", "{networks} networks, {experiment}"),
     "tau": ("tau", "{tau:.3f}"),
+    "tau_of_draws": ("tau", "{tau:.3f}{deviation}"),
     "tau_interval": ("95 % interval of tau", "{tau_low:.2f} to {tau_high:.2f}"),
     "tau_untied": ("tau, ties broken", "{tau_untied:.3f}"),
     "of_ceiling": ("tau / ceiling", "{of_ceiling:.3f}"),
@@ -66,7 +67,7 @@ COLUMNS = {  # heading and format, from a row's key and metrics; a cell is empty
 
 @dataclass(frozen=True)
 class Table:
-    """How figures make a table; those of several seeds are averaged.
+    """How figures make a table; those of several seeds are averaged, and `tau_of_draws` says how far they deviate.
 
     Attributes:
         experiments: whose figures, with spaces between.
@@ -120,6 +121,11 @@ TABLES = {
     "early-stopping": Table("early-stopping", "method speedup lost", "task speedup", across="task"),
     "weights": Table("weights", "task method tau r2 mae", "task -r2"),
 }
+for _task in ("cifar10-mini", "mnist-mini", "nasbench201-cifar10"):
+    _of = f"task == '{_task}' and networks <= 400 and (experiment == 'rivals' or method == '{SHIPPED}')"
+    TABLES[f"rivals {_task}"] = Table(
+        "rivals learning-curve", "method tau_of_draws", "-networks -tau", _of, across="networks"
+    )
 for _task in ("cifar10-mini", "mnist-mini"):
     _of = f"task == '{_task}'"
     TABLES[f"baselines {_task}"] = Table("baselines test-split", "seen method tau r2 mse", where=_of)
@@ -139,6 +145,7 @@ def render(results: pd.DataFrame, table: Table) -> str:
     rows = chosen.pivot_table("value", KEY, "metric").reset_index()
     order = table.order.split()
     rows = rows.sort_values([name.lstrip("-") for name in order], ascending=["-" not in name for name in order])
+    rows["deviation"] = _deviation(chosen, rows)
     rows["method"] = rows.method.replace(SHIPPED, f"**{SHIPPED}**")
     columns = [COLUMNS[name] for name in table.columns.split()]
     cells = pd.DataFrame([{title: _cell(text, row) for title, text in columns} for row in rows.to_dict("records")])
@@ -146,6 +153,12 @@ def render(results: pd.DataFrame, table: Table) -> str:
         cells = _spread(cells, rows[table.across].to_list())
     lines = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _deviation(chosen: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """Return the standard deviation of tau between the seeds of each row; nothing of a single one."""
+    found = chosen[chosen.metric == "tau"].groupby(KEY).value.std().reindex(pd.MultiIndex.from_frame(rows[KEY]))
+    return ["" if pd.isna(one) else f" ± {one:.3f}" for one in found]
 
 
 def _cell(text: str, row: dict[Any, Any]) -> str:
