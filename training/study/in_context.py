@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,14 @@ def _sample(folder: Path, name: str) -> Measured | None:
 
 
 def _measure(measured: Measured, prior: Model | None, process: NeuralProcess) -> Iterator[Row]:
+    found: dict[str, list[Row]] = {}
     for count in COUNTS:
         for draw in range(DRAWS):
             order = np.random.default_rng(draw).permutation(len(measured.layers))
             for method, figures in _figures(measured, prior, process, order, count):
-                yield from rows_of("in-context", measured.name, method, figures, networks=count, seed=draw)
+                rows = rows_of("in-context", measured.name, method, figures, networks=count, seed=draw)
+                found.setdefault(method, []).extend(rows)
+    yield from chain.from_iterable(found.values())  # those of a method together: they are recorded at once
 
 
 def _figures(
