@@ -26,9 +26,9 @@ OTHER = [{"type": "conv", "kernel_size": 5, "out_channels": 8}, {"type": "relu"}
 STORED = "0123456789abcdef"
 TEST_SPLITS = {  # networks to train on, networks of the test split, sha256 of the sorted ids of the latter
     "in_progress/cifar10-mini-families.parquet": (
-        50,
-        22,
-        "b515af045e476de8b4ad49a1020940086e3b36d08a3cdc7ea99d51e9eb3d1e3c",
+        180,
+        88,
+        "2cca81491631521e5e93cb6aeb732d8ddbc3f860a76208f9f80dc414e004da35",
     ),
     "in_progress/cifar10-short.parquet": (
         5,
