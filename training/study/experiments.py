@@ -39,6 +39,7 @@ REFITS: dict[str, Experiment] = {
     "proxies": proxies.proxies,
     "spaces": spaces.spaces,
     "weights": weights.weights,
+    "weights-far": weights.weights_far,
 }
 
 
