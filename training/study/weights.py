@@ -11,6 +11,7 @@ from model.weights import intervals, within_reach
 from training.baselines.features import weight_trees
 from training.fitting.chance_level import TIE
 from training.metrics import Floats
+from training.observations.observation import Observation
 from training.study.extrapolation import FITTED, PREDICTED
 from training.study.networks import Study, Task
 from training.study.results import Row, rows_of
@@ -60,9 +61,10 @@ def weights_far(study: Study) -> Iterator[Row]:
     """Coverage of 90 % intervals of weights that are unlike what is learnt from, by one member without another task."""
     fit = by_reader(WeightsConfig(members=1))
     for task in study.own:
-        (known, test), (_, early) = _tables(task, "final"), _tables(task, "quarter")
+        known, test = _tables(task, "final")
         order = np.argsort([len(layers) for layers in known.layers], kind="stable")
         short, long = order[: round(FITTED * len(order))], order[-round(PREDICTED * len(order)) :]
+        early = to_weights_dataset([_at_quarter(row) for row in task.split("test")], "quarter")
         parts = (
             (known.only(short), {"more layers, fitted to fewer": known.only(long)}),
             (known, {"test split": test, "a quarter of training, fitted to the end": early}),
@@ -73,6 +75,11 @@ def weights_far(study: Study) -> Iterator[Row]:
                 found = _widths(fitted, validated, read(table), distance(table.summary), table.final)
                 about = {"networks": len(set(table.groups.tolist())), "data_sha": task.data_sha}
                 yield from rows_of("weights-far", task.name, method, found, **about)
+
+
+def _at_quarter(row: Observation) -> Observation:
+    """Return a row whose last accuracy is the one that its network had at a quarter of training."""
+    return row.model_copy(update={"accuracy": row.accuracy[: max(1, len(row.accuracy) // 4)]})
 
 
 def _widths(
