@@ -70,6 +70,12 @@ def snap(accuracy: Floats, level: Floats | float, threshold: Floats | float) -> 
     return np.asarray(np.maximum(np.minimum(accuracy, 2 * (accuracy - threshold) + level), level))
 
 
+def widened(distance: Floats) -> Floats:
+    """Return the factor on the uncertainty of networks at a distance, in thresholds [batch]."""
+    far = np.maximum(distance - FAR_FROM, 0)
+    return np.asarray(np.minimum(1 + FAR_SLOPE * far, MOST_FAR))
+
+
 def _stretched(lower: Floats, upper: Floats, least: Floats) -> tuple[Floats, Floats]:
     """Return intervals of accuracies that are at least so wide, about their middle as far as 0 and 1 allow."""
     lower = np.minimum(lower, np.maximum((lower + upper - least) / 2, 0))
@@ -236,12 +242,8 @@ class Calibration:
             variance: of the members [batch, epochs].
             distance: from the training set [batch].
         """
-        return np.asarray(np.sqrt(variance + self.base_uncertainty**2) * self._widened(distance)[:, None])
-
-    def _widened(self, distance: Floats) -> Floats:
-        """Return the factor on the uncertainty of networks at a distance [batch]."""
-        far = np.maximum(distance / self.threshold - FAR_FROM, 0)
-        return np.asarray(np.minimum(1 + FAR_SLOPE * far, MOST_FAR))
+        factor = widened(distance / self.threshold)
+        return np.asarray(np.sqrt(variance + self.base_uncertainty**2) * factor[:, None])
 
     def _least_widths(self, distance: Floats, index: Ints) -> Floats:
         """Return how wide the intervals of networks at a distance are at least [batch, epochs].
@@ -251,7 +253,7 @@ class Calibration:
         """
         margin = self.base_uncertainty * self.margins[index]
         lower, upper = self.scale.to_accuracy(np.stack([-margin, margin]), index)
-        factor = self._widened(distance)
+        factor = widened(distance / self.threshold)
         return np.asarray((factor * np.minimum(factor - 1, 1))[:, None] * (upper - lower))
 
     def curves(self, prediction: StandardisedPrediction, index: Ints) -> Curves:

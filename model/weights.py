@@ -6,9 +6,8 @@ The graph reads `layers` float32 [batch, layers, statistics] (`layer_statistics`
 `summary` float32 [batch, features] (`features`), and gives `accuracy` float32 [batch].
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from .artifact import ArtifactError, HasFiles, read_verified, unpack_arrays, write_verified
-from .calibration import snap
+from .calibration import Calibration, ChanceLevel, Curves, CurveScale, StandardisedPrediction, snap
 from .encoding.layer_code import pad
 from .onnx_network import OnnxNetwork
 from .ranking import DECIMALS, UNLIKE
@@ -50,7 +49,7 @@ class WeightsCard(HasFiles):
         layer_statistics: number of statistics of a layer that it reads.
         chance_level: accuracy of networks that learn nothing, and the threshold below which it is predicted
             (`model.calibration.snap`); 0 and 0 where few learn nothing.
-        margin: half width of the interval, in log-odds.
+        margin: half width of the interval near the training set, in log-odds (`intervals`).
         interval_level: nominal coverage of the interval.
         metrics: measured figures, with how they were measured.
     """
@@ -89,6 +88,22 @@ class WeightsPrediction:
         names = ("accuracy", "lower", "upper", "distance")
         values = {name: round(getattr(self, name), DECIMALS) for name in names}
         return {**values, "in_distribution": values["distance"] <= 1, "notes": list(self.notes)}
+
+
+def intervals(read: Floats, distance: Floats, margin: float, chance_level: tuple[float, float]) -> Curves:
+    """Return accuracies snapped to a chance level, and intervals that widen with the distance [networks, 1].
+
+    Args:
+        read: accuracies as they were read [networks].
+        distance: from the training set [networks].
+        margin: of `WeightsCard`.
+        chance_level: likewise.
+    """
+    level, threshold = np.array(chance_level)[:, None]
+    odds = CurveScale(np.zeros(1), np.ones(1), is_logit=True)
+    calibration = Calibration(odds, np.array([margin]), 1.0, ChanceLevel(level, threshold), threshold=1.0)
+    one = (np.log(read) - np.log1p(-read))[:, None]
+    return calibration.curves(StandardisedPrediction(one, np.zeros_like(one), distance), np.array([0]))
 
 
 def within_reach(predicted: Floats) -> Floats:
@@ -130,6 +145,11 @@ class WeightsPredictor:
         """
         return snap(self._read(layers, summary), *self.card.chance_level)
 
+    def intervals(self, layers: Sequence[Floats], summary: Floats) -> Curves:
+        """Return accuracies, their intervals and distances [networks, 1]; the arguments are those of `accuracies`."""
+        distance = self.distance(summary)
+        return intervals(self._read(layers, summary), distance, self.card.margin, self.card.chance_level)
+
     def predict(self, weights: Weights) -> WeightsPrediction:
         """Predict from the statistics of each tensor.
 
@@ -141,13 +161,10 @@ class WeightsPredictor:
         largest = max(float(np.abs(layers).max()), float(np.abs(summary).max()))
         if largest > float(np.finfo(np.float32).max):  # of the tensors' values, each by itself may be less
             raise WeightsError("the values are so large that their statistics are not finite in single precision")
-        read = self._read([layers], summary[None])
-        odds = float(np.log(read / (1 - read))[0])
-        lower, upper = (1 / (1 + math.exp(-odds - shift)) for shift in (-self.card.margin, self.card.margin))
-        middle = float(snap(read, *self.card.chance_level)[0])
-        distance = float(self.distance(summary[None])[0])
+        found = astuple(self.intervals([layers], summary[None]))
+        accuracy, lower, upper, distance = (float(values.item()) for values in found)
         notes = (*weights.notes, *((UNLIKE,) if distance > 1 else ()))
-        return WeightsPrediction(middle, min(lower, middle), max(upper, middle), distance, notes)
+        return WeightsPrediction(accuracy, lower, upper, distance, notes)
 
 
 def read_weights_predictor(folder: Path) -> WeightsPredictor | None:

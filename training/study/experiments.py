@@ -41,6 +41,7 @@ REFITS: dict[str, Experiment] = {
     "rivals": rivals.rivals,
     "spaces": spaces.spaces,
     "weights": weights.weights,
+    "weights-far": weights.weights_far,
 }
 
 

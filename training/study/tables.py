@@ -37,6 +37,8 @@ COLUMNS = {  # heading and format, from a row's key and metrics; a cell is empty
     "mae": ("MAE", "{mae:.4f}"),
     "curve_mae": ("curve MAE", "{curve_mae:.4f}"),
     "interval": ("90 % interval", "covers {final_coverage:.3f}, {final_width:.3f} wide"),
+    "widened": ("90 % interval, widened", "covers {coverage:.3f}, {mean_width:.3f} wide"),
+    "unwidened": ("not widened", "covers {unwidened_coverage:.3f}, {unwidened_mean_width:.3f} wide"),
     "coverage": ("90 % coverage", "{coverage:.3f}"),
     "mean_width": ("mean width", "{mean_width:.3f}"),
     "median_width": ("median width", "{median_width:.3f}"),
@@ -120,6 +122,7 @@ TABLES = {
     ),
     "early-stopping": Table("early-stopping", "method speedup lost", "task speedup", across="task"),
     "weights": Table("weights", "task method tau r2 mae", "task -r2"),
+    "weights-far": Table("weights-far", "task predicted_part networks distance widened unwidened", "task method"),
 }
 for _task in ("cifar10-mini", "mnist-mini", "nasbench201-cifar10"):
     _of = f"task == '{_task}' and networks <= 400 and (experiment == 'rivals' or method == '{SHIPPED}')"

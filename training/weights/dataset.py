@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from model.network.shapes import Shape
@@ -51,8 +50,7 @@ def _fan_in(row: Observation) -> dict[str, int]:
         image = PROTOCOLS[row.task].image
     else:
         raise ObservationError(f"rows of {row.task} need in_channels and resolution to learn from weight_stats")
-    with torch.device("meta"):
-        network = build(row.layers, image, classes=2)  # how many does not change any fan-in
+    network = build(row.layers, image, classes=2)  # how many does not change any fan-in
     return fan_ins({name: tensor.shape for name, tensor in network.named_parameters()})
 
 

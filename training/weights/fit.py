@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from model.artifact import digests, pack_arrays
-from model.calibration import logit, snap
+from model.calibration import logit, snap, widened
 from model.predictors.export import TOLERANCE, to_onnx
 from model.predictors.weights_reader import WeightsReader
 from model.weight_features import FEATURES, LAYER_STATISTICS
@@ -55,12 +55,20 @@ class CrossValidated:
     Attributes:
         predicted: snapped to a chance level that the other folds gave.
         raw: as they were read.
+        distance: from the other folds.
         chance_level: level and threshold that all folds give; 0 and 0 where none helps.
     """
 
     predicted: Floats
     raw: Floats
+    distance: Floats
     chance_level: tuple[float, float]
+
+    def margin(self, measured: Floats) -> float:
+        """Return the margin of `model.weights.intervals` that covers `LEVEL` of these accuracies [networks]."""
+        errors = logit(self.raw) - logit(measured)
+        residuals = residuals_outside_interval(errors, measured, self.raw, self.predicted)[:, None]
+        return float(conformal_margins(residuals, widened(self.distance)[:, None])[0])
 
 
 Fit = Callable[[WeightsDataset, Sequence[WeightsDataset]], Callable[[WeightsDataset], Floats]]
@@ -68,14 +76,16 @@ Fit = Callable[[WeightsDataset, Sequence[WeightsDataset]], Callable[[WeightsData
 
 def cross_validated(table: WeightsDataset, fit: Fit, pretraining: Sequence[WeightsDataset] = ()) -> CrossValidated:
     """Predict each network by what `fit` made of the others, and of other tasks' tables without its architecture."""
-    read, fold = np.empty(len(table.final)), np.empty(len(table.final), dtype=np.intp)
+    read, distance = np.empty((2, len(table.final)))
+    fold = np.empty(len(table.final), dtype=np.intp)
     for number, (training, rest) in enumerate(GroupKFold(FOLDS).split(table.summary, table.final, table.groups)):
-        test = table.only(rest)
-        read[rest] = fit(table.only(training), [other.without(test) for other in pretraining])(test)
+        known, test = table.only(training), table.only(rest)
+        read[rest] = fit(known, [other.without(test) for other in pretraining])(test)
+        distance[rest] = fit_distance(known)(test.summary)
         fold[rest] = number
     measured, each = table.final[:, None], read[:, None]
     level, threshold = (values.item() for values in fit_chance_level(measured, each))
-    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, (level, threshold))
+    return CrossValidated(cross_fit_chance_level(measured, each, fold)[:, 0], read, distance, (level, threshold))
 
 
 def by_reader(config: WeightsConfig | None = None, on_member: Callable[[], None] = lambda: None) -> Fit:
@@ -135,9 +145,6 @@ def fit_weights(
         [to_weights_dataset(rows, moment) for rows in pretraining] for moment in ("final", "quarter")
     )
     validated = cross_validated(table, fit, others)
-    errors = logit(validated.raw) - logit(table.final)
-    residuals = residuals_outside_interval(errors, table.final, validated.raw, validated.predicted)[:, None]
-    margin = float(conformal_margins(residuals, np.ones_like(residuals))[0])
     metrics: dict[str, Any] = {
         "cross_validation": {"folds": FOLDS, **figures(table, validated.predicted)},
         "quarter_of_training": figures(early, cross_validated(early, fit, early_others).predicted),
@@ -151,7 +158,7 @@ def fit_weights(
         features=len(FEATURES),
         layer_statistics=len(LAYER_STATISTICS),
         chance_level=validated.chance_level,
-        margin=margin,
+        margin=validated.margin(table.final),
         interval_level=LEVEL,
         training={
             "rows": len(table.final),

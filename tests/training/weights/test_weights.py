@@ -13,14 +13,16 @@ from safetensors.numpy import save
 from safetensors.torch import save as torch_save
 from safetensors.torch import save_file
 
+from model.artifact import ZOO, unpack_arrays
 from model.artifact import shipped as artifacts
-from model.artifact import unpack_arrays
+from model.calibration import MOST_FAR
 from model.torch_modules import build
 from model.weight_features import features
 from model.weights import (
     WEIGHTS_ARRAYS_FILE,
     WEIGHTS_FILE,
     WeightsPredictor,
+    intervals,
     read_weights_predictor,
 )
 from model.weights_distance import WeightsDistance
@@ -103,6 +105,39 @@ def test_networks_of_the_same_kind_are_near_and_untrained_ones_far(rows: list[Ob
         module = build(row.layers, protocol.image, protocol.classes)
         drawn = features(read_weights(torch_save(module.state_dict())))
         assert distance(drawn[None]) > 1
+
+
+def test_intervals_widen_far_from_the_training_set(rows: list[Observation]) -> None:
+    """Unseen networks of the table against the same as they are drawn, and with all values ten times as large."""
+    shipped = read_weights_predictor(ZOO / "mnist-mini")
+    assert shipped is not None
+    table = to_weights_dataset(rows, "final")
+    known, rest = table.only(np.arange(45)), table.only(np.arange(45, len(table.final)))
+    unseen, reader = rest.without(known), copy(shipped)
+    reader.distance = fit_distance(known)
+    usual = reader.intervals(unseen.layers, unseen.summary)
+    protocol = PROTOCOLS["mnist-mini"]
+    for row in rows[:5]:
+        drawn = build(row.layers, protocol.image, protocol.classes).state_dict()
+        for factor in (1, 10):
+            found = reader.predict(read_weights(torch_save({name: factor * one for name, one in drawn.items()})))
+            assert found.distance > 1
+            assert found.upper - found.lower >= 2 * np.median(usual.upper - usual.lower)
+            assert 0 <= found.lower <= found.accuracy <= found.upper <= 1
+
+
+def test_the_margin_covers_nine_of_ten_with_the_widening(rows: list[Observation]) -> None:
+    """Of the networks that gave it; where all are far, it is as much smaller as their intervals are widened."""
+    table = to_weights_dataset(rows, "final")
+    validated = cross_validated(table, by_reader(QUICK))
+    margin = validated.margin(table.final)
+    found = intervals(validated.raw, validated.distance, margin, validated.chance_level)
+    inside = (table.final >= found.lower[:, 0] - 1e-6) & (table.final <= found.upper[:, 0] + 1e-6)
+    assert inside.mean() >= 0.9
+    far = replace(validated, distance=np.full(len(table.final), 2.0))
+    assert far.margin(table.final) == pytest.approx(
+        replace(far, distance=0 * far.distance).margin(table.final) / MOST_FAR
+    )
 
 
 def test_the_distance_survives_the_file(able: Path, predictor: WeightsPredictor, rows: list[Observation]) -> None:
