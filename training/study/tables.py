@@ -106,7 +106,9 @@ TABLES = {
     "intervals": Table("intervals", "task method coverage mean_width median_width", "task method"),
     "extrapolation": Table("extrapolation", "task predicted_part networks distance coverage mean_width", "task method"),
     "in-context": Table("in-context", "context_of tau", "task method", across="networks"),
-    "in-context-coverage": Table("in-context", "context_of coverage", "task method", across="networks"),
+    "in-context-coverage": Table(
+        "in-context", "context_of coverage", "task method", "method != 'neural process'", across="networks"
+    ),
     "found-networks": Table("found-networks", "method params flops predicted measured", "task -measured"),
     "spaces": Table("spaces published-spaces", "after_fit tau", "task -tau", across="networks"),
     "with-proxies": Table("with-proxies", "task method networks tau r2 curve_mae", "task method"),
