@@ -87,13 +87,16 @@ def _loss(network: NeuralProcessNetwork, episodes: Sequence[Episode]) -> torch.T
     return (scaled.log() + 0.5 * ((truth - mean) / deviation) ** 2).mean()
 
 
-def write_process(folder: Path, network: NeuralProcessNetwork, tables: Sequence[Sequence[ProcessTask]]) -> ProcessCard:
+def write_process(
+    folder: Path, network: NeuralProcessNetwork, tables: Sequence[Sequence[ProcessTask]], *, steps: int = STEPS
+) -> ProcessCard:
     """Export a process and write its card.
 
     Args:
         folder: to write to.
         network: fitted.
         tables: that it was fitted to.
+        steps: in which it was fitted.
 
     Raises:
         RuntimeError: when ONNX Runtime does not compute what PyTorch does.
@@ -101,7 +104,7 @@ def write_process(folder: Path, network: NeuralProcessNetwork, tables: Sequence[
     content = to_onnx(network)
     card = ProcessCard(
         features=ALL_FEATURES,
-        training={"networks": {task.name: len(task) for table in tables for task in table}, "steps": STEPS},
+        training={"networks": {task.name: len(task) for table in tables for task in table}, "steps": steps},
         opset=opset(content),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         files=digests({PROCESS_FILE: content}),

@@ -42,8 +42,8 @@ def test_an_episode_asks_about_other_networks_than_it_knows(tables):
 def test_it_learns_from_one_task_to_rank_another(tables, tmp_path):
     """After 250 steps on mnist-mini, ten measured networks of cifar10-mini rank the others; so does the export."""
     network = fit_neural_process(tables[:1], steps=250)
-    card = write_process(tmp_path, network, tables[:1])
-    assert card.training["networks"] == {"mnist-mini": len(tables[0][0])}
+    card = write_process(tmp_path, network, tables[:1], steps=250)
+    assert card.training == {"networks": {"mnist-mini": len(tables[0][0])}, "steps": 250}
     process, task = read_process(tmp_path), tables[1][0]
     order = np.random.default_rng(0).permutation(len(task))
     known, asked = order[:10], order[10:]
